@@ -1,0 +1,72 @@
+"""Files that are whole or absent: written beside their place, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def flush_to_disk(path: Path) -> None:
+    """Make a file, or the entries of a folder, survive a power cut (fsync)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, atomically. Raises OSError and leaves the old file when that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    flush_to_disk(path.parent)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Replace `path` by `content` in UTF-8, atomically."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as indented JSON, atomically. NaN and infinities are refused (ValueError)."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
+
+    When `path` appeared in the meantime (another process made the same content), that one is kept.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield draft
+        os.chmod(draft, 0o755)
+        for entry in draft.rglob("*"):
+            flush_to_disk(entry)
+        flush_to_disk(draft)
+        try:
+            os.rename(draft, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+        flush_to_disk(path.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

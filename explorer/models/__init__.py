@@ -1,0 +1,1 @@
+"""What is varied: the slimmable early-exit network, its training, its weights."""

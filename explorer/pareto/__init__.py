@@ -1,0 +1,1 @@
+"""The mathematics: front, hypervolume, knee, membership. NumPy and moocore only."""

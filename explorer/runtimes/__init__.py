@@ -1,0 +1,1 @@
+"""How it is executed: network -> artifact on disk -> executable. eager, onnxruntime, ..."""

@@ -1,0 +1,1 @@
+"""What may be chosen: the YAML file, checked, as frozen values."""

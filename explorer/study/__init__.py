@@ -1,0 +1,1 @@
+"""How choices are proposed and remembered: ask, build, measure, tell; resume; confirm."""

@@ -1,0 +1,1 @@
+"""How it is varied: width, pruning, recovery, exits; Variant -> plain network."""

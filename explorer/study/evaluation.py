@@ -31,7 +31,7 @@ class Evaluator(Protocol):
         """Decode the data and load or train the base network. Raises ExplorerError when the study cannot start."""
 
     def evaluate(self, variant: Variant, number: int, on_progress: OnProgress) -> TrialOutcome:
-        """Build, store and measure one variant. A fault of the variant is an outcome with a failure, never an exception.
+        """Build, store and measure one variant. A fault of the variant is an outcome with a failure, never raised.
 
         Raises Interrupted when the process was asked to stop; OSError (ENOSPC) when the study's disk is full.
         """

@@ -1,0 +1,102 @@
+"""PyTorch, eagerly: a `torch.export` program (.pt2) a segment; dynamic int8 of the linear layers by torchao."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.runtimes.runtime import ExportJob, Runtime, SegmentFile
+from explorer.runtimes.staged import Array, Segment
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Eager(Runtime):
+    """PyTorch's own executor, one kernel after the other."""
+
+    name = "eager"
+    packages = ("torch", "torchao")
+    modules = ("torch", "torchao")
+    quantizations = frozenset({"none", "dynamic_int8"})
+
+    def export(self, job: ExportJob, folder: Path) -> tuple[SegmentFile, ...]:
+        """One .pt2 a segment."""
+        import torch
+
+        network = copy.deepcopy(job.shipped()).eval()
+        if job.quantization == "dynamic_int8":
+            _quantize_linear_layers(network)
+        features = torch.from_numpy(job.calibration[:2].copy())
+        written = []
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.export warns of its own deprecations
+            for index, segment in enumerate(network.segments):
+                program = torch.export.export(segment, (features,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+                file = f"segment_{index}.pt2"
+                torch.export.save(program, folder / file)
+                made = segment(features)
+                written.append(_facts(file, segment, features))
+                features = made[1] if isinstance(made, tuple) else made
+        return tuple(written)
+
+    def load(self, files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
+        """Sets the threads of this process's torch."""
+        import torch
+
+        if quantization != "none":
+            import torchao  # noqa: F401  # registers the operators that a quantized program calls
+
+        torch.set_num_threads(threads)
+        if torch.get_num_threads() != threads:
+            raise RuntimeError(f"torch uses {torch.get_num_threads()} threads, not the {threads} that were asked for")
+        return [_segment(file) for file in files]
+
+
+def _segment(file: Path) -> Segment:
+    import torch
+
+    # `.forward` skips the exported module's input checks, which cost about 0.1 ms a call: a plain module has none.
+    forward = torch.export.load(os.fspath(file)).module(check_guards=False).forward
+
+    def call(features: Array) -> tuple[Array, ...]:
+        with torch.inference_mode():
+            made = forward(torch.from_numpy(features))
+        return tuple(part.numpy() for part in made) if isinstance(made, tuple) else (made.numpy(),)
+
+    return call
+
+
+def _quantize_linear_layers(network: nn.Module) -> None:
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+    quantize_(network, Int8DynamicActivationInt8WeightConfig())
+
+
+def _facts(file: str, segment: nn.Module, features: Any) -> SegmentFile:
+    """Count the layers whose weight is no longer a plain float tensor, and the MACs that they carry."""
+    import torch
+    from torch import nn
+
+    macs: dict[str, tuple[bool, int]] = {}
+
+    def hook(name: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+        def record(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            weight: Any = module.weight
+            is_int8 = type(weight) not in (nn.Parameter, torch.Tensor)
+            macs[name] = (is_int8, weight.shape.numel() * (output[0, 0].numel() if output.dim() == 4 else 1))
+
+        return record
+
+    layers = [(n, m) for n, m in segment.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    handles = [module.register_forward_hook(hook(name)) for name, module in layers]
+    segment(features)
+    for handle in handles:
+        handle.remove()
+    total = sum(count for _, count in macs.values())
+    int8 = sum(count for is_int8, count in macs.values() if is_int8)
+    return SegmentFile(file, len(macs), sum(is_int8 for is_int8, _ in macs.values()), int8 / total if total else 0.0)

@@ -1,0 +1,214 @@
+"""ONNX Runtime: an ONNX file a segment; dynamic int8, and static int8 as QDQ with per-channel weights."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.files import write_bytes
+from explorer.runtimes.onnx_layers import count_int8_layers
+from explorer.runtimes.runtime import ExportFailed, ExportJob, Runtime, SegmentFile
+from explorer.runtimes.staged import Array, Segment
+
+if TYPE_CHECKING:
+    import onnx
+
+    from explorer.models.network import StagedNetwork
+
+_PROVIDER = "CPUExecutionProvider"
+_CALIBRATION_BATCH = 32
+
+
+class OnnxRuntime(Runtime):
+    """ONNX Runtime on the CPU."""
+
+    name = "onnxruntime"
+    packages = ("onnxruntime",)
+    modules = ("onnxruntime",)
+    quantizations = frozenset({"none", "dynamic_int8", "static_int8"})
+
+    def is_batch_invariant(self, quantization: str) -> bool:
+        """Dynamic int8 takes one activation scale for the whole batch, so that images depend on their neighbors."""
+        return quantization != "dynamic_int8"
+
+    def export(self, job: ExportJob, folder: Path) -> tuple[SegmentFile, ...]:
+        """One .onnx a segment, without external data."""
+        import onnx
+
+        floats = _float_segments(job)
+        features = job.calibration
+        written = []
+        for index, model in enumerate(floats):
+            file = f"segment_{index}.onnx"
+            onnx.save(_quantized(model, job.quantization, features), folder / file)
+            layers = count_int8_layers(model, folder / file)
+            written.append(SegmentFile(file, layers.n_layers, layers.n_int8_layers, layers.int8_mac_share))
+            if index < len(floats) - 1 and job.quantization == "static_int8":
+                features = _features(model, features)
+        return tuple(written)
+
+    def load(self, files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
+        """One session a segment, each with `threads` threads."""
+        return [_segment(os.fspath(file), threads) for file in files]
+
+
+def _segment(model: str | bytes, threads: int) -> Segment:
+    session = _session(model, threads)
+    name = session.get_inputs()[0].name
+
+    def call(features: Array) -> tuple[Array, ...]:
+        return tuple(session.run(None, {name: features}))
+
+    return call
+
+
+def _session(model: str | bytes, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=[_PROVIDER])
+    if session.get_providers() != [_PROVIDER]:
+        raise RuntimeError(f"ONNX Runtime uses {session.get_providers()}, not the {_PROVIDER} that was asked for")
+    return session
+
+
+def _float_segments(job: ExportJob) -> list[onnx.ModelProto]:
+    """Export the network once, with the features between its segments as outputs; cut the graph wherever it is needed.
+
+    The export takes seconds and the cuts milliseconds, so the whole graph is kept for the network's other artifacts.
+    """
+    import onnx
+    from onnx.utils import Extractor
+
+    last = len(job.network.segments) - 1
+    features = [f"features_{index}" for index in range(last)]
+    whole = job.scratch / "network.onnx"
+    if not whole.is_file():
+        outputs = [name for index in range(last) for name in (f"logits_{index}", features[index])]
+        model = _exported(job.network, job.calibration[:2], [*outputs, f"logits_{last}"])
+        write_bytes(whole, model.SerializeToString())
+    extractor = Extractor(onnx.load(whole))
+    if not job.has_exits:
+        return [extractor.extract_model(["images"], [f"logits_{last}"])]
+    taps = ["images", *features, f"logits_{last}"]
+    return [
+        extractor.extract_model([start], [f"logits_{index}", end] if index < last else [end])
+        for index, (start, end) in enumerate(pairwise(taps))
+    ]
+
+
+def _exported(network: StagedNetwork, images: Array, outputs: list[str]) -> onnx.ModelProto:
+    import torch
+    from torch import nn
+
+    class Tapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            made: list[torch.Tensor] = []
+            for segment in self.network.segments[:-1]:
+                logits, features = segment(features)
+                made += [logits, features]
+            return (*made, self.network.segments[-1](features))
+
+    with torch.no_grad(), _quiet():
+        program = torch.onnx.export(
+            Tapped().eval(),
+            (torch.from_numpy(images.copy()),),
+            input_names=["images"],
+            output_names=outputs,
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter and the quantizers speak of their own inner matters; the builder's log is for ours."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def _quantized(model: onnx.ModelProto, quantization: str, features: Array) -> onnx.ModelProto:
+    import onnx
+    from onnxruntime import quantization as ort
+
+    if quantization == "none":
+        return model
+    with tempfile.TemporaryDirectory(prefix="explorer-quantize-") as place, _quiet():
+        source, optimized, target = (Path(place, f"{name}.onnx") for name in ("float", "optimized", "int8"))
+        onnx.save(model, source)  # given the model itself, the pre-processor would move its weights to another file
+        ort.quant_pre_process(source, optimized, skip_symbolic_shape=True)
+        prepared = onnx.load(optimized)
+        if quantization == "dynamic_int8":
+            # The quantizer transposes weights, and then refuses the shapes that pre-processing noted for them.
+            prepared.graph.ClearField("value_info")
+            ort.quantize_dynamic(prepared, target, weight_type=ort.QuantType.QUInt8)
+        elif quantization == "static_int8":
+            ort.quantize_static(
+                prepared,
+                target,
+                _Calibration(prepared.graph.input[0].name, features),
+                quant_format=ort.QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=ort.QuantType.QUInt8,
+                weight_type=ort.QuantType.QInt8,
+                nodes_to_exclude=_normalization(prepared),
+                # Logits stay float32: 256 steps would blur the confidence that decides an early exit.
+                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+            )
+        else:
+            raise ExportFailed("unsupported quantization", f"onnxruntime cannot quantize with {quantization!r}")
+        return onnx.load(target)
+
+
+class _Calibration:
+    """The calibration features, in batches, as ORT's CalibrationDataReader wants them."""
+
+    def __init__(self, name: str, features: Array) -> None:
+        starts = range(0, len(features), _CALIBRATION_BATCH)
+        self._batches = iter([{name: features[start : start + _CALIBRATION_BATCH]} for start in starts])
+
+    def get_next(self) -> dict[str, Array] | None:
+        return next(self._batches, None)
+
+
+def _normalization(model: onnx.ModelProto) -> list[str]:
+    """The nodes before the first layer: raw pixels have 256 levels already, and quantizing them again loses some."""
+    names = []
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Gemm", "MatMul"):
+            break
+        names.append(node.name)
+    return names
+
+
+def _features(model: onnx.ModelProto, features: Array) -> Array:
+    """What the next segment is calibrated with: this one's float32 features."""
+    segment = _segment(model.SerializeToString(), 1)
+    starts = range(0, len(features), _CALIBRATION_BATCH)
+    return np.concatenate([segment(features[start : start + _CALIBRATION_BATCH])[1] for start in starts])

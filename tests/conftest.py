@@ -1,0 +1,33 @@
+"""What every test may use: a cache of its own, small networks, small images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test reads or writes the user's cache; child processes inherit this one."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("EXPLORER_CACHE")
+    os.environ["EXPLORER_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["EXPLORER_CACHE"]
+    else:
+        os.environ["EXPLORER_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def images() -> NDArray[np.uint8]:
+    """256 smooth random images [256, 3, 16, 16]: noise alone would saturate a network's confidence."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (256, 3, 4, 4))
+    fine = np.repeat(np.repeat(coarse, 4, axis=2), 4, axis=3) + rng.integers(-20, 20, (256, 3, 16, 16))
+    return np.clip(fine, 0, 255).astype(np.uint8)

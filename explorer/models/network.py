@@ -25,11 +25,25 @@ class Normalize(nn.Module):
         return (images.to(torch.float32) - self.mean) * self.scale
 
 
+class ExitSegment(nn.Module):
+    """A segment with an exit: `body` makes the features that go on, `head` makes logits [b, k] of them."""
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (or raw images) -> (logits [b, k], features)."""
+        features = self.body(features)
+        return self.head(features), features
+
+
 class StagedNetwork(nn.Module):
     """A plain network as a chain of segments, each but the last with an exit.
 
     Segment 0 takes raw uint8 images [b, c, h, w] (normalization is inside it); segment i takes the features of
-    segment i-1. Every segment but the last returns `(logits [b, k], features)`; the last returns `logits [b, k]`.
+    segment i-1. Every segment but the last is an ExitSegment; the last returns `logits [b, k]`.
     A network without exits has one segment.
     """
 
@@ -46,3 +60,8 @@ class StagedNetwork(nn.Module):
             exits.append(logits)
         exits.append(self.segments[-1](features))
         return exits
+
+    def without_exits(self) -> StagedNetwork:
+        """The same modules as one segment, the early heads cut away."""
+        bodies = [segment.body for segment in self.segments[:-1] if isinstance(segment, ExitSegment)]
+        return StagedNetwork([nn.Sequential(*bodies, self.segments[-1])])

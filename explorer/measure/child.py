@@ -1,0 +1,231 @@
+"""A supervised process: its own group, JSON lines, a deadline a phase, a bounded log; it dies with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Protocol
+
+import psutil
+
+_MAX_MESSAGE_BYTES = 16 * 2**20
+_LOG_BYTES = 16 * 2**10
+_TERMINATE_S = 5.0
+_CHUNK = 64 * 2**10
+
+
+class Stop(Protocol):
+    """How a wait learns that the user wants to stop: a descriptor that becomes readable, and a check that raises."""
+
+    def fileno(self) -> int:
+        """A descriptor to wait on beside the child's."""
+
+    def check(self) -> None:
+        """Raises Interrupted when the user wants to stop."""
+
+
+class ChildFailed(Exception):
+    """A child died, hung, or said something that is not a result. `kind` repeats exactly when the cause does."""
+
+    def __init__(self, kind: str, reason: str, log: str = "", exit_code: int | None = None) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.log = log
+        self.exit_code = exit_code
+        """The exit code that the failure calls for when it ends the study, None when only the trial fails."""
+
+
+class Child:
+    """`python -m module`, which reads requests from standard input and answers on a descriptor of its own.
+
+    Answers are `{"phase": name}`, `{"progress": {...}}`, and at last `{"result": {...}}` or
+    `{"failure": {"kind", "reason"}}`. Whatever the child prints goes to a log of which the last 16 KiB are kept.
+    """
+
+    def __init__(self, module: str, stop: Stop | None = None, environment: Mapping[str, str] | None = None) -> None:
+        answers, answer_end = os.pipe()
+        self.started_ns = time.monotonic_ns()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, str(answer_end), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(answer_end,),
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
+            )
+        finally:
+            os.close(answer_end)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._stop = stop
+        self._requests = self.process.stdin
+        self._answers, self._output = answers, self.process.stdout.fileno()
+        for descriptor in (self._answers, self._output):
+            os.set_blocking(descriptor, False)
+        self._buffer, self._log = bytearray(), bytearray()
+        self._is_printing = True
+        self._phase = "start"
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self.process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """The end of what the child printed."""
+        return self._log.decode("utf-8", "replace")
+
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        deadlines_s: Mapping[str, float],
+        on_progress: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> dict[str, Any]:
+        """Send a request and wait for its result.
+
+        `deadlines_s` maps a phase to the seconds that it may be silent; "" is every other phase's. Raises ChildFailed,
+        after which the process is gone unless it reported the failure itself; Interrupted when the user wants to stop.
+        """
+        self._phase = "start"
+        with contextlib.suppress(BrokenPipeError):  # a dead child shows itself below, with its exit status and log
+            self._requests.write(json.dumps(request).encode() + b"\n")
+            self._requests.flush()
+        while True:
+            answer = self._receive(deadlines_s.get(self._phase, deadlines_s[""]))
+            if "phase" in answer:
+                self._phase = str(answer["phase"])
+            elif isinstance(answer.get("progress"), dict):
+                on_progress(answer["progress"])
+            elif isinstance(answer.get("result"), dict):
+                return dict(answer["result"])
+            elif isinstance(answer.get("failure"), dict):
+                failure = answer["failure"]
+                kind, reason = str(failure.get("kind")), str(failure.get("reason"))
+                raise ChildFailed(kind, reason, self.log, failure.get("exit_code"))
+            else:
+                raise self._failed("bad result", f"an unexpected answer in phase {self._phase!r}")
+
+    def _receive(self, timeout_s: float) -> dict[str, Any]:
+        """The next answer. Waits on the descriptors, never in a loop of its own."""
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > _MAX_MESSAGE_BYTES:
+                raise self._failed("bad result", f"an answer of more than {_MAX_MESSAGE_BYTES >> 20} MiB")
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise self._failed(
+                    f"timeout in {self._phase}", f"no answer in phase {self._phase!r} for {timeout_s:g} s"
+                )
+            if not self._wait(remaining):
+                raise self._ended()
+        line, _, rest = self._buffer.partition(b"\n")
+        self._buffer = bytearray(rest)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._failed("bad result", f"an answer in phase {self._phase!r} that is not a JSON object")
+        return answer
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait for output; False when the child has closed its answers."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            if self._is_printing:
+                selector.register(self._output, selectors.EVENT_READ)
+            if self._stop is not None:
+                self._stop.check()
+                selector.register(self._stop.fileno(), selectors.EVENT_READ)
+            ready = {key.fd for key, _ in selector.select(seconds)}
+        if self._stop is not None:
+            self._stop.check()
+        if self._output in ready:
+            self._drain_log()
+        if self._answers in ready:
+            chunk = os.read(self._answers, _CHUNK)
+            self._buffer += chunk
+            return bool(chunk)
+        return True
+
+    def _drain_log(self) -> None:
+        """One read, so that a child that prints without end cannot keep us from its deadline."""
+        with contextlib.suppress(BlockingIOError):
+            chunk = os.read(self._output, _CHUNK)
+            self._is_printing = bool(chunk)
+            self._log += chunk
+            del self._log[:-_LOG_BYTES]
+
+    def _ended(self) -> ChildFailed:
+        """Why the child closed its answers without a result."""
+        try:
+            status = self.process.wait(_TERMINATE_S)
+        except subprocess.TimeoutExpired:
+            return self._failed("bad result", f"it closed its answers in phase {self._phase!r} and went on")
+        self._drain_log()
+        if status < 0:
+            name = signal.Signals(-status).name
+            hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
+            return self._failed(f"signal {name}", f"ended by {name} in phase {self._phase!r}{hint}")
+        return self._failed("no result", f"exited with status {status} in phase {self._phase!r} without a result")
+
+    def _failed(self, kind: str, reason: str) -> ChildFailed:
+        self.close()
+        return ChildFailed(kind, reason, self.log)
+
+    def close(self) -> None:
+        """End the process and everything that it started: SIGTERM, then SIGKILL after 5 s. Safe to call twice."""
+        if self.process.returncode is None or self._answers >= 0:
+            family = _family(self.process)
+            if self.is_alive:
+                with contextlib.suppress(OSError):
+                    self._requests.close()
+                self._signal_group(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(_TERMINATE_S)
+            self._signal_group(signal.SIGKILL)
+            for relative in family:
+                with contextlib.suppress(psutil.Error):
+                    relative.kill()
+            psutil.wait_procs(family, timeout=_TERMINATE_S)
+            self.process.wait()
+        if self._answers >= 0:
+            self._drain_log()
+            os.close(self._answers)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            with contextlib.suppress(OSError):
+                self._requests.close()
+            self._answers = -1
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Descendants, those with a session of their own included."""
+    try:
+        return list(psutil.Process(process.pid).children(recursive=True))
+    except psutil.Error:
+        return []

@@ -1,0 +1,157 @@
+"""One measurement: a fresh probe on its own cores, everybody else off them, the result kept beside the artifact."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.files import flush_to_disk, write_json
+from explorer.hashing import content_key
+from explorer.measure import cores as core_choice
+from explorer.measure.child import Child, ChildFailed, Stop
+from explorer.measure.cost import Prices
+from explorer.measure.metrics import exit_details, metrics
+from explorer.records import Measurement, Progress, Stage, Variant
+from explorer.runtimes.artifact import Artifact
+
+DEADLINES_S = {"": 120.0, "latency": 300.0, "accuracy": 900.0}
+_FACTS = ("cold_start_ms", "peak_memory_mib", "model_memory_mib")
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The images that a search sees: paths of uint8 [n, c, h, w] and int64 [n] `.npy` files, and their fingerprint."""
+
+    images: Path
+    labels: Path
+    fingerprint: str
+    n_classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a probe found. `details` is JSON-ready."""
+
+    metrics: Mapping[str, Measurement]
+    details: Mapping[str, Any]
+
+
+def probe(
+    artifact: Artifact,
+    variant: Variant,
+    validation: Validation,
+    prices: Prices,
+    name: str,
+    logits_cache: Path,
+    stop: Stop | None = None,
+    keep_off: Iterable[int] = (),
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> tuple[Measured, Stage]:
+    """Measure `artifact` as `variant` uses it, into `<artifact>/measurements/<name>.json` and `.npz`.
+
+    `keep_off` are the processes that must leave the measuring cores meanwhile; this one is always among them. Logits
+    of the same files on the same images are computed once and kept in `logits_cache`. Raises ChildFailed, Interrupted,
+    OSError.
+    """
+    started = time.perf_counter()
+    cores = core_choice.measuring(core_choice.available(), variant.threads)
+    kept = logits_cache / f"{_logits_key(artifact, variant, validation)}.npz"
+    with (
+        tempfile.TemporaryDirectory(prefix="explorer-probe-") as place,
+        core_choice.kept_free(cores, [os.getpid(), *keep_off]),
+    ):
+        raw_file = Path(place, "raw.npz")
+        with Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child:
+            on_progress(Progress("measure"))
+            request = {
+                "artifact": str(artifact.folder),
+                "images": str(validation.images),
+                "batch_size": variant.batch_size,
+                "threads": variant.threads,
+                "cores": cores,
+                "known_logits": str(kept) if kept.is_file() else None,
+                "raw": str(raw_file),
+                "started_ns": child.started_ns,
+            }
+            facts = _checked(child.ask(request, DEADLINES_S))
+        raw = _read_raw(raw_file)
+        labels = np.load(validation.labels)
+        numbers = metrics(raw, facts, labels, artifact, variant, prices)
+        details = {
+            **exit_details(raw, labels, artifact, validation.n_classes),
+            "cores": cores,
+            "modules": facts["modules"],
+        }
+        _keep(
+            artifact.folder / "measurements",
+            name,
+            raw_file,
+            {"metrics": numbers, "details": details, "variant": variant},
+        )
+        has_logits = kept.is_file()
+        if not has_logits:
+            _keep_logits(kept, raw["logits"])
+    stage = Stage("measure", time.perf_counter() - started)
+    return Measured(numbers, {**details, "has_known_logits": has_logits}), stage
+
+
+def _threads_environment(threads: int) -> dict[str, str]:
+    return {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+def _logits_key(artifact: Artifact, variant: Variant, validation: Validation) -> str:
+    """Whatever determines the logits of every exit: files and images, and the batch where it matters."""
+    segments = [segment["sha256"] for segment in artifact.facts["segments"]]
+    batch = None if artifact.facts["is_batch_invariant"] else variant.batch_size
+    return content_key({"segments": segments, "images": validation.fingerprint, "batch_size": batch})
+
+
+def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in _FACTS:
+        value = facts.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+            raise ChildFailed(
+                "bad result", f"the probe says {name} is {value!r}, and a number of at least 0 was expected"
+            )
+    return facts
+
+
+def _read_raw(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(file) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError) as error:
+        raise ChildFailed("bad result", f"the probe's raw samples do not read: {error}") from error
+
+
+def _keep(folder: Path, name: str, raw: Path, result: Mapping[str, Any]) -> None:
+    """The raw samples first, then the JSON that says that they are whole."""
+    folder.mkdir(exist_ok=True)
+    draft = folder / f".{name}.npz.tmp"
+    shutil.copyfile(raw, draft)
+    flush_to_disk(draft)
+    draft.replace(folder / f"{name}.npz")
+    write_json(
+        folder / f"{name}.json",
+        {
+            "variant": result["variant"].to_json(),
+            "metrics": {metric: m.to_json() for metric, m in result["metrics"].items()},
+            "details": result["details"],
+        },
+    )
+
+
+def _keep_logits(file: Path, logits: NDArray[Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.stem}.{os.getpid()}.npz")
+    np.savez(draft, logits=logits)
+    draft.replace(file)

@@ -70,3 +70,12 @@ def new_folder(path: Path) -> Iterator[Path]:
         flush_to_disk(path.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what killed processes left half-written under `folder`. Nobody else may be writing there."""
+    for draft in sorted(folder.rglob(".*.tmp")):
+        if draft.is_dir() and not draft.is_symlink():
+            shutil.rmtree(draft)
+        else:
+            draft.unlink(missing_ok=True)  # it may have lain in a draft that is already gone

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from explorer.objectives import Constraint, Objective
 from explorer.records import Variant, Width
@@ -22,6 +23,8 @@ class FamilyTraits:
 
 
 OWN_NETWORK_TRAITS = FamilyTraits(min_width=1.0, n_stages=1, has_exits=False, recipes=())
+
+QUANTIZATIONS = ("none", "dynamic_int8", "static_int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,10 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter and the values that it may take; numbers are ordered. One value: the parameter is fixed."""
+    """A parameter and the values that it may take; numbers are ordered. One value: the parameter is fixed.
+
+    A width that each stage chooses by itself has tuples for values, and only tuples.
+    """
 
     name: str
     values: tuple[Width | int | str, ...]
@@ -91,7 +97,10 @@ class DeviceSettings:
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """A checked search space. `parameters` has every field of Variant, in that order; missing ones are fixed."""
+    """A checked search space. `parameters` has every field of Variant, in that order; missing ones are fixed.
+
+    `recipe` is "" for an own network, which has none. `recovery_steps` follow the pruning of a variant.
+    """
 
     name: str
     model: str
@@ -124,7 +133,9 @@ class SearchSpace:
         names = [name for name in self.parameters if name not in ("runtime", "quantization")]
         for values in product(*(self.parameters[name].values for name in names)):
             for runtime, quantization in self.executions(vocabulary):
-                yield Variant(**dict(zip(names, values, strict=True)), runtime=runtime, quantization=quantization)  # type: ignore[arg-type]
+                point: dict[str, Any] = dict(zip(names, values, strict=True))
+                point["width"] = uniform_width(point["width"])
+                yield Variant(**point, runtime=runtime, quantization=quantization)
 
     def baseline(self) -> Variant:
         """Width 1.0, unpruned, float32, eager, no exit; the smallest batch and the fewest threads of the space."""
@@ -132,3 +143,8 @@ class SearchSpace:
             batch_size=min(self.parameters["batch_size"].values),  # type: ignore[arg-type]
             threads=min(self.parameters["threads"].values),  # type: ignore[arg-type]
         )
+
+
+def uniform_width(width: Width) -> Width:
+    """The width of a variant: one number where every stage has the same, so that equal networks are equal variants."""
+    return width[0] if isinstance(width, tuple) and len(set(width)) == 1 else width

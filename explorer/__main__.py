@@ -1,0 +1,5 @@
+"""`python -m explorer` is `explore`."""
+
+from explorer.cli import main
+
+main()

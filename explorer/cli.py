@@ -1,0 +1,192 @@
+"""Command line: parse, call one function, print."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from explorer import __version__
+from explorer.errors import ExplorerError
+
+app = typer.Typer(
+    name="explore",
+    help="Explore which variant of a neural network to ship: accuracy against latency, memory and cost, measured.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="The search space.")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name, or the path of its folder.")]
+Data = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where data are looked for (else EXPLORER_DATA, data/).")
+]
+Studies = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where studies are (else EXPLORER_STUDIES, studies/).")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Nothing but errors.")]
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"explore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version, and nothing else.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def start(
+    file: SpaceFile,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The study's name, instead of the file's.")] = None,
+    trials: Annotated[int | None, typer.Option(metavar="N", help="Trials in all, the baseline included.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="20m", help="Begin no trial after this long (90, 90s, 15m, 2h).")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(metavar="NAME", help="tpe, nsga2, nsga3, gp, random, qmc or grid.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="The same seed proposes the same variants.")] = None,
+    data: Data = None,
+    studies: Studies = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Optuna's storage, instead of the study's study.db.")
+    ] = None,
+    fork: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Start the new study NAME from this one's trials that still apply."),
+    ] = None,
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", hidden=True)] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the study that a search space describes, or go on with it; end with its front."""
+    from explorer.commands.start import start as run
+    from explorer.space.duration import parse_duration
+    from explorer.space.overrides import Overrides
+
+    timeout_s = None if timeout is None else parse_duration(timeout)
+    overrides = Overrides(name=name, n_trials=trials, timeout_s=timeout_s, sampler=sampler, seed=seed)
+    run(file, overrides, data, studies, storage, fork, as_json, quiet)
+
+
+@app.command()
+def check(file: SpaceFile, data: Data = None, as_json: Json = False) -> None:
+    """Validate a search space, and say what would run: its size, limits, data, runtimes, time."""
+    from explorer.commands.check import check as run
+
+    run(file, data, as_json)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The study's name; NAME.yaml is written.")],
+) -> None:
+    """Write a commented search space to start from, in the current folder."""
+    from explorer.space.template import write_template
+
+    path = write_template(name, Path())
+    print(f"{path}: edit it, then  explore check {path}  and  explore start {path}")
+
+
+@app.command()
+def front(
+    study: StudyName,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIMIT", help="A further limit, as 'latency_ms <= 1.5'; may be repeated."),
+    ] = None,
+    studies: Studies = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
+) -> None:
+    """Show the front of a study as a table."""
+    from explorer.commands.read import front as run
+
+    run(study, studies, where or [], as_json, as_csv)
+
+
+@app.command()
+def show(
+    study: StudyName,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number.")],
+    studies: Studies = None,
+    as_json: Json = False,
+) -> None:
+    """Show one trial whole: variant, every metric with its interval, provenance."""
+    from explorer.commands.read import show as run
+
+    run(study, trial, studies, as_json)
+
+
+@app.command()
+def report(
+    study: StudyName,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of the study's report.html.")
+    ] = None,
+    studies: Studies = None,
+) -> None:
+    """Write a study's report: one self-contained HTML file."""
+    from explorer.commands.read import report as run
+
+    run(study, studies, output)
+
+
+@app.command()
+def train(
+    file: SpaceFile,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Instead of the search space's: default or long.")
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the base network of a search space; starting again resumes."""
+    from explorer.commands.train import train as run
+
+    run(file, recipe, data, as_json, quiet)
+
+
+@app.command()
+def device(as_json: Json = False) -> None:
+    """Show this machine: processor, memory, runtimes, noise floor."""
+    from explorer.commands.device import device as run
+
+    run(as_json)
+
+
+def main() -> None:
+    """Run a command; every exception becomes one sentence and an exit code."""
+    try:
+        app()
+    except ExplorerError as error:
+        _end(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader of a pipe has gone. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception:
+        traceback.print_exc()
+        _end("internal fault: please report the lines above with the command that led to them", 1)
+
+
+def _end(message: str, exit_code: int) -> None:
+    print(f"explore: {message}", file=sys.stderr)
+    sys.exit(exit_code)

@@ -1,0 +1,1 @@
+"""What each command does: one file a command, called by the command line and by nobody else."""

@@ -1,0 +1,161 @@
+"""`explore check`: what a search space would run, what it would take, and what is missing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from explorer.commands.printing import console, print_json
+from explorer.data import locate
+from explorer.errors import ExplorerError, NotAvailable
+from explorer.measure.energy import EnergyCounter
+from explorer.models.base import trained_cards
+from explorer.runtimes.registry import runtime
+from explorer.space.overrides import Overrides
+from explorer.space.read import load_space
+from explorer.space.values import SearchSpace, Vocabulary
+from explorer.study.vocabulary import vocabulary
+
+_TRIAL_S = 8.0  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller images take less
+_TRAINING_S = {"default": 14 * 60.0, "long": 84 * 60.0}
+_SMALL_TRAINING_S = 30.0
+_BIG_IMAGES = ("cifar10", "image_folder")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the check: a name, whether it is in order, and a sentence."""
+
+    name: str
+    is_ok: bool
+    text: str
+
+
+def check(file: Path, data: Path | None, is_json: bool) -> None:
+    """Print the findings. Raises SpaceError for a bad file, and NotAvailable when something is missing."""
+    words = vocabulary()
+    space = load_space(file, words, Overrides())
+    facts = _facts(space, words)
+    findings = [_data(space, data), *_runtimes(space), *_sensors(space)]
+    if is_json:
+        print_json({**facts, "findings": [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]})
+    else:
+        _print(space, facts, findings)
+    missing = [finding for finding in findings if not finding.is_ok]
+    if missing:
+        raise NotAvailable(
+            f"{len(missing)} of what {file} needs is missing: {', '.join(f.name for f in missing)} (see above)"
+        )
+
+
+def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
+    n_variants = space.n_variants(words)
+    n_trials = min(space.search.n_trials, n_variants + (space.baseline() not in _sample(space, words, n_variants)))
+    pairs = space.executions(words)
+    n_pairs = len(space.parameters["runtime"].values) * len(space.parameters["quantization"].values)
+    return {
+        "study": space.name,
+        "n_variants": n_variants,
+        "n_trials": n_trials,
+        "free": {name: list(p.values) for name, p in space.parameters.items() if not p.is_fixed},
+        "fixed": {name: p.values[0] for name, p in space.parameters.items() if p.is_fixed},
+        "executable_pairs": [f"{name}:{quantization}" for name, quantization in pairs],
+        "n_pairs_left_out": n_pairs - len(pairs),
+        "objectives": [asdict(objective) for objective in space.objectives],
+        "constraints": [str(constraint) for constraint in space.constraints],
+        "estimate_s": _estimate(space, n_trials),
+    }
+
+
+def _sample(space: SearchSpace, words: Vocabulary, n_variants: int) -> frozenset[Any]:
+    """The variants, of a space small enough for the baseline to make a difference to the number of trials."""
+    return frozenset(space.variants(words)) if n_variants < space.search.n_trials else frozenset({space.baseline()})
+
+
+def _estimate(space: SearchSpace, n_trials: int) -> dict[str, float]:
+    """Seconds of training (0 where weights are in the cache) and of all trials, within a factor of two or so."""
+    is_big = space.data.name in _BIG_IMAGES
+    needs_training = ":" not in space.model and not _is_trained(space)
+    training = (_TRAINING_S.get(space.recipe, 900.0) if is_big else _SMALL_TRAINING_S) if needs_training else 0.0
+    trials = n_trials * (_TRIAL_S if is_big else _TRIAL_S / 2)
+    return {"training": training, "trials": min(trials, space.search.timeout_s or math.inf)}
+
+
+def _is_trained(space: SearchSpace) -> bool:
+    """Whether weights of this recipe are in the cache, for images of the data set's size.
+
+    Only preparing the data tells their fingerprint, and that takes longer than a check may: this is an estimate.
+    """
+    channels = 1 if space.data.name == "digits" else 3
+    cards = trained_cards(space.model, space.recipe)
+    return any(card["plan"]["has_flips"] == (channels == 3) for card in cards)
+
+
+def _data(space: SearchSpace, root: Path | None) -> Finding:
+    try:
+        source = locate(space.data, root)
+    except ExplorerError as error:
+        return Finding("data", False, str(error))
+    verb = "found at" if source.is_present else "will be downloaded to"
+    return Finding("data", True, f"{source.dataset} ({source.kind}) {verb} {source.location}")
+
+
+def _runtimes(space: SearchSpace) -> list[Finding]:
+    findings = []
+    for name in map(str, space.parameters["runtime"].values):
+        plugin = runtime(name)
+        why = plugin.missing()
+        versions = "" if why else ", ".join(f"{package} {v}" for package, v in plugin.software().items())
+        findings.append(Finding(f"runtime {name}", why is None, why or versions))
+    return findings
+
+
+def _sensors(space: SearchSpace) -> list[Finding]:
+    wanted = {o.metric for o in space.objectives} | {c.metric for c in space.constraints}
+    if "energy_mj" not in wanted:
+        return []
+    why = EnergyCounter.open().why
+    return [Finding("energy", why is None, why or "RAPL counters are readable")]
+
+
+def _print(space: SearchSpace, facts: dict[str, Any], findings: list[Finding]) -> None:
+    out = console()
+    out.print(f"{space.name}: {facts['n_variants']:,} variants, {facts['n_trials']} trials by {space.search.sampler}")
+    out.print("\nfree")
+    for name, values in facts["free"].items():
+        out.print(f"  {name:<15} {_values(values)}")
+    out.print("fixed")
+    for name, value in facts["fixed"].items():
+        out.print(f"  {name:<15} {value}")
+    left_out = facts["n_pairs_left_out"]
+    out.print("\nruntime:quantization")
+    out.print("  " + ", ".join(facts["executable_pairs"]))
+    if left_out:
+        out.print(f"  {left_out} more that no runtime can execute are never proposed")
+    out.print("\nobjectives     " + ", ".join(f"{o.direction} {o.metric}" for o in space.objectives))
+    out.print("constraints    " + (", ".join(facts["constraints"]) or "none") + "; they do not contradict each other")
+    out.print("")
+    for finding in findings:
+        out.print(f"{'ok     ' if finding.is_ok else 'MISSING'} {finding.name}: {finding.text}")
+    if facts["n_variants"] == 1:
+        out.print("note    there is one variant: nothing to choose")
+    seconds = facts["estimate_s"]
+    training = (
+        f"training about {_minutes(seconds['training'])}, once; " if seconds["training"] else "base network trained; "
+    )
+    out.print(f"\n{training}trials about {_minutes(seconds['trials'])}" + _limit(space))
+
+
+def _values(values: list[Any]) -> str:
+    shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return ", ".join(shown) if len(shown) <= 8 else f"{shown[0]}, {shown[1]}, … {shown[-1]} ({len(shown)} values)"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _limit(space: SearchSpace) -> str:
+    return f" (they end after {_minutes(space.search.timeout_s)})" if space.search.timeout_s else ""

@@ -1,0 +1,65 @@
+"""`explore device`: this machine, its runtimes, its sensors, and how steady it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from explorer import environment
+from explorer.cache import cache_root
+from explorer.commands.printing import console, print_json
+from explorer.measure.energy import EnergyCounter
+from explorer.measure.noise import noise_floor
+from explorer.runtimes.registry import RUNTIMES, runtime
+from explorer.study.database import journal_mode
+
+
+def device(is_json: bool) -> None:
+    """Print the facts."""
+    facts = _facts()
+    if is_json:
+        print_json(facts)
+    else:
+        _print(facts)
+
+
+def _facts() -> dict[str, Any]:
+    return {
+        "processor": environment.processor(),
+        "memory_mib": environment.memory_mib(),
+        **environment.system(),
+        "journal_mode": journal_mode(),
+        "software": environment.software(),
+        "runtimes": {name: _runtime(name) for name in RUNTIMES},
+        "energy": EnergyCounter.open().why or "readable",
+        "noise_floor": asdict(noise_floor()),
+        "cache": str(cache_root()),
+    }
+
+
+def _runtime(name: str) -> dict[str, Any]:
+    plugin = runtime(name)
+    missing = plugin.missing()
+    return {
+        "missing": missing,
+        "versions": {} if missing else plugin.software(),
+        "quantizations": sorted(plugin.quantizations),
+    }
+
+
+def _print(facts: dict[str, Any]) -> None:
+    out = console()
+    processor, noise = facts["processor"], facts["noise_floor"]
+    out.print(f"processor    {processor['name']}, {processor['n_cores']} cores, {', '.join(processor['instructions'])}")
+    out.print(f"memory       {facts['memory_mib']:,} MiB")
+    out.print(f"system       {facts['system']}")
+    out.print(f"sqlite       {facts['sqlite']}, journal {facts['journal_mode']}")
+    for name, found in facts["runtimes"].items():
+        versions = ", ".join(f"{package} {v}" for package, v in found["versions"].items())
+        out.print(f"runtime      {name}: {found['missing'] or versions}; {', '.join(found['quantizations'])}")
+    out.print(f"energy       {facts['energy']}")
+    out.print(
+        f"noise floor  {noise['n']} times {noise['median_ms']:.3f} ms: ±{noise['spread_ratio']:.1%}, "
+        f"99th percentile {noise['p99_ratio']:.2f} ×, drift {noise['drift_ratio']:.1%}"
+    )
+    out.print(f"cache        {facts['cache']}")

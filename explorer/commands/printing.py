@@ -1,0 +1,30 @@
+"""Where commands print: people's text and JSON to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, TextIO, cast
+
+from rich.console import Console
+
+from explorer.views.stream import PatientStream
+
+_PIPE_COLUMNS = 160
+
+
+def console() -> Console:
+    """For people who read standard output; wide and without control codes where that is no terminal."""
+    stream = cast(TextIO, PatientStream(sys.stdout))
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """`value` as JSON on standard output, alone."""
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """One sentence on standard error."""
+    print(text, file=sys.stderr)

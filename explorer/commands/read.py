@@ -1,0 +1,87 @@
+"""`explore front`, `show` and `report`: what a study has found so far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from explorer.commands.printing import console, note, print_json
+from explorer.errors import NothingFeasible, UsageError
+from explorer.space.limits import parse_constraint
+from explorer.study.front import front_summary, ratios
+from explorer.study.locate import study_folder
+from explorer.study.misses import nothing_feasible_message
+from explorer.study.read import load_result
+from explorer.study.result import StudyResult
+from explorer.views.csv_text import front_csv
+from explorer.views.report import write_report
+from explorer.views.tables import print_front, print_trial
+
+
+def _result(study: str, studies: Path | None) -> StudyResult:
+    return load_result(study_folder(study, studies))
+
+
+def front(study: str, studies: Path | None, where: list[str], is_json: bool, is_csv: bool) -> None:
+    """Print the front. Raises NothingFeasible when no trial satisfies the constraints, UsageError, StudyError."""
+    if is_json and is_csv:
+        raise UsageError("expected --json or --csv, got both: leave one out")
+    limits = [parse_constraint(text) for text in where]
+    result = _result(study, studies)
+    summary = front_summary(result, limits)
+    if is_json:
+        print_json(summary.to_json())
+    elif is_csv:
+        print(front_csv(result, summary), end="")
+    elif summary.entries:
+        print_front(console(), result, summary)
+    if not summary.entries:
+        raise NothingFeasible(nothing_feasible_message(result, limits))
+
+
+def show(study: str, number: int, studies: Path | None, is_json: bool) -> None:
+    """Print one trial whole. Raises UsageError when there is no such trial, StudyError."""
+    result = _result(study, studies)
+    trial = result.trial(number)
+    if trial is None:
+        known = (
+            f"it has trials {result.trials[0].number} to {result.trials[-1].number}" if result.trials else "it has none"
+        )
+        raise UsageError(f"no finished trial {number} in {result.name}: {known}")
+    if not is_json:
+        print_trial(console(), result, trial)
+        return
+    outcome = trial.outcome
+    print_json(
+        {
+            "study": result.name,
+            "trial": trial.number,
+            "state": trial.state,
+            "feasible": trial.is_feasible,
+            "variant": trial.variant.to_json(),
+            "metrics": {name: measurement.to_json() for name, measurement in outcome.metrics.items()},
+            "ratio_to_baseline": ratios(trial, result.baseline_values()),
+            "violations": {text: amount for text, amount in trial.broken().items() if amount < float("inf")},
+            "failure": outcome.failure and {"kind": outcome.failure.kind, "reason": outcome.failure.reason},
+            "artifact": outcome.artifact,
+            "stages": [{"name": s.name, "seconds": s.seconds, "cached": s.is_cached} for s in outcome.stages],
+            "details": dict(outcome.details),
+            "provenance": dict(result.provenance),
+        }
+    )
+
+
+def report(study: str, studies: Path | None, output: Path | None) -> None:
+    """Write one self-contained HTML file. Raises UsageError when it cannot be written there, StudyError."""
+    result = _result(study, studies)
+    target = output or result.folder / "report.html"
+    if target.is_dir():
+        raise UsageError(
+            f"expected a file to write, got the folder {target}: name a file in it, as in -o {target}/report.html"
+        )
+    try:
+        write_report(result, target)
+    except OSError as error:
+        raise UsageError(
+            f"the report cannot be written to {target}: {error.strerror}; choose another place with -o"
+        ) from error
+    note(f"{target}")

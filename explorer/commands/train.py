@@ -1,0 +1,53 @@
+"""`explore train`: train the base network of a search space, or find that it is trained."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from explorer.commands.printing import console, print_json
+from explorer.errors import UsageError
+from explorer.space.overrides import Overrides
+from explorer.space.read import load_space
+from explorer.study.evaluator import MeasuringEvaluator
+from explorer.study.interrupt import Interrupt
+from explorer.study.vocabulary import vocabulary
+from explorer.views.live import make_view
+
+
+def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_quiet: bool) -> None:
+    """Train, or load what was trained, and print the card. Raises ExplorerError; Interrupted leaves a checkpoint."""
+    words = vocabulary()
+    space = load_space(file, words, Overrides())
+    if ":" in space.model:
+        raise UsageError(f"{space.model} is your own network and comes trained from its function: nothing to train")
+    recipes = words.families[space.model].recipes
+    if recipe is not None and recipe not in recipes:
+        raise UsageError(f"--recipe: expected one of {', '.join(recipes)}, got {recipe!r}")
+    space = replace(space, recipe=recipe or space.recipe)
+    view = make_view(space, sys.stderr, is_quiet)
+    with Interrupt() as interrupt:
+        evaluator = MeasuringEvaluator(space, Path(), data, interrupt)
+        try:
+            prepared = evaluator.prepare(view.on_progress)
+        finally:
+            evaluator.close()
+            view.close()
+    weights = prepared.provenance["weights"]
+    if is_json:
+        print_json(weights)
+    elif not is_quiet:
+        _print(weights["card"], weights["fingerprint"], recipe)
+
+
+def _print(card: dict[str, Any], fingerprint: str, recipe: str | None) -> None:
+    out = console()
+    out.print(f"{card['family']}, recipe {card['recipe']['name']}, weights {fingerprint[:12]}")
+    out.print(f"trained in {card['seconds']:.0f} s of processor-bound time on {card['device']}, {card['precision']}")
+    out.print("width   validation accuracy of each exit, the final one last")
+    for width, accuracies in card["validation_accuracy"].items():
+        out.print(f"{width:<7} " + "  ".join(f"{100 * accuracy:5.1f} %" for accuracy in accuracies))
+    if recipe is not None:
+        out.print(f"a study uses these weights when its search space says  training: {{recipe: {recipe}}}")

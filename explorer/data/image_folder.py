@@ -1,0 +1,63 @@
+"""The user's own images: `train/<class>/*` and `test/<class>/*`, a folder or a .tar of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer.data.source import Source, not_found
+from explorer.data.tree import Tree, is_tree, read_tree
+from explorer.errors import DataNotAvailable, UsageError
+
+if TYPE_CHECKING:
+    from explorer.data.dataset import RawDataset
+    from explorer.records import Progress
+    from explorer.space.values import DataSettings
+
+
+def locate(settings: DataSettings, root: Path) -> Source:
+    """The folder or .tar `settings.path` under `root`. Raises UsageError without a path, else DataNotAvailable."""
+    if not settings.path:
+        raise UsageError(
+            "the data set image_folder needs data.path: a folder, or a .tar of one, with train/<class>/* and "
+            "test/<class>/*, relative to the data folder"
+        )
+    location = root / Path(settings.path).expanduser()
+    if is_tree(location) or location.is_file():
+        return Source("image_folder", "image folder", location)
+    raise not_found(
+        "image_folder",
+        [location / "train", location / "test"] if location.is_dir() else [location],
+        "It is a folder, or a .tar of one, with the images in train/<class>/ and test/<class>/.",
+    )
+
+
+def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
+    """Decode the images, all of one size, as RGB; the classes are the folders' names, sorted.
+
+    Raises DataNotAvailable, naming the files, when an image of train/ is also in test/: what is trained and calibrated
+    on such data has seen the answers.
+    """
+    from explorer.data.images import decode_tree
+
+    tree = read_tree(source.location)
+    dataset = decode_tree(tree, on_progress)
+    _refuse_shared(tree, dataset)
+    return dataset
+
+
+def _refuse_shared(tree: Tree, dataset: RawDataset) -> None:
+    from explorer.data.dataset import image_digests
+
+    in_test = dict(zip(image_digests(dataset.test_images), tree.test, strict=True))
+    shared = [
+        (file, in_test[digest])
+        for file, digest in zip(tree.train, image_digests(dataset.train_images), strict=True)
+        if digest in in_test
+    ]
+    if shared:
+        raise DataNotAvailable(
+            f"{len(shared)} training images are also test images, such as {shared[0][0]} and {shared[0][1]}: training "
+            "and calibration must not see the test split, so remove them from one of the two"
+        )

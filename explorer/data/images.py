@@ -1,0 +1,100 @@
+"""Image files to one array of pixels, in threads: Pillow decodes without the interpreter's lock."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from explorer.data.dataset import Images, RawDataset
+from explorer.data.tree import ImageFile, Tree
+from explorer.errors import DataNotAvailable
+from explorer.records import Progress
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+# Modes of eight bits a channel, or fewer; Pillow would clip wider ones to white.
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"})
+_PER_TASK = 256
+
+# What Pillow raises for files that are no images, cut short, or damaged.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+
+
+def decode_tree(tree: Tree, on_progress: Callable[[Progress], None], size: tuple[int, int] | None = None) -> RawDataset:
+    """Every image of `tree` as RGB, uint8 [n, 3, h, w].
+
+    All must have `size` (height, width); without it the first image's. Raises DataNotAvailable naming the first file
+    that has another size, that is no image, or that has more than eight bits a channel.
+    """
+    files = tree.train + tree.test
+    why = "the data set's images have"
+    if size is None:
+        first = _decoded(files[0], None, "")
+        size, why = (first.shape[0], first.shape[1]), f"{files[0]} has"
+    pixels = _decode_all(files, size, why, on_progress)
+    number = {name: index for index, name in enumerate(tree.class_names)}
+    labels = np.array([number[file.class_name] for file in files], dtype=np.int64)
+    n_train = len(tree.train)
+    return RawDataset(tree.class_names, pixels[:n_train], labels[:n_train], pixels[n_train:], labels[n_train:])
+
+
+def _decode_all(
+    files: Sequence[ImageFile], size: tuple[int, int], why: str, on_progress: Callable[[Progress], None]
+) -> Images:
+    pixels: Images = np.empty((len(files), 3, *size), dtype=np.uint8)
+
+    def decode_some(start: int) -> int:
+        chosen = files[start : start + _PER_TASK]
+        for index, file in enumerate(chosen, start):
+            pixels[index] = _decoded(file, size, why).transpose(2, 0, 1)
+        return len(chosen)
+
+    done = 0
+    executor = ThreadPoolExecutor(max_workers=_n_cores(), thread_name_prefix="decode")
+    try:
+        on_progress(Progress("decode images", 0, len(files)))
+        for n_decoded in executor.map(decode_some, range(0, len(files), _PER_TASK)):
+            done += n_decoded
+            on_progress(Progress("decode images", done, len(files)))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return pixels
+
+
+def _decoded(file: ImageFile, size: tuple[int, int] | None, why: str) -> NDArray[np.uint8]:
+    """Pixels [h, w, 3]. The size is compared before anything is decoded."""
+    try:
+        with Image.open(io.BytesIO(file.content()), formats=_FORMATS) as image:
+            if size is not None and (image.height, image.width) != size:
+                raise DataNotAvailable(
+                    f"{file} is {image.width}×{image.height} pixels, but {why} {size[1]}×{size[0]}: "
+                    "resize the images to one size first"
+                )
+            if image.mode not in _MODES:
+                raise DataNotAvailable(
+                    f"{file} has more than eight bits a channel ({image.mode}): convert it to eight bits first"
+                )
+            return np.asarray(_rgb(image))
+    except _DAMAGE as error:
+        raise DataNotAvailable(
+            f"{file} cannot be decoded as {', '.join(_FORMATS)} ({error}): repair or remove it"
+        ) from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The image as RGB, its transparency dropped."""
+    if image.mode == "P" and "transparency" in image.info:
+        # Pillow warns about palettes with transparent colors unless they go through RGBA.
+        return image.convert("RGBA").convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _n_cores() -> int:
+    """The cores that this process may use; where the system has no such notion, those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

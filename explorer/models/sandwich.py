@@ -1,0 +1,74 @@
+"""One training step: the widest network on labels, or the sandwich rule with in-place distillation.
+
+In a sandwich step the widest network learns from the labels, and its logits teach the narrowest network, some of random
+width, and every early exit (Yu & Huang, "Universally Slimmable Networks and Improved Training Techniques", ICCV 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from explorer.models.recipes import Recipe
+from explorer.records import Width
+
+
+class Slimmable(Protocol):
+    """What training needs of a family's network, an `nn.Module`."""
+
+    def __call__(self, images: Tensor, width: Width = 1.0) -> list[Tensor]:
+        """Raw uint8 images [b, c, h, w] -> logits [b, n_classes] of every exit, the final one last."""
+
+
+def processor_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it fast (CUDA from Ampere, AVX512-BF16, AMX), else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+def other_widths(n_random: int, min_width: float, n_stages: int, rng: np.random.Generator) -> tuple[Width, ...]:
+    """The narrowest width and `n_random` ones at random, half of these with a width of its own for each stage."""
+    widths: list[Width] = [min_width]
+    for _ in range(n_random):
+        drawn = rng.uniform(min_width, 1.0, n_stages).tolist()
+        widths.append(tuple(drawn) if rng.random() < 0.5 else drawn[0])
+    return tuple(widths)
+
+
+def add_gradients(
+    network: Slimmable, images: Tensor, labels: Tensor, widths: tuple[Width, ...], recipe: Recipe
+) -> tuple[Tensor, Tensor]:
+    """Add the gradients of one step to those of the network's parameters.
+
+    `images` are uint8 [b, c, h, w], `labels` integers [b]; `widths` are the networks that the widest one teaches, none
+    of them where it learns alone (the exits then learn from the labels too). Returns, of the widest network's final
+    head, the loss and the number of images that it classifies correctly.
+    """
+    dtype = processor_dtype(images.device)
+
+    def logits_of(width: Width) -> list[Tensor]:
+        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+            return [logits.float() for logits in network(images, width)]
+
+    *exits, final = logits_of(1.0)
+    final_loss = F.cross_entropy(final, labels, label_smoothing=recipe.label_smoothing)
+    taught = F.softmax(final.detach(), dim=1) if widths else labels
+    (final_loss + recipe.exit_weight * _exit_loss(exits, taught, recipe)).backward()  # type: ignore[no-untyped-call]
+    for width in widths:
+        *exits, narrow_final = logits_of(width)
+        loss = F.cross_entropy(narrow_final, taught) + recipe.exit_weight * _exit_loss(exits, taught, recipe)
+        loss.backward()  # type: ignore[no-untyped-call]
+    return final_loss.detach(), (final.detach().argmax(1) == labels).sum()
+
+
+def _exit_loss(exits: list[Tensor], taught: Tensor, recipe: Recipe) -> Tensor:
+    """The sum over the early exits; `taught` is labels [b] or probabilities [b, n_classes]."""
+    smoothing = 0.0 if taught.is_floating_point() else recipe.label_smoothing
+    losses = [F.cross_entropy(logits, taught, label_smoothing=smoothing) for logits in exits]
+    return torch.stack(losses).sum()

@@ -1,0 +1,58 @@
+"""Evidence: what samplers are told of a trial, so that timing noise does not change what is proposed.
+
+Two runs with one seed measure the same variant a little differently, and a sampler that was told the difference would
+propose other variants from then on. So the samplers are told the first measurement of the same artifact, in the same
+conditions, on the same device: it is remembered in a cache and reused by every later study. A study's own results are
+always the fresh ones; evidence never leaves the proposer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from explorer.files import write_json
+from explorer.hashing import content_key
+from explorer.records import TrialOutcome
+
+
+class Evidence:
+    """The first measurements that this machine made, kept in `folder`.
+
+    `world` is the key of everything that metrics depend on besides the variant and its artifact: data, software,
+    processor, prices.
+    """
+
+    def __init__(self, folder: Path, world: str) -> None:
+        self._folder = folder
+        self._world = world
+
+    def of(self, outcome: TrialOutcome) -> dict[str, float]:
+        """The metrics of the first measurement of this outcome's artifact and variant, remembered now if it is new.
+
+        A metric that the first measurement lacked is this outcome's. Raises OSError when it cannot be remembered.
+        """
+        fresh = outcome.values()
+        if outcome.artifact is None or not fresh:
+            return fresh
+        key = content_key({"artifact": outcome.artifact, "variant": outcome.variant.to_json(), "world": self._world})
+        path = self._folder / f"{key}.json"
+        first = _remembered(path)
+        if first is None:
+            write_json(path, fresh)
+            return fresh
+        return {**fresh, **first}
+
+
+def _remembered(path: Path) -> Mapping[str, float] | None:
+    """What the file remembers; None when it is missing or was spoilt, which costs nothing but a new memory."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    is_sound = isinstance(values, dict) and all(
+        isinstance(v, int | float) and math.isfinite(v) for v in values.values()
+    )
+    return values if is_sound else None

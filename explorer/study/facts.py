@@ -1,0 +1,65 @@
+"""StudyFacts: what a study's database knows about the study itself, so that it can be read without anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from explorer.objectives import Constraint, Objective
+from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """The search space of a study and what preparing it found; `world` is the key of explorer.study.world."""
+
+    space: SearchSpace
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    n_classes: int
+    world: str
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "format": FORMAT,
+            "space": asdict(self.space),
+            "identity": dict(self.identity),
+            "provenance": dict(self.provenance),
+            "n_classes": self.n_classes,
+            "world": self.world,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StudyFacts:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
+        if values["format"] != FORMAT:
+            raise ValueError(f"the study has format {values['format']}, this version reads {FORMAT}")
+        return cls(
+            space=_space(values["space"]),
+            identity=values["identity"],
+            provenance=values["provenance"],
+            n_classes=values["n_classes"],
+            world=values["world"],
+        )
+
+
+def _space(values: Mapping[str, Any]) -> SearchSpace:
+    """A search space from what `dataclasses.asdict` and JSON made of it: tuples had become lists."""
+    return SearchSpace(
+        **{
+            **values,
+            "data": DataSettings(**values["data"]),
+            "parameters": {
+                name: Parameter(name, tuple(tuple(v) if isinstance(v, list) else v for v in parameter["values"]))
+                for name, parameter in values["parameters"].items()
+            },
+            "objectives": tuple(Objective(**objective) for objective in values["objectives"]),
+            "constraints": tuple(Constraint(**constraint) for constraint in values["constraints"]),
+            "search": SearchSettings(**values["search"]),
+            "device": DeviceSettings(**values["device"]),
+        }
+    )

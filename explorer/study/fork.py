@@ -1,0 +1,96 @@
+"""Fork: a new study that takes over the trials of an old one that still apply to it.
+
+It reads the old study's journal and not its database, so it is also the way out of a damaged database.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from explorer.errors import StudyDamaged, UsageError
+from explorer.files import new_folder
+from explorer.study.journal import Entry, Journal
+from explorer.study.judge import judge
+from explorer.study.session import Session
+
+ARTIFACTS = "artifacts"
+
+
+class Fork:
+    """The trials of the study in `old_folder`, to be adopted by the session of a new study in `new_folder`."""
+
+    def __init__(self, old_folder: Path, new_folder: Path) -> None:
+        if old_folder.resolve() == new_folder.resolve():
+            raise UsageError(f"--fork needs another name: {new_folder} is the study to fork from")
+        if not Journal(old_folder).numbers():
+            raise UsageError(f"nothing to fork from: {old_folder} holds no finished trial")
+        self._old_folder = old_folder
+        self._new_folder = new_folder
+        self._n_adopted = 0
+        self._refused: Counter[str] = Counter()
+
+    def adopt_baseline(self, session: Session) -> None:
+        """Take the baseline over, if it applies and the session has none. It has to come first."""
+        if session.n_finished == 0:
+            for entry in self._entries(Counter()):
+                if entry.record.variant == session.space.baseline() and not self._refusal(entry, session):
+                    return self._adopt(entry, session)
+        return None
+
+    def adopt_others(self, session: Session) -> str:
+        """Take over every other trial that applies; returns one sentence about which did and why the others did not."""
+        for entry in self._entries(self._refused):
+            if session.knows(entry.record.variant):
+                continue
+            if reason := self._refusal(entry, session):
+                self._refused[reason] += 1
+            else:
+                self._adopt(entry, session)
+        refused = "; ".join(f"{n} did not: {reason}" for reason, n in self._refused.most_common())
+        return f"{self._n_adopted} trials of {self._old_folder.name} apply" + (f"; {refused}" if refused else "")
+
+    def _entries(self, unread: Counter[str]) -> Iterator[Entry]:
+        """The old study's entries; those that do not read are counted in `unread`."""
+        journal = Journal(self._old_folder)
+        for number in journal.numbers():
+            try:
+                entry = journal.read(number)
+            except StudyDamaged:
+                unread["their record is damaged"] += 1
+                continue
+            if entry is not None:
+                yield entry
+
+    def _refusal(self, entry: Entry, session: Session) -> str:
+        """Why an old trial does not apply to the new study; empty when it does."""
+        variant = entry.record.variant
+        if entry.record.state == "failed":
+            return "they failed"
+        if session.grid.index(variant) is None and variant != session.space.baseline():
+            return "their variants are not in this search space"
+        if entry.world != session.facts.world:
+            return "they were measured with other data, software, prices or on another device"
+        baseline = session.result().baseline_values() if session.n_finished else None
+        if judge(entry.record.outcome, session.space, baseline)[0] == "failed":
+            return "they lack a metric that is needed now"
+        if entry.record.outcome.artifact and not self._artifact(self._old_folder, entry).is_dir():
+            return "their artifacts are gone"
+        return ""
+
+    def _adopt(self, entry: Entry, session: Session) -> None:
+        record = entry.record
+        if record.outcome.artifact and not self._artifact(self._new_folder, entry).is_dir():
+            with new_folder(self._artifact(self._new_folder, entry)) as draft:
+                shutil.copytree(self._artifact(self._old_folder, entry), draft, dirs_exist_ok=True)
+        details = {**record.outcome.details, "forked_from": {"study": self._old_folder.name, "trial": record.number}}
+        number = session.begin(record.variant, record.started)
+        session.finish(number, replace(record.outcome, details=details), record.started, record.finished)
+        self._n_adopted += 1
+
+    @staticmethod
+    def _artifact(folder: Path, entry: Entry) -> Path:
+        return folder / ARTIFACTS / str(entry.record.outcome.artifact)

@@ -1,0 +1,124 @@
+"""Journal: every finished trial as one JSON file beside the artifacts, written before the database hears of it.
+
+A trial whose journal entry is whole is never lost: a database that was killed between the two is completed from the
+journal, and a damaged one is replaced by a new study that is forked from the journal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from explorer.errors import StudyDamaged
+from explorer.files import write_json
+from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
+from explorer.study.result import TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A finished trial as it is kept.
+
+    `evidence` are the metrics that samplers are told (see explorer.study.evidence). `world` is the key of everything
+    that the metrics depend on besides the variant (see explorer.study.world).
+    """
+
+    record: TrialRecord
+    evidence: Mapping[str, float]
+    world: str
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready values, without NaN or infinities."""
+        record = self.record
+        return {
+            "trial": record.number,
+            "state": record.state,
+            "started": record.started,
+            "finished": record.finished,
+            # JSON has no infinity: null is the violation of a constraint whose metric is not known.
+            "violations": {text: None if math.isinf(v) else v for text, v in record.violations.items()},
+            "outcome": outcome_to_json(record.outcome),
+            "evidence": dict(self.evidence),
+            "world": self.world,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Entry:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
+        record = TrialRecord(
+            number=values["trial"],
+            state=values["state"],
+            outcome=outcome_from_json(values["outcome"]),
+            violations={text: math.inf if v is None else v for text, v in values["violations"].items()},
+            started=values["started"],
+            finished=values["finished"],
+        )
+        return cls(record, values["evidence"], values["world"])
+
+
+class Journal:
+    """The entries `trials/<number>.json` in a study's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "trials"
+
+    def write(self, entry: Entry) -> None:
+        """Keep an entry; when this returns it is on the disk. Raises OSError."""
+        write_json(self._path(entry.record.number), entry.to_json())
+
+    def read(self, number: int) -> Entry | None:
+        """The entry of that trial; None when there is none. Raises StudyDamaged when it does not read."""
+        return _read(self._path(number)) if self._path(number).is_file() else None
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, by number. Raises StudyDamaged."""
+        for number in self.numbers():
+            yield _read(self._path(number))
+
+    def numbers(self) -> list[int]:
+        """The numbers of the trials that have an entry."""
+        return sorted(int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdecimal())
+
+    def remove(self, number: int) -> None:
+        """Forget an entry, if there is one."""
+        self._path(number).unlink(missing_ok=True)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number}.json"
+
+
+def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
+    """An outcome as JSON-ready values."""
+    return {
+        "variant": outcome.variant.to_json(),
+        "metrics": {name: measurement.to_json() for name, measurement in outcome.metrics.items()},
+        "artifact": outcome.artifact,
+        "stages": [asdict(stage) for stage in outcome.stages],
+        "details": dict(outcome.details),
+        "failure": None if outcome.failure is None else asdict(outcome.failure),
+    }
+
+
+def outcome_from_json(values: Mapping[str, Any]) -> TrialOutcome:
+    """The inverse of `outcome_to_json`."""
+    return TrialOutcome(
+        variant=Variant.from_json(values["variant"]),
+        metrics={name: Measurement.from_json(measurement) for name, measurement in values["metrics"].items()},
+        artifact=values["artifact"],
+        stages=tuple(Stage(**stage) for stage in values["stages"]),
+        details=values["details"],
+        failure=None if values["failure"] is None else Failure(**values["failure"]),
+    )
+
+
+def _read(path: Path) -> Entry:
+    try:
+        return Entry.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyDamaged(
+            f"{path} is not a whole record of a trial ({error}): move it away; its trial is run again"
+        ) from error

@@ -1,0 +1,86 @@
+"""StudyLock: one coordinator a study, and a lock that names its holder.
+
+The operating system holds the lock and drops it with its process, however that ends. The note beside it only tells
+people who the holder is; a note without a held lock is what a killed run or a reboot leaves behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from explorer.errors import StudyLocked
+from explorer.files import write_json
+
+LOCK_NAME = "study.lock"
+HOLDER_NAME = "study.lock.json"
+
+
+@contextmanager
+def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[None]:
+    """Hold the study in `folder`, with a note when a stale holder is replaced. Raises StudyLocked when it is held."""
+    lock = FileLock(folder / LOCK_NAME)
+    holder = folder / HOLDER_NAME
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise StudyLocked(
+            f"the study in {folder} is held by {_described(_facts(holder))}: wait for it, or stop that process"
+        ) from error
+    try:
+        if (stale := _facts(holder)) is not None:
+            on_note(f"took the study over from {_described(stale)}, which {_end_of(stale)}")
+        write_json(holder, _own_facts())
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _own_facts() -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "boot": _boot_id(),
+        "process_started": psutil.Process().create_time(),
+        "since": time.time(),
+    }
+
+
+def _boot_id() -> str:
+    """What changes with every start of the machine."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text(encoding="ascii").strip() if path.is_file() else f"{psutil.boot_time():.0f}"
+
+
+def _facts(holder: Path) -> dict[str, Any] | None:
+    """What the holder wrote about itself; None when it wrote nothing that reads."""
+    try:
+        facts = json.loads(holder.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) and {"pid", "host", "boot", "since"} <= facts.keys() else None
+
+
+def _described(facts: dict[str, Any] | None) -> str:
+    if facts is None:
+        return "another process"
+    minutes = max(0.0, time.time() - float(facts["since"])) / 60
+    age = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
+    return f"process {facts['pid']} on {facts['host']}, which began {age} ago"
+
+
+def _end_of(facts: dict[str, Any]) -> str:
+    """Why a holder that wrote these facts cannot hold the lock any more."""
+    if facts["host"] == socket.gethostname() and facts["boot"] != _boot_id():
+        return "ended when the machine was restarted"
+    return "ended without saying so"

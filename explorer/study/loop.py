@@ -1,0 +1,170 @@
+"""The study loop: prepare, ask, build and measure, tell; until the trials, the time or the variants are used up."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from explorer.cache import cache_root
+from explorer.errors import ExplorerError, Interrupted, NotAvailable, NothingFeasible
+from explorer.records import Failure
+from explorer.space.values import SearchSpace, Vocabulary
+from explorer.study.evaluation import Evaluator
+from explorer.study.fork import Fork
+from explorer.study.interrupt import Interrupt
+from explorer.study.lock import study_lock
+from explorer.study.misses import nothing_feasible_message
+from explorer.study.result import StudyResult, TrialRecord
+from explorer.study.session import Session, open_session, stored_study
+from explorer.study.view import StudyView
+
+MAX_SAME_FAILURES = 5
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def run_study(
+    space: SearchSpace,
+    vocabulary: Vocabulary,
+    folder: Path,
+    evaluator: Evaluator,
+    view: StudyView,
+    interrupt: Interrupt,
+    write_outputs: Callable[[StudyResult], None],
+    storage_url: str | None = None,
+    fork_from: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> StudyResult:
+    """Run the study in `folder`, or go on with it; with `fork_from`, first take over another study's trials.
+
+    `write_outputs` gets the result at the end and at an interruption. The caller closes evaluator and view. `clock`
+    gives seconds. Raises NothingFeasible at the end of a study without a feasible trial; Interrupted; NotAvailable
+    when the baseline or MAX_SAME_FAILURES trials in a row failed; StudyLocked, StudyDamaged, StudyIncompatible;
+    ExplorerError when the disk is full. The study is whole and can be resumed after each of them.
+    """
+    began = clock()
+    with _disk_full_is_said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with study_lock(folder, view.on_note):
+            fork = None if fork_from is None else Fork(fork_from, folder)
+            stored = stored_study(space, folder, storage_url)
+            prepared = evaluator.prepare(view.on_progress)
+            interrupt.check()
+            evidence = cache_root() / "evidence"
+            session = open_session(space, vocabulary, folder, prepared, stored, evidence, storage_url)
+            try:
+                return _run(session, evaluator, view, interrupt, write_outputs, fork, _Limit(space, began, clock))
+            finally:
+                session.close()
+
+
+class _Limit:
+    """When a study that began at `began` has to begin no further trial."""
+
+    def __init__(self, space: SearchSpace, began: float, clock: Callable[[], float]) -> None:
+        self._search = space.search
+        self._began = began
+        self._clock = clock
+
+    def reached(self, n_finished: int) -> str:
+        """Which limit is reached, in words; empty when none is."""
+        if n_finished >= self._search.n_trials:
+            return f"all {self._search.n_trials} trials are done"
+        if self._search.timeout_s is not None and self._clock() - self._began >= self._search.timeout_s:
+            return f"the time is up ({self._search.timeout_s:g} s)"
+        return ""
+
+
+def _run(
+    session: Session,
+    evaluator: Evaluator,
+    view: StudyView,
+    interrupt: Interrupt,
+    write_outputs: Callable[[StudyResult], None],
+    fork: Fork | None,
+    limit: _Limit,
+) -> StudyResult:
+    try:
+        if fork is not None:
+            fork.adopt_baseline(session)
+        if session.n_finished == 0:
+            _require_baseline(_trial(session, evaluator, view, interrupt))
+        if fork is not None:
+            view.on_note(fork.adopt_others(session))
+        _trials(session, evaluator, view, interrupt, limit)
+    except (Interrupted, NotAvailable):
+        if session.n_finished:
+            write_outputs(session.result())
+        raise
+    result = session.result()
+    write_outputs(result)
+    if not any(trial.is_feasible for trial in result.trials):
+        raise NothingFeasible(nothing_feasible_message(result))
+    return result
+
+
+def _trials(session: Session, evaluator: Evaluator, view: StudyView, interrupt: Interrupt, limit: _Limit) -> None:
+    """Run trials until a limit is reached or no variant is left. Raises NotAvailable when they all fail alike."""
+    streak: list[Failure] = []
+    while not (reason := limit.reached(session.n_finished)):
+        record = _trial(session, evaluator, view, interrupt)
+        if record is None:
+            reason = f"every variant of the search space was tried ({session.grid.n_variants})"
+            break
+        failure = record.outcome.failure
+        if failure is None or any(failure.kind != earlier.kind for earlier in streak):
+            streak.clear()
+        if failure is not None:
+            streak.append(failure)
+        if len(streak) >= MAX_SAME_FAILURES:
+            raise NotAvailable(
+                f"{len(streak)} trials in a row failed the same way ({failure and failure.kind}): "
+                f"{streak[-1].reason}. Remove the cause and start the study again to resume it"
+            )
+    view.on_note(f"the study ends: {reason}")
+
+
+def _trial(session: Session, evaluator: Evaluator, view: StudyView, interrupt: Interrupt) -> TrialRecord | None:
+    """Run the next trial; None when no variant is left. Raises Interrupted, and leaves no running trial behind."""
+    interrupt.check()
+    variant = session.next_variant()
+    if variant is None:
+        return None
+    interrupt.check()
+    started = time.time()
+    number = session.begin(variant, started)
+    view.on_trial_start(number, variant)
+    try:
+        outcome = evaluator.evaluate(variant, number, view.on_progress)
+    except Interrupted:
+        session.interrupt(number)
+        raise
+    record = session.finish(number, outcome, started)
+    view.on_trial_end(record, session.result())
+    return record
+
+
+def _require_baseline(record: TrialRecord | None) -> None:
+    failure = None if record is None else record.outcome.failure
+    if failure is not None:
+        raise NotAvailable(
+            f"the baseline has no result, so nothing can be compared with it: {failure.kind}: {failure.reason}. "
+            "Remove the cause and start the study again"
+        )
+
+
+@contextmanager
+def _disk_full_is_said(folder: Path) -> Iterator[None]:
+    """Turns the errors of a full disk into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise ExplorerError(
+            f"disk full: {error.filename or folder} cannot be written ({error.strerror}). Nothing is lost: free some "
+            "space and start the study again to resume it"
+        ) from error

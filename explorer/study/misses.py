@@ -1,0 +1,112 @@
+"""Nearest misses: when no trial is feasible, how near the trials came and which constraint stands in the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from explorer.objectives import METRICS, Constraint
+from explorer.study.result import StudyResult, TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """An infeasible trial and what it breaks.
+
+    `broken` maps constraints' texts to violations in the metric's unit; `excess_ratio` is the largest of them as a
+    share of its bound (inf: a constrained metric is not known).
+    """
+
+    trial: TrialRecord
+    broken: Mapping[str, float]
+    excess_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The constraint that stands in the way: how many measured trials break it, and how many break nothing else."""
+
+    constraint: str
+    n_broken: int
+    n_broken_alone: int
+    n_measured: int
+
+
+def nearest_misses(result: StudyResult, k: int = 3, where: Sequence[Constraint] = ()) -> tuple[NearMiss, ...]:
+    """The `k` measured trials that come nearest to satisfying the constraints of the study and of `where`.
+
+    Nearest is the smallest largest excess, relative to the bounds; ties go to the earlier trial.
+    """
+    limits = _limits(result, where)
+    misses = [
+        NearMiss(trial, broken, max(_excess_ratio(amount, limits.get(text)) for text, amount in broken.items()))
+        for trial, broken in _broken_trials(result, where)
+        if broken
+    ]
+    return tuple(sorted(misses, key=lambda miss: (miss.excess_ratio, miss.trial.number))[:k])
+
+
+def binding_constraint(result: StudyResult, where: Sequence[Constraint] = ()) -> Binding | None:
+    """The constraint that most measured trials break; of two, the one that alone excludes more. None: all hold."""
+    trials = _broken_trials(result, where)
+    texts = dict.fromkeys(text for _, broken in trials for text in broken)
+    counts = [
+        Binding(
+            constraint=text,
+            n_broken=sum(text in broken for _, broken in trials),
+            n_broken_alone=sum(list(broken) == [text] for _, broken in trials),
+            n_measured=len(trials),
+        )
+        for text in texts
+    ]
+    return max(counts, key=lambda count: (count.n_broken, count.n_broken_alone), default=None)
+
+
+def nothing_feasible_message(result: StudyResult, where: Sequence[Constraint] = ()) -> str:
+    """Why the front is empty, in a few lines: the binding constraint, then the nearest misses."""
+    binding = binding_constraint(result, where)
+    if binding is None:
+        n_failed = sum(trial.state == "failed" for trial in result.trials)
+        return f"no trial of {len(result.trials)} has a result that could be on the front ({n_failed} failed)"
+    lines = [
+        f"no trial satisfies every constraint: `{binding.constraint}` is broken by {binding.n_broken} of "
+        f"{binding.n_measured} measured trials, {binding.n_broken_alone} of which break nothing else. Nearest misses:"
+    ]
+    for miss in nearest_misses(result, where=where):
+        broken = "; ".join(f"`{text}` {_by(text, amount)}" for text, amount in miss.broken.items())
+        lines.append(f"  trial {miss.trial.number}: {broken}")
+    return "\n".join(lines)
+
+
+def _broken_trials(result: StudyResult, where: Sequence[Constraint]) -> list[tuple[TrialRecord, dict[str, float]]]:
+    """Every measured trial with the constraints that it breaks."""
+    baseline = result.baseline_values()
+    extra = [bound for bound in where if not bound.is_relative or bound.metric in baseline]
+    found = []
+    for trial in result.trials:
+        if trial.state != "failed":
+            amounts = {str(bound): bound.violation(trial.values(), baseline) for bound in extra}
+            broken = {text: amount for text, amount in amounts.items() if amount > 0}
+            found.append((trial, {**trial.broken(), **broken}))
+    return found
+
+
+def _limits(result: StudyResult, where: Sequence[Constraint]) -> dict[str, float]:
+    """Each constraint's text and its bound as a number, where that is known."""
+    baseline = result.baseline_values()
+    bounds = (*result.space.constraints, *where)
+    return {str(bound): bound.limit(baseline) for bound in bounds if not bound.is_relative or bound.metric in baseline}
+
+
+def _excess_ratio(amount: float, limit: float | None) -> float:
+    """A violation as a share of its bound; the violation itself where the bound is 0 or not known."""
+    return amount / abs(limit) if limit else amount
+
+
+def _by(text: str, amount: float) -> str:
+    """A violation in words."""
+    metric = METRICS.get(text.split(" ", 1)[0])
+    if math.isinf(amount):
+        return "cannot be judged, the metric is not known"
+    return f"by {amount:.3g}{'' if metric is None or metric.unit in ('ratio', 'count') else ' ' + metric.unit}"

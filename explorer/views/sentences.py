@@ -1,0 +1,61 @@
+"""What a study found, in sentences for people who read no tables."""
+
+from __future__ import annotations
+
+from explorer.study.front import FrontEntry, FrontSummary
+from explorer.study.misses import nothing_feasible_message
+from explorer.study.result import StudyResult
+from explorer.views.rows import varying_parameters
+from explorer.views.wording import Glyphs, better_direction, gain_text, metric_title, scale_of, value_text, variant_text
+
+# "As accurate as the baseline, for most purposes": one point of accuracy.
+_TOLERATED_LOSS = 0.01
+
+
+def recommendation(result: StudyResult, summary: FrontSummary) -> tuple[str, ...]:
+    """Which trial to take: the knee; then the fastest that costs at most one point of accuracy. Why none, if none."""
+    glyphs = Glyphs()
+    if summary.knee is None:
+        return (nothing_feasible_message(result, summary.where),)
+    sentences = [f"The knee of the front is {_entry_text(result, summary.knee, glyphs)}."]
+    nearly = _nearly_as_accurate(result, summary)
+    if nearly is not None and nearly.trial.number != summary.knee.trial.number:
+        sentences.append(
+            f"The fastest within one point of the baseline's accuracy is {_entry_text(result, nearly, glyphs)}."
+        )
+    return tuple(sentences)
+
+
+def _entry_text(result: StudyResult, entry: FrontEntry, glyphs: Glyphs) -> str:
+    """`trial 3 (width 0.5 · ...): accuracy 88.90 % (−3.98), latency 0.204 ms (16× better), ...`."""
+    values = entry.trial.values()
+    baseline = result.baseline
+    is_baseline = baseline is not None and baseline.number == entry.trial.number
+    words = []
+    for objective in result.objectives:
+        text = f"{metric_title(objective.metric)} {value_text(objective.metric, values[objective.metric])}"
+        compared = None if is_baseline else result.baseline_values().get(objective.metric)
+        gain = gain_text(objective.metric, values[objective.metric], compared, glyphs)
+        if gain:
+            unit = " points" if scale_of(objective.metric) != 1.0 else " better" if _is_better(gain) else " as good"
+            text += f" ({gain}{unit})"
+        words.append(text)
+    variant = variant_text(entry.trial.variant, varying_parameters(result.space), glyphs)
+    name = f"trial {entry.trial.number}{', the baseline itself' if is_baseline else ''}"
+    return f"{name} ({variant}): {', '.join(words)}" if variant else f"{name}: {', '.join(words)}"
+
+
+def _is_better(gain: str) -> bool:
+    """Whether a ratio in words is above 1."""
+    return float(gain.rstrip("×").replace(",", "")) > 1.0
+
+
+def _nearly_as_accurate(result: StudyResult, summary: FrontSummary) -> FrontEntry | None:
+    """The fastest entry within one point of the baseline's accuracy; None without both metrics among the objectives."""
+    speed = next((o.metric for o in result.objectives if o.metric.startswith("latency")), None)
+    accuracy = result.baseline_values().get("accuracy")
+    is_judged = any(objective.metric == "accuracy" for objective in result.objectives)
+    if speed is None or accuracy is None or not is_judged or better_direction(speed) != "minimize":
+        return None
+    near = [e for e in summary.entries if e.trial.values()["accuracy"] >= accuracy - _TOLERATED_LOSS]
+    return min(near, key=lambda entry: entry.trial.values()[speed], default=None)

@@ -1,0 +1,162 @@
+"""Weights in the cache: trained once, found again, refused when damaged."""
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pytest
+import torch
+
+from explorer.errors import ExplorerError, ModelError
+from explorer.models import base
+from explorer.models.base import BaseNetwork, find_weights, load_or_train, weights_key
+from explorer.models.recipes import RECIPES, Recipe
+from explorer.models.training_data import TrainingData
+from explorer.records import Progress
+
+FAMILY = "slimmable_cnn"
+TINY = Recipe("tiny", epochs=1, min_steps_tiny=3, batch_size=16)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path))
+    monkeypatch.setattr(base, "RECIPES", {**RECIPES, "tiny": TINY})
+
+
+def data() -> TrainingData:
+    images = np.random.default_rng(0).integers(0, 256, (48, 1, 8, 8), dtype=np.uint8)
+    labels = np.arange(48) % 3
+    return TrainingData(images, labels, images[:10], labels[:10], 3, (127.0,), (70.0,), "data", "splits")
+
+
+def trained(on_progress: list[Progress] | None = None, seed: int = 0) -> BaseNetwork:
+    reports: list[Progress] = [] if on_progress is None else on_progress
+    return load_or_train(FAMILY, data(), "tiny", reports.append, seed)
+
+
+def test_load_or_train_trains_once_and_loads_the_same_weights_afterwards() -> None:
+    first_reports: list[Progress] = []
+    second_reports: list[Progress] = []
+    first, second = trained(first_reports), trained(second_reports)
+
+    assert first_reports
+    assert not second_reports
+    assert first.fingerprint == second.fingerprint
+    assert first.card == second.card
+    images = torch.from_numpy(data().images)
+    for a, b in zip(first.materialise(0.5)(images), second.materialise(0.5)(images), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_load_or_train_leaves_weights_and_a_card_and_no_checkpoint(tmp_path: Path) -> None:
+    network = trained()
+    folder = find_weights(FAMILY, "data", "splits", "tiny")
+
+    assert folder is not None
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "weights.safetensors"]
+    assert not list(tmp_path.rglob("*.checkpoint.*"))
+    card = json.loads((folder / "card.json").read_text())
+    assert card["fingerprint"] == network.fingerprint
+    assert card["recipe"]["name"] == "tiny"
+    assert all(0 <= accuracy <= 1 for exits in card["validation_accuracy"].values() for accuracy in exits)
+    assert len(card["validation_accuracy"]["0.25"]) == 3
+
+
+def test_load_or_train_calibrates_the_statistics_of_full_width() -> None:
+    norms = [module for module in trained().materialise(1.0).modules() if isinstance(module, torch.nn.BatchNorm2d)]
+
+    assert all(norm.running_mean.abs().sum() > 0 for norm in norms)
+    assert all((norm.running_var != 1).all() for norm in norms)
+
+
+def test_is_slimmable_of_a_family_is_true() -> None:
+    assert trained().is_slimmable
+
+
+def test_fingerprint_follows_the_seed() -> None:
+    assert trained(seed=0).fingerprint != trained(seed=1).fingerprint
+
+
+def test_find_weights_of_what_was_not_trained_is_none() -> None:
+    trained()
+
+    assert find_weights(FAMILY, "data", "splits", "tiny", seed=1) is None
+    assert find_weights(FAMILY, "other", "splits", "tiny") is None
+    assert find_weights(FAMILY, "data", "other", "tiny") is None
+    assert find_weights(FAMILY, "data", "splits", "default") is None
+
+
+def test_weights_key_follows_everything_that_determines_the_weights() -> None:
+    keys = {
+        weights_key(FAMILY, "data", "splits", TINY, 0),
+        weights_key(FAMILY, "data2", "splits", TINY, 0),
+        weights_key(FAMILY, "data", "splits2", TINY, 0),
+        weights_key(FAMILY, "data", "splits", replace(TINY, peak_lr=0.1), 0),
+        weights_key(FAMILY, "data", "splits", TINY, 1),
+    }
+
+    assert len(keys) == 5
+    assert weights_key(FAMILY, "data", "splits", TINY, 0) in keys
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "card.json"])
+def test_load_or_train_damaged_files_are_refused_with_the_remedy(name: str) -> None:
+    trained()
+    folder = find_weights(FAMILY, "data", "splits", "tiny")
+    assert folder is not None
+    content = bytearray((folder / name).read_bytes())
+    content[-8:] = b"\xff" * 8
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(ExplorerError, match="delete that folder"):
+        trained()
+
+
+def test_load_or_train_after_an_interruption_goes_on_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_or_train(FAMILY, data(), "tiny", interrupt)
+    assert find_weights(FAMILY, "data", "splits", "tiny") is None
+    reports: list[Progress] = []
+    resumed = trained(reports)
+    monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "other"))
+
+    assert reports[0].done == 2
+    assert resumed.fingerprint == trained().fingerprint
+
+
+def test_load_or_train_while_another_process_trains_waits_and_says_so(tmp_path: Path) -> None:
+    key = weights_key(FAMILY, "data", "splits", TINY, 0)
+    lock = filelock.FileLock(tmp_path / "weights" / f"{key}.lock", thread_local=False)
+    (tmp_path / "weights").mkdir()
+    lock.acquire()
+    notes: list[str] = []
+    waits = threading.Event()
+
+    def on_progress(progress: Progress) -> None:
+        notes.append(progress.note)
+        waits.set()
+
+    waiting = threading.Thread(target=load_or_train, args=(FAMILY, data(), "tiny", on_progress))
+    waiting.start()
+    assert waits.wait(60)
+    lock.release()
+    waiting.join()
+
+    assert "another process trains the same network" in notes[0]
+    assert find_weights(FAMILY, "data", "splits", "tiny") is not None
+
+
+def test_load_or_train_unknown_family_or_recipe_is_refused() -> None:
+    with pytest.raises(ModelError, match="did you mean 'slimmable_cnn'"):
+        load_or_train("slimable_cnn", data(), "tiny", lambda _: None)
+    with pytest.raises(ModelError, match="one of default, long, tiny; got 'quick'"):
+        load_or_train(FAMILY, data(), "quick", lambda _: None)

@@ -1,0 +1,90 @@
+"""Training: deterministic, resumable with the same result, and it learns."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from explorer.models.batch_norm import recalibrate
+from explorer.models.recipes import Recipe
+from explorer.models.slimmable_cnn import SlimmableCNN, build
+from explorer.models.training import Settings, train
+from explorer.models.training_data import TrainingData
+from explorer.models.validation import accuracy
+from explorer.records import Progress
+
+TINY = Recipe("tiny", epochs=1, min_steps_tiny=8, batch_size=32)
+
+
+def stripes(n: int = 128) -> TrainingData:
+    """Two classes that are told apart at a glance: horizontal and vertical stripes in noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 2
+    pattern = np.indices((8, 8))[labels] % 4 // 2 * 150
+    images = (pattern + rng.integers(0, 100, (n, 8, 8))).astype(np.uint8)[:, None]
+    return TrainingData(images, labels, images, labels, 2, (125.0,), (80.0,), "data", "splits")
+
+
+def run(
+    folder: Path,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    recipe: Recipe = TINY,
+    seed: int = 0,
+    network: SlimmableCNN | None = None,
+) -> SlimmableCNN:
+    data = stripes()
+    if network is None:
+        torch.manual_seed(seed)
+        network = build(2, data.image_shape, list(data.mean), list(data.std))
+    train(network, data, Settings(recipe, seed, 0.25, 3), folder / "checkpoint", "key", on_progress)
+    return network
+
+
+def is_equal(a: SlimmableCNN, b: SlimmableCNN) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_train_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    first = run(tmp_path)
+
+    assert is_equal(first, run(tmp_path))
+    assert not is_equal(first, run(tmp_path, seed=1))
+
+
+def test_train_interrupted_and_resumed_equals_an_uninterrupted_run(tmp_path: Path) -> None:
+    steps: list[float] = []
+
+    def interrupt(progress: Progress) -> None:
+        steps.append(progress.done)
+        if len(steps) <= 6:
+            raise KeyboardInterrupt
+
+    for _ in range(6):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, interrupt, seed=3)
+    resumed = run(tmp_path, interrupt, seed=3)
+
+    assert steps[:6] == [1, 2, 3, 4, 5, 6]
+    (tmp_path / "checkpoint").unlink()
+    assert is_equal(resumed, run(tmp_path, seed=3))
+
+
+def test_train_reports_from_the_first_step_to_the_last(tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    run(tmp_path, reports.append)
+
+    assert [reports[0].done, reports[-1].done] == [1, 8]
+    assert {(report.stage, report.total) for report in reports} == {("train", 8)}
+    assert reports[0].note.startswith("epoch 1/")
+    assert "all widths" in reports[-1].note
+
+
+def test_train_longer_tells_the_classes_apart_at_every_width_and_exit(tmp_path: Path) -> None:
+    network, data = run(tmp_path, recipe=Recipe("short", epochs=1, min_steps_tiny=50, batch_size=32)), stripes()
+
+    for width in (0.25, 1.0, (0.25, 1.0, 0.5)):
+        plain = network.materialise(width)
+        recalibrate(plain, data.images)
+        assert min(accuracy(plain, data.validation_images, data.validation_labels)) > 0.95

@@ -1,0 +1,113 @@
+import numpy as np
+import pareto_oracle as oracle
+import pytest
+from hypothesis import given, settings
+
+from explorer.objectives import Objective
+from explorer.pareto.hypervolume import (
+    hypervolume,
+    hypervolume_history,
+    hypervolume_ratio,
+    ideal_point,
+    reference_point,
+)
+
+ACCURACY_LATENCY = ("maximize", "minimize")
+
+
+def test_hypervolume_one_point_is_its_box():
+    assert hypervolume([[0.9, 2.0]], ACCURACY_LATENCY, [0.1, 10.0]) == pytest.approx(0.8 * 8.0)
+
+
+def test_hypervolume_two_points_is_the_union_of_their_boxes():
+    volume = hypervolume([[0.9, 4.0], [0.5, 1.0]], ACCURACY_LATENCY, [0.0, 5.0])
+    assert volume == pytest.approx(0.9 * 1 + 0.5 * 4 - 0.5 * 1)
+
+
+def test_hypervolume_cube_of_three_objectives_is_known():
+    points = [[1, 2, 2], [2, 1, 2], [2, 2, 1]]
+    assert hypervolume(points, ("minimize",) * 3, [3, 3, 3]) == pytest.approx(4.0)
+
+
+def test_hypervolume_simplex_of_many_points_approaches_its_area():
+    x = np.linspace(0, 1, 2001)
+    assert hypervolume(np.column_stack([x, 1 - x]), ("minimize", "minimize"), [1, 1]) == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("points", [[], [[0.05, 2.0]], [[0.9, 12.0]], [[0.1, 10.0]]])
+def test_hypervolume_nothing_better_than_the_reference_is_zero(points):
+    assert hypervolume(points, ACCURACY_LATENCY, [0.1, 10.0]) == 0.0
+
+
+def test_hypervolume_infinite_reference_is_refused():
+    with pytest.raises(ValueError, match="finite"):
+        hypervolume([[0.5, 1.0]], ACCURACY_LATENCY, [0.0, np.inf])
+
+
+@settings(max_examples=100, deadline=None)
+@given(oracle.tied_points(max_points=7, max_objectives=4))
+def test_hypervolume_whole_numbers_equal_counted_cells(case):
+    points, directions = case
+    reference = [3 if direction == "minimize" else 1 for direction in directions]
+    assert hypervolume(points, directions, reference) == oracle.hypervolume(points, directions, reference)
+
+
+@settings(max_examples=60, deadline=None)
+@given(oracle.tied_points(max_points=8))
+def test_hypervolume_history_never_falls_and_ends_at_the_whole(case):
+    points, directions = case
+    reference = [3 if direction == "minimize" else 1 for direction in directions]
+    feasible = [index % 3 != 1 for index in range(len(points))]
+    history = hypervolume_history(points, feasible, directions, reference)
+    kept = [point for point, is_kept in zip(points, feasible, strict=True) if is_kept]
+    assert (np.diff(history) >= 0).all()
+    assert [history[-1]] == [hypervolume(kept, directions, reference)] if points else history.shape == (0,)
+
+
+def test_hypervolume_history_infeasible_rows_may_be_unknown():
+    history = hypervolume_history([[np.nan, np.nan], [0.5, 1.0]], [False, True], ACCURACY_LATENCY, [0.0, 2.0])
+    assert history.tolist() == [0.0, 0.5]
+
+
+def test_hypervolume_history_feasible_nan_is_refused():
+    with pytest.raises(ValueError, match="without NaN"):
+        hypervolume_history([[np.nan, 1.0]], [True], ACCURACY_LATENCY, [0.0, 2.0])
+
+
+def test_hypervolume_history_other_lengths_are_refused():
+    with pytest.raises(ValueError, match="one length: 1 and 2"):
+        hypervolume_history([[0.5, 1.0]], [True, True], ACCURACY_LATENCY, [0.0, 2.0])
+
+
+def test_reference_point_follows_chance_zero_and_the_baseline():
+    objectives = [
+        Objective("accuracy", "maximize"),
+        Objective("throughput_per_s", "maximize"),
+        Objective("latency_ms", "minimize"),
+    ]
+    reference = reference_point({"latency_ms": 2.0, "accuracy": 0.9}, objectives, n_classes=4)
+    assert reference == pytest.approx({"accuracy": 0.25, "throughput_per_s": 0.0, "latency_ms": 2.2})
+
+
+def test_reference_point_baseline_without_the_metric_is_refused():
+    with pytest.raises(ValueError, match="baseline has no latency_ms"):
+        reference_point({}, [Objective("latency_ms", "minimize")], n_classes=10)
+
+
+def test_reference_point_without_classes_is_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        reference_point({}, [Objective("accuracy", "maximize")], n_classes=0)
+
+
+def test_ideal_point_unbounded_metric_has_none():
+    assert ideal_point([Objective("accuracy", "maximize"), Objective("latency_ms", "minimize")]) == {
+        "accuracy": 1.0,
+        "latency_ms": 0.0,
+    }
+    assert ideal_point([Objective("throughput_per_s", "maximize")]) is None
+
+
+def test_hypervolume_ratio_is_a_share_of_a_fixed_box():
+    assert hypervolume_ratio([[0.55, 1.0]], ACCURACY_LATENCY, [0.1, 2.0], [1.0, 0.0]) == pytest.approx(0.25)
+    assert hypervolume_ratio([[1.0, 0.0]], ACCURACY_LATENCY, [0.1, 2.0], [1.0, 0.0]) == pytest.approx(1.0)
+    assert hypervolume_ratio([[1.0, 0.0]], ACCURACY_LATENCY, [1.0, 0.0], [1.0, 0.0]) == 0.0

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from explorer.errors import StudyDamaged, StudyError
+from explorer.study.database import check, connect, connect_to_read, has_safe_wal, translated
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 45, 0), False),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 0), False),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((4, 0, 0), True),
+    ],
+)
+def test_has_safe_wal_only_versions_with_the_fix(version, expected):
+    assert has_safe_wal(version) is expected
+
+
+def test_connect_flushes_every_commit(tmp_path):
+    with closing(connect(tmp_path / "a.db")) as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (60_000,)
+        expected = "wal" if has_safe_wal(sqlite3.sqlite_version_info) else "delete"
+        assert connection.execute("PRAGMA journal_mode").fetchone() == (expected,)
+
+
+def test_connect_to_read_missing_file_is_not_made(tmp_path):
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        connect_to_read(tmp_path / "a.db").execute("SELECT 1")
+    assert not (tmp_path / "a.db").exists()
+
+
+def test_check_sound_file_passes_and_others_are_damaged(tmp_path):
+    path = tmp_path / "a.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(str(i) * 50,) for i in range(1000)])
+        connection.commit()
+    check(path)
+    whole = path.read_bytes()
+    for spoilt in (b"not a database" * 100, whole[: len(whole) // 2], whole[:4096] + b"\xff" * 1024 + whole[5120:]):
+        path.write_bytes(spoilt)
+        with pytest.raises(StudyDamaged, match=r"damaged.*--fork NAME"):
+            check(path)
+
+
+def test_translated_locked_database_is_a_sentence(tmp_path):
+    path = tmp_path / "a.db"
+    with closing(connect(path)) as holder, closing(connect(path, timeout_s=0.01)) as other:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StudyError, match="another program has locked"), translated(path):
+            other.execute("CREATE TABLE t (x)")
+
+
+def test_translated_full_disk_is_an_os_error(tmp_path):
+    path = tmp_path / "a.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("PRAGMA max_page_count=2")
+        with pytest.raises(OSError, match="No space left"), translated(path):
+            connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+
+
+def test_translated_other_errors_pass():
+    with pytest.raises(ZeroDivisionError, match="division"), translated("x"):
+        _ = 1 / 0

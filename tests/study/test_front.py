@@ -1,0 +1,100 @@
+import json
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from explorer.errors import UsageError
+from explorer.objectives import Constraint, Objective
+from explorer.records import Measurement
+from explorer.study.front import feasible_trials, front_summary, objective_points
+
+makers = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
+
+
+def numbers(summary):
+    return [entry.trial.number for entry in summary.entries]
+
+
+def test_front_summary_small_study_has_the_feasible_front_best_accuracy_first():
+    summary = front_summary(makers.make_small_result())
+    assert numbers(summary) == [0, 1, 2]
+    assert summary.knee.trial.number == 1
+    assert (summary.n_complete, summary.n_infeasible, summary.n_failed) == (4, 1, 1)
+
+
+def test_front_summary_hypervolume_is_the_union_up_to_the_reference():
+    trials = [makers.make_trial(0, {"accuracy": 0.6, "latency_ms": 2.0})]
+    space = makers.make_space(objectives=[Objective("accuracy", "maximize"), Objective("latency_ms", "minimize")])
+    result = makers.make_result(trials, space, reference_point={"accuracy": 0.1, "latency_ms": 2.2})
+    summary = front_summary(result)
+    assert summary.hypervolume == pytest.approx(0.5 * 0.2)
+    assert summary.hypervolume_ratio == pytest.approx(0.5 * 0.2 / (0.9 * 2.2))
+
+
+def test_front_summary_without_reference_has_no_hypervolume():
+    summary = front_summary(replace(makers.make_small_result(), reference_point=None))
+    assert (summary.hypervolume, summary.hypervolume_ratio) == (None, None)
+    assert numbers(summary) == [0, 1, 2]
+
+
+def test_front_summary_unbounded_objective_has_no_ratio():
+    space = makers.make_space(objectives=[Objective("throughput_per_s", "maximize")])
+    trials = [makers.make_trial(0, {"throughput_per_s": 50.0})]
+    summary = front_summary(makers.make_result(trials, space, reference_point={"throughput_per_s": 0.0}))
+    assert (summary.hypervolume, summary.hypervolume_ratio) == (50.0, None)
+
+
+def test_front_summary_where_narrows_before_the_front_is_taken():
+    result = makers.make_small_result()
+    assert numbers(front_summary(result, [Constraint("latency_ms", "<=", 0.9)])) == [2]
+    assert numbers(front_summary(result, [Constraint("accuracy", ">=", 0.9, is_relative=True)])) == [0, 1]
+
+
+def test_front_summary_where_on_an_unknown_metric_is_empty():
+    summary = front_summary(makers.make_small_result(), [Constraint("energy_mj", "<=", 1.0)])
+    assert (summary.entries, summary.knee, summary.hypervolume) == ((), None, 0.0)
+
+
+def test_front_summary_relative_where_without_baseline_is_refused():
+    result = makers.make_result([makers.make_trial(0, reason="no memory")])
+    with_trial = replace(result, trials=(*result.trials, *makers.make_small_result().trials[1:2]))
+    with pytest.raises(UsageError, match=r"`latency_ms <= 0.5 \* baseline` needs the baseline's latency_ms"):
+        front_summary(with_trial, [Constraint("latency_ms", "<=", 0.5, is_relative=True)])
+
+
+def test_front_summary_no_trials_is_empty():
+    summary = front_summary(makers.make_result())
+    assert (summary.entries, summary.n_complete) == ((), 0)
+
+
+def test_front_summary_ties_are_all_kept_by_number():
+    row = {"accuracy": 0.9, "latency_ms": 1.0, "cost_usd_per_million": 0.1}
+    summary = front_summary(makers.make_result([makers.make_trial(n, row) for n in (0, 2, 1)]))
+    assert numbers(summary) == [0, 1, 2]
+    assert sum(entry.is_knee for entry in summary.entries) == 1
+
+
+def test_feasible_trials_unknown_objective_is_left_out():
+    row = {"accuracy": 0.9, "latency_ms": Measurement.unknown("no clock"), "cost_usd_per_million": 0.1}
+    assert feasible_trials(makers.make_result([makers.make_trial(0, row)])) == ()
+
+
+def test_objective_points_follow_the_objectives_order():
+    result = makers.make_small_result()
+    assert objective_points(result, result.trials[:1]).tolist() == [[0.92, 3.0, 0.06]]
+    assert objective_points(result, []).shape == (0, 3)
+
+
+def test_front_summary_json_is_what_the_interface_promises():
+    answer = json.loads(json.dumps(front_summary(makers.make_small_result()).to_json(), allow_nan=False))
+    assert list(answer) == ["study", "objectives", "reference_point", "hypervolume", "trials", "front"]
+    assert answer["objectives"][0] == {"metric": "accuracy", "direction": "maximize"}
+    assert answer["trials"] == {"complete": 4, "infeasible": 1, "failed": 1}
+    knee = answer["front"][1]
+    assert (knee["trial"], knee["knee"], knee["feasible"]) == (1, True, True)
+    assert knee["variant"]["width"] == 0.75
+    assert knee["metrics"]["latency_ms"] == {"value": 1.0, "low": None, "high": None, "n": None}
+    assert knee["ratio_to_baseline"]["latency_ms"] == pytest.approx(1 / 3)

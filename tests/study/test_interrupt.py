@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from explorer.errors import Interrupted
+from explorer.study.interrupt import Interrupt
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupt_first_signal_is_only_seen_when_asked(number):
+    with Interrupt() as interrupt:
+        interrupt.check()
+        os.kill(os.getpid(), number)
+        assert interrupt.is_set
+        with pytest.raises(Interrupted, match=f"interrupted by {number.name}: start the study again"):
+            interrupt.check()
+
+
+def test_interrupt_wakes_a_selector():
+    with Interrupt() as interrupt, selectors.DefaultSelector() as selector:
+        selector.register(interrupt, selectors.EVENT_READ)
+        assert selector.select(0) == []
+        os.kill(os.getpid(), signal.SIGINT)
+        assert len(selector.select(10)) == 1
+
+
+def test_interrupt_other_handled_signals_do_not_keep_it_awake():
+    old = signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    try:
+        with Interrupt() as interrupt, selectors.DefaultSelector() as selector:
+            selector.register(interrupt, selectors.EVENT_READ)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            interrupt.check()
+            assert selector.select(0) == []
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+
+
+def test_interrupt_end_restores_the_handlers():
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupt():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_interrupt_second_signal_kills_descendants_and_stops_at_once():
+    child = subprocess.Popen(
+        ["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert child.stdout is not None
+    grandchild = int(child.stdout.readline())
+    with child, Interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted, match="stopped at once by a second SIGINT"):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert child.returncode == -signal.SIGKILL
+    assert not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
+
+
+def test_interrupt_third_signal_ends_the_process():
+    script = """
+import os, signal
+from explorer.study.interrupt import Interrupt
+with Interrupt():
+    os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 130

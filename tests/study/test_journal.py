@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from fakes import known_metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.errors import StudyDamaged
+from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
+from explorer.study.journal import Entry, Journal
+from explorer.study.result import TrialRecord
+from explorer.study.sealed import sealed, unsealed
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+measurements = st.one_of(
+    st.builds(Measurement, numbers, numbers, numbers, st.integers(1, 10**6)),
+    st.builds(Measurement.unknown, st.text(max_size=20)),
+)
+outcomes = st.builds(
+    TrialOutcome,
+    variant=st.builds(Variant, width=st.one_of(numbers, st.tuples(numbers, numbers)), runtime=st.text(max_size=9)),
+    metrics=st.dictionaries(st.text(max_size=9), measurements, max_size=4),
+    artifact=st.one_of(st.none(), st.text(max_size=9)),
+    stages=st.tuples(st.builds(Stage, st.text(max_size=9), numbers, st.booleans())),
+    details=st.dictionaries(st.text(max_size=9), st.one_of(st.none(), numbers, st.text(max_size=9)), max_size=3),
+    failure=st.one_of(st.none(), st.builds(Failure, st.text(max_size=9), st.text(max_size=9))),
+)
+entries = st.builds(
+    Entry,
+    st.builds(
+        TrialRecord,
+        number=st.integers(0, 10**6),
+        state=st.sampled_from(["complete", "infeasible", "failed"]),
+        outcome=outcomes,
+        violations=st.dictionaries(st.text(max_size=9), st.one_of(numbers, st.just(math.inf)), max_size=3),
+        started=numbers,
+        finished=numbers,
+    ),
+    st.dictionaries(st.text(max_size=9), numbers, max_size=3),
+    st.text(max_size=20),
+)
+
+
+@given(entries)
+def test_entry_any_survives_json_and_seal(entry):
+    assert Entry.from_json(json.loads(json.dumps(entry.to_json(), allow_nan=False))) == entry
+    assert unsealed(json.loads(json.dumps(sealed(entry)))) == entry
+
+
+def an_entry(number: int) -> Entry:
+    metrics = {name: Measurement(value) for name, value in known_metrics(Variant()).items()}
+    outcome = TrialOutcome(Variant(), metrics, "a1", details={"exits": {0: 10}})
+    return Entry(TrialRecord(number, "complete", outcome, {}, 1.0, 2.0), {}, "w")
+
+
+def test_sealed_keys_that_are_numbers_do_not_break_the_seal():
+    assert unsealed(json.loads(json.dumps(sealed(an_entry(3))))).record.number == 3
+
+
+def test_unsealed_one_changed_value_is_noticed():
+    values = sealed(an_entry(3))
+    values["entry"]["outcome"]["metrics"]["latency_ms"]["value"] = 1.0
+    with pytest.raises(ValueError, match="checksum"):
+        unsealed(values)
+
+
+def test_journal_entries_come_by_number(tmp_path):
+    journal = Journal(tmp_path)
+    for number in (10, 2, 0):
+        journal.write(an_entry(number))
+    assert [entry.record.number for entry in journal.entries()] == [0, 2, 10]
+    journal.remove(2)
+    journal.remove(2)
+    assert journal.numbers() == [0, 10]
+    assert journal.read(2) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"trial": 0}', "null"])
+def test_journal_spoilt_entry_is_damage_that_names_the_file(tmp_path, text):
+    journal = Journal(tmp_path)
+    journal.write(an_entry(4))
+    (tmp_path / "trials" / "4.json").write_text(text)
+    with pytest.raises(StudyDamaged, match=r"4\.json is not a whole record"):
+        journal.read(4)

@@ -1,0 +1,47 @@
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+from explorer.records import Measurement
+
+makers = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
+
+
+def test_baseline_is_trial_zero_wherever_it_stands():
+    trials = [makers.make_trial(1, {"accuracy": 0.5}), makers.make_trial(0, {"accuracy": 0.9})]
+    assert makers.make_result(trials).baseline_values() == {"accuracy": 0.9}
+
+
+def test_baseline_that_failed_is_none():
+    result = makers.make_result([makers.make_trial(0, reason="no memory")])
+    assert result.baseline is None
+    assert result.baseline_values() == {}
+
+
+def test_baseline_that_is_infeasible_still_compares():
+    result = makers.make_result([makers.make_trial(0, {"accuracy": 0.9}, violations={"accuracy >= 0.95": 0.05})])
+    assert result.baseline.number == 0
+
+
+def test_metric_names_objectives_come_first_then_the_usual_order():
+    metrics = {"peak_memory_mib": 1.0, "home_made": 1.0, "latency_mean_ms": Measurement.unknown("why")}
+    names = makers.make_result([makers.make_trial(0, metrics)]).metric_names()
+    assert names == (
+        "accuracy",
+        "latency_ms",
+        "cost_usd_per_million",
+        "latency_mean_ms",
+        "peak_memory_mib",
+        "home_made",
+    )
+
+
+def test_trial_by_number_is_found_or_none():
+    result = makers.make_small_result()
+    assert result.trial(3).number == 3
+    assert result.trial(99) is None
+
+
+def test_broken_lists_only_what_is_violated():
+    trial = makers.make_trial(0, {"accuracy": 0.9}, violations={"a": 0.0, "b": 1.0, "c": -1.0})
+    assert (trial.broken(), trial.state, trial.is_feasible) == ({"b": 1.0}, "infeasible", False)

@@ -1,0 +1,146 @@
+"""Makers of made-up studies: hand-made ones for exact numbers, seeded ones that look like the real thing."""
+
+import random
+from pathlib import Path
+
+from explorer.objectives import Constraint, Objective
+from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
+from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
+from explorer.study.result import StudyResult, TrialRecord
+
+OBJECTIVES = (
+    Objective("accuracy", "maximize"),
+    Objective("latency_ms", "minimize"),
+    Objective("cost_usd_per_million", "minimize"),
+)
+
+
+def make_space(name="made-up", objectives=OBJECTIVES, constraints=(), n_trials=60, timeout_s=None, **values):
+    """A space of CIFAR-10's shape; `values` replaces the values of parameters."""
+    parameters = {
+        "width": (0.25, 0.5, 0.75, 1.0),
+        "pruning_ratio": (0.0, 0.2, 0.4),
+        "quantization": ("none", "dynamic_int8", "static_int8"),
+        "runtime": ("eager", "onnxruntime"),
+        "exit_threshold": (0.7, 0.85, 1.0),
+        "batch_size": (1,),
+        "threads": (1,),
+    } | values
+    return SearchSpace(
+        name=name,
+        model="slimmable_cnn",
+        recipe="standard",
+        recovery_steps=100,
+        data=DataSettings(name="cifar10", validation=5000, calibration=512),
+        parameters={key: Parameter(key, chosen) for key, chosen in parameters.items()},
+        objectives=tuple(objectives),
+        constraints=tuple(constraints),
+        search=SearchSettings(sampler="tpe", n_trials=n_trials, timeout_s=timeout_s, seed=0),
+        device=DeviceSettings("local", 0.05, 0.005, 0.0),
+    )
+
+
+def make_trial(number, metrics=None, variant=None, reason=None, violations=None, **known):
+    """A trial from plain numbers; `known` may set stages, details and artifact. A reason makes it a failed one."""
+    violations = violations or {}
+    measured = {
+        name: value if isinstance(value, Measurement) else Measurement(value) for name, value in (metrics or {}).items()
+    }
+    failure = None if reason is None else Failure("made_up", reason)
+    outcome = TrialOutcome(variant or Variant(), measured, failure=failure, **known)
+    broken = any(amount > 0 for amount in violations.values())
+    state = "failed" if failure else "infeasible" if broken else "complete"
+    return TrialRecord(number, state, outcome, violations, started=1000.0 + number, finished=1001.0 + number)
+
+
+def make_result(trials=(), space=None, folder=Path("studies/made-up"), reference_point=None, **known):
+    """A study of those trials."""
+    space = space or make_space()
+    return StudyResult(space.name, folder, space, tuple(trials), known.pop("provenance", {}), reference_point, **known)
+
+
+def make_small_result(**known):
+    """Six trials: 0 (the baseline), 1 (the knee) and 2 are the front, 3 is dominated, 4 infeasible, 5 failed."""
+    bound = Constraint("peak_memory_mib", "<=", 1000.0)
+    numbers = [(0.92, 3.0, 0.06, 800.0), (0.90, 1.0, 0.02, 100.0), (0.80, 0.5, 0.01, 90.0), (0.85, 2.0, 0.05, 700.0)]
+    metrics = ("accuracy", "latency_ms", "cost_usd_per_million", "peak_memory_mib")
+    trials = [
+        make_trial(i, dict(zip(metrics, row, strict=True)), Variant(width=1.0 - i / 4), violations={str(bound): -1.0})
+        for i, row in enumerate(numbers)
+    ]
+    fast = Variant(width=0.25, quantization="static_int8", runtime="onnxruntime")
+    trials.append(
+        make_trial(4, dict(zip(metrics, (0.95, 0.1, 0.001, 1500.0), strict=True)), fast, violations={str(bound): 500.0})
+    )
+    trials.append(make_trial(5, variant=Variant(width=0.5), reason="signal SIGSEGV in measure"))
+    reference = {"accuracy": 0.1, "latency_ms": 3.3, "cost_usd_per_million": 0.066}
+    return make_result(trials, make_space(constraints=(bound,)), reference_point=reference, n_classes=10, **known)
+
+
+def make_seeded_result(n_trials=60, seed=0, folder=Path("studies/cifar10-cnn")):
+    """A study that looks like one of CIFAR-10: times, interactions of quantization and runtime, misses, failures."""
+    rng = random.Random(seed)
+    bounds = (Constraint("peak_memory_mib", "<=", 1024.0), Constraint("accuracy", ">=", 0.9, is_relative=True))
+    space = make_space("cifar10-cnn", constraints=bounds, n_trials=n_trials)
+    trials = [_seeded_trial(number, rng, space) for number in range(n_trials)]
+    baseline = trials[0].values()
+    reference = {
+        "accuracy": 0.1,
+        "latency_ms": 1.1 * baseline["latency_ms"],
+        "cost_usd_per_million": 1.1 * baseline["cost_usd_per_million"],
+    }
+    provenance = {
+        "data": {"name": "cifar10", "kind": "CIFAR-10 (JPEG)", "fingerprint": "3f1c9a0b77d2"},
+        "weights": {"family": "slimmable_cnn", "recipe": "standard", "fingerprint": "a81be4450c19"},
+        "device": {"processor": "Intel Xeon (2 cores, AVX512-VNNI)", "memory_gib": 7.6},
+        "software": {"torch": "2.15.0", "onnxruntime": "1.31.1", "optuna": "5.0.0"},
+    }
+    return make_result(trials, space, folder, reference, provenance=provenance, n_classes=10)
+
+
+def _seeded_trial(number, rng, space):
+    """One trial of a seeded study."""
+    chosen = {name: rng.choice(parameter.values) for name, parameter in space.parameters.items()}
+    variant = Variant(**chosen) if number else Variant()
+    if number and rng.random() < 0.05:
+        return make_trial(number, variant=variant, reason=rng.choice(_REASONS))
+    kept = variant.width * (1 - variant.pruning_ratio)
+    share = 1.0 if variant.exit_threshold == 1.0 else 0.45 + 0.5 * (variant.exit_threshold - 0.7)
+    speed = {"eager": 3.1, "onnxruntime": 1.42}[variant.runtime]
+    speed *= {"none": 1.0, "dynamic_int8": 1.9, "static_int8": 0.34}[variant.quantization]
+    latency = (0.05 + speed * kept**1.5 * share) * rng.uniform(0.97, 1.03)
+    accuracy = 0.925 - 0.16 * (1 - kept) ** 2 - (0.006 if "int8" in variant.quantization else 0.0)
+    accuracy = round((accuracy - 0.05 * (1 - share) + rng.gauss(0, 0.003)) * 5000) / 5000
+    memory = 722.0 if variant.runtime == "eager" else 67.0 + 60.0 * kept
+    mean, half = latency * 1.04, 1.96 * (accuracy * (1 - accuracy) / 5000) ** 0.5
+    cost = 1e6 * mean / 1000 * (0.05 + 0.005 * memory / 1024) / 3600
+    metrics = {
+        "accuracy": Measurement(accuracy, accuracy - half, accuracy + half, 5000),
+        "latency_ms": Measurement(latency, latency * 0.985, latency * 1.02, 400),
+        "latency_mean_ms": Measurement(mean, mean * 0.98, mean * 1.02, 400),
+        "latency_p99_ms": Measurement.unknown("p99 needs 662 queries, 400 were taken"),
+        "cold_start_ms": Measurement(2400.0 if variant.runtime == "eager" else 160.0, n=1),
+        "peak_memory_mib": Measurement(memory + rng.uniform(0, 4), n=1),
+        "artifact_size_mib": Measurement(2.9 * kept**2 + 0.1),
+        "n_parameters": Measurement(float(round(740_000 * kept**2))),
+        "mega_macs": Measurement(82.0 * kept**2 * share),
+        "cost_usd_per_million": Measurement(cost, cost * 0.98, cost * 1.02),
+    }
+    violations = {
+        str(c): c.violation({k: m.value for k, m in metrics.items()}, {"accuracy": 0.925}) for c in space.constraints
+    }
+    stages = (Stage("materialize", 0.3, number % 3 == 0), Stage("export", 1.5), Stage("measure", 3.2))
+    details = {
+        "exit_shares": [round(1 - share, 2), round(share, 2)],
+        "int8_layers": 14 if "int8" in variant.quantization else 0,
+    }
+    return make_trial(
+        number, metrics, variant, violations=violations, stages=stages, details=details, artifact=f"{number:016x}"
+    )
+
+
+_REASONS = (
+    "signal SIGSEGV in measure latency",
+    "timeout in recover after 120 s",
+    "export mismatch: logits differ by 0.0021, at most 0.0001 is allowed",
+)

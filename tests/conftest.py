@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +14,9 @@ from numpy.typing import NDArray
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No test reads or writes the user's cache; child processes inherit this one."""
     folder = tmp_path_factory.mktemp("cache")
-    before = os.environ.get("EXPLORER_CACHE")
-    os.environ["EXPLORER_CACHE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["EXPLORER_CACHE"]
-    else:
-        os.environ["EXPLORER_CACHE"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EXPLORER_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

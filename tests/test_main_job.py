@@ -274,15 +274,17 @@ def cifar10() -> Path:
 
 
 def test_cifar10_small_study_on_real_images(cifar10, tmp_path):
-    """Few images train, so that it is quick; the chain is the real one, from JPEG files to a front."""
+    """From JPEG files to a front, with the quick recipe and few trials."""
     space = tmp_path / "small.yaml"
-    text = CNN.read_text().replace("name: cifar10-cnn", "name: small").replace("validation: 5000", "validation: 48000")
-    space.write_text(text.replace("timeout: 20m", "timeout: 10m") + "\n")
+    text = CNN.read_text().replace("name: cifar10-cnn", "name: small").replace("validation: 5000", "validation: 1000")
+    space.write_text(text + "\ntraining: {recipe: quick}\n")
     done = explore("start", str(space), "--studies", str(tmp_path), "--data", str(cifar10), "--trials", "4", "--json")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout)
-    assert summary["trials"]["failed"] == 0
-    assert sum(summary["trials"].values()) == 4
+    assert done.returncode in (0, 3), done.stderr
     shown = json.loads(explore("show", str(tmp_path / "small"), "0", "--json").stdout)
-    assert shown["metrics"]["accuracy"]["n"] == 48000
-    assert shown["metrics"]["accuracy"]["value"] > 0.15
+    assert shown["metrics"]["accuracy"]["n"] == 1000
+    assert shown["metrics"]["accuracy"]["value"] > 0.3
+    assert shown["provenance"]["data"]["n_test"] == 10_000
+    rows = trials(tmp_path / "small")
+    assert [row["state"] for row in rows].count("failed") == 0
+    assert len(rows) == 4
+    assert len({row["mega_macs"] for row in rows}) > 1

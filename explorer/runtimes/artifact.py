@@ -153,6 +153,15 @@ def _difference(network: StagedNetwork, executor: StagedExecutor, images: Array)
     return worst
 
 
+def is_whole_model(folder: Path) -> bool:
+    """Whether `folder` holds what `export_model` wrote, byte for byte."""
+    try:
+        segments = json.loads((folder / "model.json").read_text(encoding="utf-8"))["segments"]
+        return all(file_sha256(folder / segment["file"]) == segment["sha256"] for segment in segments)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def artifact_key(model_key: str, exit_threshold: float) -> str:
     """The artifact's name, from the key of the exported model and the threshold."""
     return content_key({"format": FORMAT, "model": model_key, "exit_threshold": exit_threshold})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from explorer.files import new_folder
 from explorer.hashing import content_key
 from explorer.measure.answering import Answers, serve
 from explorer.records import Progress, Stage, Variant
-from explorer.runtimes.artifact import NetworkFacts, export_model, store_artifact
+from explorer.runtimes.artifact import NetworkFacts, export_model, is_whole_model, store_artifact
 from explorer.runtimes.registry import runtime
 from explorer.runtimes.runtime import ExportFailed, ExportJob
 from explorer.space.values import DataSettings
@@ -138,8 +139,9 @@ class Builder:
             }
         )
         folder = cache_root() / "models" / key
-        if (folder / "model.json").is_file():
+        if is_whole_model(folder):
             return folder, key, True
+        shutil.rmtree(folder, ignore_errors=True)
         job = ExportJob(
             network=made.network,
             has_exits=has_exits,

@@ -36,11 +36,11 @@ def journal_mode() -> str:
     return "WAL" if has_safe_wal(sqlite3.sqlite_version_info) else "DELETE"
 
 
-def connect(path: Path, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
-    """A connection for writing; makes the file if there is none."""
+def connect(path: Path, timeout_s: float = BUSY_TIMEOUT_S, is_draft: bool = False) -> sqlite3.Connection:
+    """A connection for writing; makes the file if there is none. A draft is flushed once, by whoever completes it."""
     connection = sqlite3.connect(path, timeout=timeout_s, check_same_thread=False)
     connection.execute(f"PRAGMA journal_mode={journal_mode()}")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA synchronous={'OFF' if is_draft else 'FULL'}")
     return connection
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from explorer.records import Variant
-from explorer.space.values import SearchSpace, Vocabulary
+from explorer.space.values import SearchSpace, Vocabulary, uniform_width
 
 EXECUTION = "execution"
 
@@ -44,7 +44,7 @@ class Axis:
             (variant.runtime, variant.quantization) if self.field == EXECUTION else getattr(variant, self.field)
         )
         if self.stage is not None:
-            value = value[self.stage] if isinstance(value, tuple) and self.stage < len(value) else None
+            value = value if not isinstance(value, tuple) else value[self.stage] if self.stage < len(value) else None
         return self.values.index(value) if value in self.values else None
 
     def level_of_label(self, label: Any) -> int:
@@ -93,7 +93,7 @@ class Grid:
                 values[axis.field] = (*values.get(axis.field, ()), value)
             else:
                 values[axis.field] = value
-        return Variant(**values)
+        return Variant(**{**values, "width": uniform_width(values["width"])})
 
     def index(self, variant: Variant) -> int | None:
         """The number of a variant; None for one that is not a point of the space."""

@@ -67,13 +67,13 @@ class StudyStorage:
             for leftover in place.parent.glob(f"{draft.name}*"):
                 leftover.unlink()
             with translated(place):
-                _create_study(draft, facts)
+                _create_study(_rdb_storage(draft, is_draft=True), facts)
             flush_to_disk(draft)
             os.replace(draft, place)
             flush_to_disk(place.parent)
         else:
             with translated(place):
-                _create_study(place, facts)
+                _create_study(_rdb_storage(place), facts)
         return cls.open(place, facts.space.name)
 
     def set_facts(self, facts: StudyFacts) -> None:
@@ -148,9 +148,8 @@ class StudyStorage:
         return translated(self._place)
 
 
-def _create_study(place: Place, facts: StudyFacts) -> None:
-    """Make the study in the database at `place`, replacing one of its name."""
-    storage = _rdb_storage(place)
+def _create_study(storage: RDBStorage, facts: StudyFacts) -> None:
+    """Make the study in that database, replacing one of its name, and let the database go."""
     try:
         name = facts.space.name
         if name in optuna.get_all_study_names(storage):
@@ -166,8 +165,9 @@ def _create_study(place: Place, facts: StudyFacts) -> None:
         storage.engine.dispose()
 
 
-def _rdb_storage(place: Place) -> RDBStorage:
+def _rdb_storage(place: Place, is_draft: bool = False) -> RDBStorage:
+    """Optuna's storage in that database; makes the tables that are missing."""
     if isinstance(place, Path):
-        creator: Callable[[], Any] = lambda: connect(place)  # noqa: E731
+        creator: Callable[[], Any] = lambda: connect(place, is_draft=is_draft)  # noqa: E731
         return optuna.storages.RDBStorage(f"sqlite:///{place}", engine_kwargs={"creator": creator})
     return optuna.storages.RDBStorage(place)

@@ -132,10 +132,11 @@ def _metrics(metrics: Mapping[str, Measurement], glyphs: Glyphs) -> RenderableTy
     table = Table(box=_box(glyphs), header_style="bold", pad_edge=False)
     for heading in ("metric", "value", "95 % interval", "n"):
         table.add_column(heading, justify="left" if heading == "metric" else "right", overflow="fold")
+    unknown = []
     for name, measurement in metrics.items():
         if measurement.value is None:
             why = one_line(measurement.why or "nobody said why")
-            table.add_row(metric_title(name), Text(f"unknown, because {why}", style="yellow"), "", "")
+            unknown.append(Text(f"{metric_title(name)}: unknown, because {why}", style="yellow"))
         else:
             n = "" if measurement.n is None else f"{measurement.n:,}"
             table.add_row(
@@ -144,7 +145,8 @@ def _metrics(metrics: Mapping[str, Measurement], glyphs: Glyphs) -> RenderableTy
                 interval_text(name, measurement, glyphs),
                 n,
             )
-    return table if metrics else Text("No metrics.", style="dim")
+    # Below the table: one long reason in it would push the numbers to the far right.
+    return Group(table, *unknown) if metrics else Text("No metrics.", style="dim")
 
 
 def _pairs(title: str, values: Mapping[str, Any], glyphs: Glyphs) -> RenderableType:

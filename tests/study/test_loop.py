@@ -73,7 +73,7 @@ def test_study_exhausted_space_ends_with_a_sentence(tmp_path):
 def test_study_timeout_begins_no_further_trial_and_counts_from_this_start(tmp_path):
     seconds = iter(range(0, 10_000, 10))
     view = RecordingView()
-    space = small_space(n_trials=50, timeout_s=35)
+    space = small_space(n_trials=50, timeout_s=35.0)
     result = start(space, tmp_path, view=view, clock=lambda: float(next(seconds)))
     assert len(result.trials) == 4  # the baseline is due in any case; asked at 10, 20, 30 and 40 s
     assert view.notes == ["the study ends: the time is up (35 s)"]
@@ -119,7 +119,7 @@ def test_study_success_between_failures_does_not_stop_it(tmp_path):
 
 
 def test_study_baseline_fails_is_fatal_and_the_next_start_begins_with_it(tmp_path):
-    with pytest.raises(NotAvailable, match="the baseline has no result.*signal SIGSEGV: the probe died"):
+    with pytest.raises(NotAvailable, match=r"the baseline has no result.*signal SIGSEGV: the probe died"):
         start(small_space(n_trials=3), tmp_path, FakeEvaluator(failure=fails_from(0)))
     assert load_result(tmp_path).baseline is None
     result = start(small_space(n_trials=3), tmp_path)

@@ -1,0 +1,134 @@
+"""The real evaluator on small networks: what it builds, what it keeps, and what a crash costs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from explorer.cache import cache_root
+from explorer.errors import DeviceNotAvailable, ModelError
+from explorer.measure.energy import EnergyCounter
+from explorer.objectives import METRICS, Objective
+from explorer.records import Variant
+from explorer.runtimes.artifact import Artifact
+from explorer.space.read import load_space
+from explorer.study.evaluator import MeasuringEvaluator
+from explorer.study.vocabulary import vocabulary
+
+SPACE = """\
+name: own
+model: own_networks:{function}
+data: {{name: digits}}
+parameters:
+  pruning_ratio: [0.0, 0.5]
+  quantization: [none, static_int8]
+  runtime: [eager, onnxruntime]
+objectives: {{accuracy: maximize, latency_ms: minimize}}
+recovery: {{steps: 2}}
+"""
+
+
+@pytest.fixture
+def evaluator_of(tmp_path, monkeypatch):
+    """A prepared evaluator of one of the functions of own_networks."""
+    monkeypatch.chdir(Path(__file__).parent)
+    made = []
+
+    def make(function: str) -> MeasuringEvaluator:
+        file = tmp_path / "own.yaml"
+        file.write_text(SPACE.format(function=function))
+        evaluator = MeasuringEvaluator(load_space(file, vocabulary()), tmp_path / "study", None)
+        made.append(evaluator)
+        evaluator.prepare(lambda _: None)
+        return evaluator
+
+    yield make
+    for evaluator in made:
+        evaluator.close()
+
+
+def test_evaluate_variant_builds_and_measures_an_artifact(evaluator_of, tmp_path):
+    evaluator = evaluator_of("good")
+    stages = []
+    outcome = evaluator.evaluate(Variant(runtime="onnxruntime"), 3, lambda progress: stages.append(progress.stage))
+    assert outcome.failure is None
+    assert set(outcome.metrics) == set(METRICS)
+    assert [stage.name for stage in outcome.stages] == ["width", "export", "store", "measure"]
+    assert "measure" in stages
+    artifact = Artifact.read(tmp_path / "study" / "artifacts" / outcome.artifact)
+    assert artifact.damaged_files() == []
+    kept = json.loads((artifact.folder / "measurements" / "trial-00003.json").read_text())
+    assert kept["metrics"]["accuracy"]["value"] == outcome.metrics["accuracy"].value
+    assert outcome.details["modules"] == ["onnxruntime"]
+
+
+def test_evaluate_same_variant_again_builds_nothing_and_keeps_its_accuracy(evaluator_of):
+    evaluator = evaluator_of("good")
+    variant = Variant(runtime="onnxruntime", quantization="static_int8", pruning_ratio=0.5)
+    first = evaluator.evaluate(variant, 0, lambda _: None)
+    second = evaluator.evaluate(variant, 1, lambda _: None)
+    assert first.failure is None
+    assert second.artifact == first.artifact
+    assert all(stage.is_cached for stage in second.stages if stage.name not in ("store", "measure"))
+    assert second.details["has_known_logits"]
+    assert second.metrics["accuracy"] == first.metrics["accuracy"]
+
+
+def test_evaluate_builder_segfault_fails_the_trial_and_the_next_one_runs(evaluator_of):
+    evaluator = evaluator_of("segfaults_when_pruned")
+    failed = evaluator.evaluate(Variant(runtime="onnxruntime", pruning_ratio=0.5), 1, lambda _: None)
+    assert failed.failure is not None
+    assert failed.failure.kind == "signal SIGSEGV"
+    assert failed.artifact is None
+    assert evaluator.evaluate(Variant(runtime="onnxruntime"), 2, lambda _: None).failure is None
+
+
+def test_evaluate_builder_that_always_dies_fails_every_trial_the_same_way(evaluator_of):
+    evaluator = evaluator_of("aborts_when_built")
+    kinds = {evaluator.evaluate(Variant(), number, lambda _: None).failure.kind for number in range(2)}
+    assert kinds == {"signal SIGABRT"}
+
+
+def test_evaluate_damaged_files_in_cache_and_study_are_built_again(evaluator_of, tmp_path):
+    evaluator = evaluator_of("good")
+    variant = Variant(runtime="onnxruntime", quantization="dynamic_int8")
+    outcome = evaluator.evaluate(variant, 0, lambda _: None)
+    (stored,) = (tmp_path / "study" / "artifacts" / outcome.artifact).glob("*.onnx")
+    whole = stored.read_bytes()
+    damaged = [stored, *(f for f in cache_root().glob("models/*/segment_0.onnx") if f.read_bytes() == whole)]
+    assert len(damaged) == 2
+    for file in damaged:
+        file.write_bytes(b"not a model")
+    again = evaluator.evaluate(variant, 1, lambda _: None)
+    assert again.failure is None
+    assert stored.read_bytes() == whole
+    assert again.metrics["accuracy"] == outcome.metrics["accuracy"]
+
+
+def test_prepare_own_network_that_raises_is_a_model_error_with_its_traceback(evaluator_of):
+    with pytest.raises(ModelError, match=r"(?s)Traceback.*no weights here"):
+        evaluator_of("raises")
+
+
+def test_prepare_energy_without_counters_is_refused(tmp_path):
+    if EnergyCounter.open().why is None:
+        pytest.skip("this machine has energy counters")
+    file = tmp_path / "own.yaml"
+    file.write_text(SPACE.format(function="good"))
+    space = load_space(file, vocabulary())
+    space = replace(space, objectives=(*space.objectives, Objective("energy_mj", "minimize")))
+    with pytest.raises(DeviceNotAvailable, match="energy_mj"):
+        MeasuringEvaluator(space, tmp_path, None).prepare(lambda _: None)
+
+
+def test_close_leaves_no_process(evaluator_of):
+    evaluator = evaluator_of("good")
+    children = psutil.Process().children(recursive=True)
+    assert children
+    evaluator.close()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []

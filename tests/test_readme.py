@@ -1,0 +1,82 @@
+"""Every command of the README runs, and its own-network example is what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line.split("  #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def run(command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, **environment}
+    return subprocess.run(shlex.split(command), cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder as a reader has it: the search spaces, and the README's own files."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "search_spaces").symlink_to(ROOT / "search_spaces")
+    for block in [*blocks("python"), *blocks("yaml")]:
+        name = block.splitlines()[0].removeprefix("# ")
+        (folder / name).write_text(block)
+    return folder
+
+
+@pytest.mark.slow
+def test_readme_commands_run_in_their_order(place):
+    run_here = [line for line in commands() if line.startswith("explore ")]
+    assert len(run_here) >= 10
+    for command in run_here:
+        done = run(command, place)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert (place / "studies" / "my-network" / "front.csv").stat().st_size > 0
+    assert (place / "mine.yaml").is_file()
+
+
+@pytest.mark.slow
+def test_readme_make_start_runs_the_offline_study(tmp_path):
+    (command,) = [line for line in commands() if line.startswith("make start SPACE")]
+    done = run(command, ROOT, EXPLORER_STUDIES=str(tmp_path), MAKEFLAGS="")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "digits" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("target", ["start", "test"])
+def test_readme_make_targets_exist_and_begin_with_the_installation(target):
+    assert any(line == f"make {target}" for line in commands())
+    planned = run(f"make --dry-run --always-make {target}", ROOT, MAKEFLAGS="").stdout
+    assert planned.index("pip install") < planned.index({"start": "explore start", "test": "pytest"}[target])
+
+
+def test_readme_commands_are_all_covered_above():
+    covered = ("explore ", "make ", "source .venv/bin/activate")
+    assert [line for line in commands() if not line.startswith(covered)] == []
+
+
+def test_readme_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_readme_names_every_room():
+    rooms = {path.name for path in (ROOT / "explorer").iterdir() if (path / "__init__.py").is_file()}
+    assert rooms == set(re.findall(r"`explorer/(\w+)/`", README))

@@ -283,7 +283,7 @@ def test_cifar10_small_study_on_real_images(cifar10, tmp_path):
     shown = json.loads(explore("show", str(tmp_path / "small"), "0", "--json").stdout)
     assert shown["metrics"]["accuracy"]["n"] == 1000
     assert shown["metrics"]["accuracy"]["value"] > 0.3
-    assert shown["provenance"]["data"]["n_test"] == 10_000
+    assert shown["provenance"]["identity"]["data"]["n_test"] == 10_000
     rows = trials(tmp_path / "small")
     assert [row["state"] for row in rows].count("failed") == 0
     assert len(rows) == 4

@@ -41,6 +41,10 @@ class Splits:
     calibration_images: Path
     fingerprint: str
 
+    def training_fingerprint(self) -> str:
+        """SHA-256 of which images train and which validate: other calibration images are no reason to train anew."""
+        return hashlib.sha256(self.training.tobytes() + self.validation.tobytes()).hexdigest()
+
 
 def stratified(labels: NDArray[np.int64], n: int) -> Indices:
     """`n` indices into `labels`, each class in its share of them to within one image; in mixed order, always the same.

@@ -165,7 +165,7 @@ def _all_logits(executor: StagedExecutor, images: NDArray[np.uint8], batch: int)
 
 def _check_determinism(executor: StagedExecutor, images: NDArray[np.uint8]) -> None:
     batch = np.ascontiguousarray(images)
-    if not np.array_equal(executor.all_exits(batch), executor.all_exits(batch)):
+    if not np.array_equal(executor.all_exits(batch), executor.all_exits(batch), equal_nan=True):
         raise ValueError("the same images gave other logits the second time: switch off dropout and other randomness")
 
 

@@ -69,7 +69,7 @@ class Builder:
         self._workbench = Workbench(
             base=base,
             images=dataset.train_images[splits.training],
-            images_fingerprint=splits.fingerprint,
+            images_fingerprint=content_key([dataset.fingerprint, splits.training_fingerprint()]),
             n_classes=len(dataset.class_names),
             recovery_steps=request["recovery_steps"],
             cache=cache_root() / "networks",
@@ -173,7 +173,7 @@ def _base_network(
         mean=tuple(dataset.mean),
         std=tuple(dataset.std),
         fingerprint=dataset.fingerprint,
-        splits_fingerprint=splits.fingerprint,
+        splits_fingerprint=splits.training_fingerprint(),
     )
     return load_or_train(request["model"], data, request["recipe"], on_progress)
 

@@ -45,20 +45,17 @@ class MeasuringEvaluator:
         """
         self._check_available()
         facts = self._started(on_progress)
-        software = environment.software()
         return Prepared(
             n_classes=facts["n_classes"],
             identity={
                 "data": facts["data"],
                 "weights": facts["weights"]["fingerprint"],
-                "software": software,
+                "software": environment.software(),
                 "processor": environment.processor()["name"],
             },
             provenance={
-                "data": facts["data"],
                 "class_names": facts["class_names"],
                 "weights": facts["weights"],
-                "software": software,
                 "processor": environment.processor(),
                 "memory_mib": environment.memory_mib(),
                 "system": environment.system(),

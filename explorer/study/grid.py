@@ -147,6 +147,7 @@ def _axes(field: str, values: tuple[Any, ...]) -> list[Axis]:
         stages = [tuple(sorted(set(column))) for column in zip(*tuples, strict=True)]
         if math.prod(len(stage) for stage in stages) == len(set(tuples)):
             return [_number_axis(f"{field}_{i + 1}", field, stage, i) for i, stage in enumerate(stages)]
+    values = tuple(dict.fromkeys(uniform_width(value) for value in values))
     labels = tuple(str(value) for value in values)
     return [Axis(field, field, values, labels, CategoricalDistribution(labels))]
 

@@ -85,6 +85,9 @@ def test_split_again_is_equal_and_other_counts_differ() -> None:
     first, second = split(dataset, settings), split(dataset, settings)
     other = split(dataset, replace(settings, calibration=7))
     assert first.fingerprint == second.fingerprint != other.fingerprint
+    assert first.training_fingerprint() == other.training_fingerprint()
+    fewer = split(dataset, replace(settings, validation=8))
+    assert first.training_fingerprint() != fewer.training_fingerprint()
     assert first.validation_images != other.validation_images
     assert np.array_equal(first.validation, other.validation)
 

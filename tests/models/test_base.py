@@ -12,7 +12,7 @@ import torch
 
 from explorer.errors import ExplorerError, ModelError
 from explorer.models import base
-from explorer.models.base import BaseNetwork, find_weights, load_or_train, weights_key
+from explorer.models.base import BaseNetwork, find_weights, load_or_train, trained_cards, weights_key
 from explorer.models.recipes import RECIPES, Recipe
 from explorer.models.training_data import TrainingData
 from explorer.records import Progress
@@ -90,6 +90,15 @@ def test_find_weights_of_what_was_not_trained_is_none() -> None:
     assert find_weights(FAMILY, "data", "splits", "default") is None
 
 
+def test_trained_cards_are_those_of_the_family_and_recipe_whatever_else_lies_there(tmp_path: Path) -> None:
+    card = trained().card
+    (tmp_path / "weights" / "damaged").mkdir()
+    (tmp_path / "weights" / "damaged" / "card.json").write_text("{")
+
+    assert trained_cards(FAMILY, "tiny") == [card]
+    assert trained_cards(FAMILY, "default") == []
+
+
 def test_weights_key_follows_everything_that_determines_the_weights() -> None:
     keys = {
         weights_key(FAMILY, "data", "splits", TINY, 0),
@@ -158,5 +167,5 @@ def test_load_or_train_while_another_process_trains_waits_and_says_so(tmp_path: 
 def test_load_or_train_unknown_family_or_recipe_is_refused() -> None:
     with pytest.raises(ModelError, match="did you mean 'slimmable_cnn'"):
         load_or_train("slimable_cnn", data(), "tiny", lambda _: None)
-    with pytest.raises(ModelError, match="one of default, long, tiny; got 'quick'"):
-        load_or_train(FAMILY, data(), "quick", lambda _: None)
+    with pytest.raises(ModelError, match=r"one of default, .*; got 'no_such'"):
+        load_or_train(FAMILY, data(), "no_such", lambda _: None)

@@ -49,12 +49,15 @@ def test_grid_per_stage_widths_that_are_a_product_get_one_axis_a_stage():
     widths = [(a, b) for a in (0.5, 1.0) for b in (0.25, 0.5, 0.75)]
     grid = Grid(small_space(width=widths), VOCABULARY)
     assert [axis.name for axis in grid.axes][:2] == ["width_1", "width_2"]
-    assert {grid.variant(i).width for i in range(grid.n_variants)} == set(widths)
+    variants = [grid.variant(index) for index in range(grid.n_variants)]
+    assert {variant.width for variant in variants} == {0.5 if width == (0.5, 0.5) else width for width in widths}
+    assert [grid.index(variant) for variant in variants] == list(range(grid.n_variants))
 
 
 def test_grid_per_stage_widths_that_are_no_product_are_a_choice():
-    grid = Grid(small_space(width=[(0.5, 1.0), (1.0, 0.5), 1.0]), VOCABULARY)
+    grid = Grid(small_space(width=[(0.5, 1.0), (1.0, 0.5), (0.5, 0.5), 1.0, (1.0, 1.0)]), VOCABULARY)
     assert isinstance(grid.distributions["width"], CategoricalDistribution)
+    assert grid.sizes[0] == 4  # 1.0 and (1.0, 1.0) are the same
     assert all(grid.index(grid.variant(i)) == i for i in range(grid.n_variants))
 
 

@@ -94,8 +94,8 @@ def test_load_result_missing_database_of_a_study_with_trials_is_damage(study):
 
 def test_load_result_value_changed_in_the_database_is_damage(study):
     with closing(sqlite3.connect(study / "study.db")) as connection:
-        change = "UPDATE trial_user_attributes SET value_json = replace(value_json, 'complete', 'infeasible') WHERE key = 'record'"
-        connection.execute(change)
+        change = "SET value_json = replace(value_json, 'complete', 'infeasible') WHERE key = 'record'"
+        connection.execute(f"UPDATE trial_user_attributes {change}")
         connection.commit()
     with pytest.raises(StudyDamaged, match="a trial's record does not have its checksum"):
         load_result(study)

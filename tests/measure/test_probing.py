@@ -1,0 +1,164 @@
+"""Real probes on hand-made ONNX models: what a good one yields, and what a bad one costs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from explorer.hashing import file_sha256
+from explorer.measure import cores, probing
+from explorer.measure.child import ChildFailed
+from explorer.measure.cost import Prices
+from explorer.measure.probing import Validation, probe
+from explorer.objectives import METRICS
+from explorer.records import Variant
+from explorer.runtimes.artifact import Artifact
+
+N_IMAGES, N_CLASSES = 60, 3
+VARIANT = Variant(runtime="onnxruntime")
+
+
+def model(*extra: onnx.NodeProto, output: str = "scores", early: bool = False) -> bytes:
+    """Logits that are ten times the first three pixels of the first row: [b, 1, 2, 3] -> [b, 3]."""
+    nodes = [
+        helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Slice", ["float", "starts", "ends", "axes"], ["row"]),
+        helper.make_node("Reshape", ["row", "shape"], ["pixels"]),
+        helper.make_node("Mul", ["pixels", "ten"], ["scores"]),
+        *extra,
+    ]
+    constants = {"starts": [0], "ends": [1], "axes": [2], "shape": [-1, N_CLASSES]}
+    initializers = [helper.make_tensor(n, TensorProto.INT64, [len(v)], v) for n, v in constants.items()]
+    initializers.append(helper.make_tensor("ten", TensorProto.FLOAT, [1], [10.0]))
+    outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["b", N_CLASSES])]
+    if early:
+        outputs.append(helper.make_tensor_value_info("images", TensorProto.UINT8, ["b", 1, 2, 3]))
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["b", 1, 2, 3])
+    graph = helper.make_graph(nodes, "g", [images], outputs, initializers)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    content: bytes = made.SerializeToString()
+    return content
+
+
+@pytest.fixture
+def artifact_of(tmp_path):
+    def make(content: bytes, **facts: object) -> Artifact:
+        folder = tmp_path / "artifact"
+        folder.mkdir()
+        (folder / "segment_0.onnx").write_bytes(content)
+        segment = {"file": "segment_0.onnx", "mega_macs": 0.5, "sha256": file_sha256(folder / "segment_0.onnx")}
+        known = {
+            "format": 1,
+            "id": "artifact",
+            "runtime": "onnxruntime",
+            "quantization": "none",
+            "exit_threshold": 1.0,
+            "is_batch_invariant": True,
+            "n_parameters": 7,
+            "segments": [segment],
+        }
+        (folder / "artifact.json").write_text(json.dumps({**known, **facts}))
+        return Artifact.read(folder)
+
+    return make
+
+
+@pytest.fixture
+def validation(tmp_path) -> Validation:
+    """Images whose brightest pixel of the first row is their class, but for the last six."""
+    labels = np.arange(N_IMAGES) % N_CLASSES
+    images = np.zeros((N_IMAGES, 1, 2, 3), dtype=np.uint8)
+    images[np.arange(N_IMAGES), 0, 0, labels] = 1
+    labels[-6:] = (labels[-6:] + 1) % N_CLASSES
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "labels.npy", labels)
+    return Validation(tmp_path / "images.npy", tmp_path / "labels.npy", "validation", N_CLASSES)
+
+
+def measured(
+    artifact: Artifact, validation: Validation, tmp_path: Path, name: str = "trial-0", variant: Variant = VARIANT
+):
+    return probe(artifact, variant, validation, Prices(0.05, 0.005, 0.0), name, tmp_path / "logits")[0]
+
+
+def test_probe_known_model_gives_its_known_accuracy_and_all_metrics(artifact_of, validation, tmp_path):
+    artifact = artifact_of(model())
+    made = measured(artifact, validation, tmp_path)
+    assert set(made.metrics) == set(METRICS)
+    assert made.metrics["accuracy"].value == pytest.approx(54 / 60)
+    assert made.metrics["latency_ms"].n >= 200
+    assert made.metrics["mega_macs"].value == 0.5
+    assert made.metrics["n_parameters"].value == 7
+    assert 0 < made.metrics["model_memory_mib"].value < made.metrics["peak_memory_mib"].value < 500
+    assert made.details["class_accuracies"] == pytest.approx([0.9, 0.9, 0.9])
+    assert made.details["cores"] == cores.measuring(cores.available(), 1)
+    with np.load(artifact.folder / "measurements" / "trial-0.npz") as raw:
+        assert len(raw["latency_ns"]) == made.metrics["latency_ms"].n
+        assert raw["latency_ns"].sum() >= 0.5e9
+
+
+@pytest.mark.parametrize("batch_size", [7, 100])
+def test_probe_batch_larger_than_the_images_still_has_its_size(artifact_of, validation, tmp_path, batch_size):
+    variant = Variant(runtime="onnxruntime", batch_size=batch_size)
+    artifact = artifact_of(model())
+    made = measured(artifact, validation, tmp_path, variant=variant)
+    with np.load(artifact.folder / "measurements" / "trial-0.npz") as raw:
+        assert raw["latency_exits"].shape[1] == batch_size
+    per_query = made.metrics["throughput_per_s"].value * made.metrics["latency_mean_ms"].value / 1000
+    assert per_query == pytest.approx(batch_size)
+
+
+def test_probe_again_knows_the_logits_and_says_the_same(artifact_of, validation, tmp_path):
+    artifact = artifact_of(model())
+    first = measured(artifact, validation, tmp_path)
+    second = measured(artifact, validation, tmp_path, "trial-1")
+    assert not first.details["has_known_logits"]
+    assert second.details["has_known_logits"]
+    assert second.metrics["accuracy"] == first.metrics["accuracy"]
+
+
+def test_probe_random_output_is_refused(artifact_of, validation, tmp_path):
+    noise = helper.make_node("RandomNormalLike", ["scores"], ["noise"])
+    added = helper.make_node("Add", ["scores", "noise"], ["noisy"])
+    with pytest.raises(ChildFailed, match="other logits the second time"):
+        measured(artifact_of(model(noise, added, output="noisy")), validation, tmp_path)
+
+
+def test_probe_not_a_number_is_refused(artifact_of, validation, tmp_path):
+    negative = helper.make_node("Neg", ["scores"], ["negative"])
+    root = helper.make_node("Sqrt", ["negative"], ["roots"])
+    with pytest.raises(ChildFailed, match="not finite"):
+        measured(artifact_of(model(negative, root, output="roots")), validation, tmp_path)
+
+
+def test_probe_file_that_is_no_model_is_refused_and_keeps_nothing(artifact_of, validation, tmp_path):
+    artifact = artifact_of(b"not a model")
+    with pytest.raises(ChildFailed) as failed:
+        measured(artifact, validation, tmp_path)
+    assert failed.value.kind.endswith("in the probe")
+    assert not (artifact.folder / "measurements").exists()
+
+
+def test_probe_hanging_is_ended_at_the_deadline_of_its_phase(artifact_of, validation, tmp_path, monkeypatch):
+    monkeypatch.setattr(probing, "DEADLINES_S", {"": 60.0, "latency": 0.05})
+    with pytest.raises(ChildFailed) as failed:
+        measured(artifact_of(model()), validation, tmp_path)
+    assert failed.value.kind == "timeout in latency"
+    assert os.sched_getaffinity(0) == set(cores.available())
+
+
+def test_probe_dependent_on_its_batch_is_judged_in_the_variants_batch(artifact_of, validation, tmp_path):
+    """Logits minus their mean over the batch: alone, every image has logits 0 and class 0."""
+    mean = helper.make_node("ReduceMean", ["scores"], ["mean"], axes=[0], keepdims=1)
+    shifted = helper.make_node("Sub", ["scores", "mean"], ["shifted"])
+    artifact = artifact_of(model(mean, shifted, output="shifted"), is_batch_invariant=False)
+    alone = measured(artifact, validation, tmp_path)
+    in_sixes = measured(artifact, validation, tmp_path, "trial-1", Variant(runtime="onnxruntime", batch_size=6))
+    assert alone.metrics["accuracy"].value == pytest.approx(20 / 60)
+    assert in_sixes.metrics["accuracy"].value == pytest.approx(54 / 60)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.commands.printing import console, print_json
-from explorer.errors import UsageError
+from explorer.errors import Interrupted, UsageError
 from explorer.space.overrides import Overrides
 from explorer.space.read import load_space
 from explorer.study.evaluator import MeasuringEvaluator
@@ -32,6 +32,8 @@ def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_q
         evaluator = MeasuringEvaluator(space, Path(), data, interrupt)
         try:
             prepared = evaluator.prepare(view.on_progress)
+        except Interrupted:
+            raise Interrupted(f"interrupted; a checkpoint is kept. To go on: explore train {file}") from None
         finally:
             evaluator.close()
             view.close()

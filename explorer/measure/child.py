@@ -56,7 +56,8 @@ class Child:
         self.started_ns = time.monotonic_ns()
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, str(answer_end), str(os.getpid())],
+                # -P: a file of the user's that is called like one of our modules' imports is not imported
+                [sys.executable, "-P", "-m", module, str(answer_end), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

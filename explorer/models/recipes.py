@@ -78,8 +78,8 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("default", epochs=13),
-        Recipe("long", epochs=78, crop_share=1 / 8),
+        Recipe("default", epochs=12),
+        Recipe("long", epochs=72, crop_share=1 / 8),
         Recipe("quick", epochs=1, min_steps=100),
     )
 }

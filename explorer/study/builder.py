@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import shutil
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +66,8 @@ class Builder:
         settings = DataSettings(**request["data"])
         dataset = prepare(settings, Path(request["root"]) if request["root"] else None, on_progress)
         splits = split(dataset, settings)
-        base = _base_network(request, dataset, splits, on_progress)
+        with _stopping_at_a_report(on_progress) as on_report:
+            base = _base_network(request, dataset, splits, on_report)
         self._splits = splits
         self._workbench = Workbench(
             base=base,
@@ -154,6 +157,27 @@ class Builder:
         with new_folder(folder) as draft:
             export_model(job, facts, variant.runtime, draft)
         return folder, key, False
+
+
+@contextmanager
+def _stopping_at_a_report(on_progress: Callable[[Progress], None]) -> Iterator[Callable[[Progress], None]]:
+    """While the block runs, SIGTERM ends the process at the next report, where training writes a checkpoint."""
+    is_asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal is_asked
+        is_asked = True
+
+    def report(progress: Progress) -> None:
+        if is_asked:
+            raise SystemExit(128 + signal.SIGTERM)
+        on_progress(progress)
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield report
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _base_network(

@@ -1,6 +1,6 @@
 """The main job's figures: start-up, 60 trials of cnn.yaml, speed-up of the best variant, repeatability.
 
-    EXPLORER_DATA=... python benchmarks/main_job.py [--space search_spaces/cnn.yaml]
+    EXPLORER_DATA=... python benchmarks/main_job.py [--space search_spaces/cnn.yaml] [--keep DIR]
 
 The base network must be trained (`explore train search_spaces/cnn.yaml`). The first of the two studies runs with an
 empty cache of stages (only data and weights are taken over), the second one with the first one's.
@@ -137,13 +137,15 @@ def print_study(label: str, study: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", type=Path, default=ROOT / "search_spaces" / "cnn.yaml")
-    space = parser.parse_args().space
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the two studies in DIR/first and DIR/second")
+    options = parser.parse_args()
+    space = options.space
     from explorer.cache import cache_root
 
     print(f"explore --help                          {seconds_of('--help'):.2f} s   (at most 0.5 s)")
     print(f"explore check {space.name:<26}{seconds_of('check', str(space)):.2f} s   (at most 1.5 s)")
     with tempfile.TemporaryDirectory(prefix="main-job-") as place:
-        cache, studies = Path(place, "cache"), Path(place, "studies")
+        cache, studies = Path(place, "cache"), options.keep or Path(place, "studies")
         for kept in ("data", "weights"):
             if (cache_root() / kept).is_dir():
                 shutil.copytree(cache_root() / kept, cache / kept)

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "search_spaces"
+OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}  # nothing answers there
 COMMANDS = ("start", "check", "init", "front", "show", "report", "train", "device")
 
 
@@ -83,7 +84,8 @@ def test_bad_input_is_one_sentence_with_its_exit_code(arguments, exit_code, said
 
 
 def test_start_without_data_says_where_it_looked_and_what_needs_none(tmp_path):
-    shown = explore("start", str(SPACES / "cnn.yaml"), "--data", str(tmp_path), "--studies", str(tmp_path / "studies"))
+    studies = tmp_path / "studies"
+    shown = explore("start", str(SPACES / "cnn.yaml"), "--data", str(tmp_path), "--studies", str(studies), **OFFLINE)
     assert shown.returncode == 5
     assert str(tmp_path) in shown.stderr
     assert "digits.yaml" in shown.stderr
@@ -113,7 +115,7 @@ def test_check_json_is_alone_on_standard_output():
 
 
 def test_check_missing_data_exits_5_and_still_shows_the_rest(tmp_path):
-    shown = explore("check", str(SPACES / "cnn.yaml"), "--data", str(tmp_path))
+    shown = explore("check", str(SPACES / "cnn.yaml"), "--data", str(tmp_path), **OFFLINE)
     assert shown.returncode == 5
     assert "1,540 variants" in shown.stdout
     assert "MISSING data" in shown.stdout

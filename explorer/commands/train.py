@@ -47,7 +47,7 @@ def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_q
 def _print(card: dict[str, Any], fingerprint: str, recipe: str | None) -> None:
     out = console()
     out.print(f"{card['family']}, recipe {card['recipe']['name']}, weights {fingerprint[:12]}")
-    out.print(f"trained in {card['seconds']:.0f} s of processor-bound time on {card['device']}, {card['precision']}")
+    out.print(f"trained in {card['seconds']:.0f} s on {card['device']}, {card['precision']}, {card['threads']} threads")
     out.print("width   validation accuracy of each exit, the final one last")
     for width, accuracies in card["validation_accuracy"].items():
         out.print(f"{width:<7} " + "  ".join(f"{100 * accuracy:5.1f} %" for accuracy in accuracies))

@@ -69,7 +69,8 @@ def _measure(request: dict[str, Any], answers: Answers) -> dict[str, Any]:
 
     answers.phase("accuracy")
     _predict(executor, artifact, images, request, raw)
-    np.savez(Path(request["raw"]), **raw)  # type: ignore[arg-type]
+    with Path(request["raw"]).open("wb") as file:
+        np.savez(file, **raw)  # type: ignore[arg-type]
     return {
         "cold_start_ms": cold_start_ms,
         "peak_memory_mib": peak_mib,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -64,13 +62,15 @@ def probe(
     """
     started = time.perf_counter()
     cores = core_choice.measuring(core_choice.available(), variant.threads)
-    kept = logits_cache / f"{_logits_key(artifact, variant, validation)}.npz"
-    with (
-        tempfile.TemporaryDirectory(prefix="explorer-probe-") as place,
-        core_choice.kept_free(cores, [os.getpid(), *keep_off]),
-    ):
-        raw_file = Path(place, "raw.npz")
-        with Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child:
+    known = logits_cache / f"{_logits_key(artifact, variant, validation)}.npz"
+    folder = artifact.folder / "measurements"
+    folder.mkdir(exist_ok=True)
+    draft = folder / f".{name}.npz.tmp"
+    try:
+        with (
+            core_choice.kept_free(cores, [os.getpid(), *keep_off]),
+            Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
+        ):
             on_progress(Progress("measure"))
             request = {
                 "artifact": str(artifact.folder),
@@ -78,30 +78,23 @@ def probe(
                 "batch_size": variant.batch_size,
                 "threads": variant.threads,
                 "cores": cores,
-                "known_logits": str(kept) if kept.is_file() else None,
-                "raw": str(raw_file),
+                "known_logits": str(known) if known.is_file() else None,
+                "raw": str(draft),
                 "started_ns": child.started_ns,
             }
             facts = _checked(child.ask(request, DEADLINES_S))
-        raw = _read_raw(raw_file)
+        raw = _read_raw(draft)
         labels = np.load(validation.labels)
         numbers = metrics(raw, facts, labels, artifact, variant, prices)
-        details = {
-            **exit_details(raw, labels, artifact, validation.n_classes),
-            "cores": cores,
-            "modules": facts["modules"],
-        }
-        _keep(
-            artifact.folder / "measurements",
-            name,
-            raw_file,
-            {"metrics": numbers, "details": details, "variant": variant},
-        )
-        has_logits = kept.is_file()
-        if not has_logits:
-            _keep_logits(kept, raw["logits"])
+        exits = exit_details(raw, labels, artifact, validation.n_classes)
+        details = {**exits, "cores": cores, "modules": facts["modules"], "has_known_logits": known.is_file()}
+        _keep(draft, folder / name, variant, Measured(numbers, details))
+    finally:
+        draft.unlink(missing_ok=True)
+    if not known.is_file():
+        _keep_logits(known, raw["logits"])
     stage = Stage("measure", time.perf_counter() - started)
-    return Measured(numbers, {**details, "has_known_logits": has_logits}), stage
+    return Measured(numbers, details), stage
 
 
 def _threads_environment(threads: int) -> dict[str, str]:
@@ -133,20 +126,14 @@ def _read_raw(file: Path) -> dict[str, NDArray[Any]]:
         raise ChildFailed("bad result", f"the probe's raw samples do not read: {error}") from error
 
 
-def _keep(folder: Path, name: str, raw: Path, result: Mapping[str, Any]) -> None:
+def _keep(draft: Path, target: Path, variant: Variant, measured: Measured) -> None:
     """The raw samples first, then the JSON that says that they are whole."""
-    folder.mkdir(exist_ok=True)
-    draft = folder / f".{name}.npz.tmp"
-    shutil.copyfile(raw, draft)
     flush_to_disk(draft)
-    draft.replace(folder / f"{name}.npz")
+    draft.replace(target.with_suffix(".npz"))
+    numbers = {name: measurement.to_json() for name, measurement in measured.metrics.items()}
     write_json(
-        folder / f"{name}.json",
-        {
-            "variant": result["variant"].to_json(),
-            "metrics": {metric: m.to_json() for metric, m in result["metrics"].items()},
-            "details": result["details"],
-        },
+        target.with_suffix(".json"),
+        {"variant": variant.to_json(), "metrics": numbers, "details": dict(measured.details)},
     )
 
 

@@ -13,7 +13,8 @@ from explorer.runtimes.runtime import ExportJob, Runtime, SegmentFile
 from explorer.runtimes.staged import Array, Segment
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+    from torch.export import ExportedProgram
 
 
 class Eager(Runtime):
@@ -60,13 +61,33 @@ class Eager(Runtime):
 def _segment(file: Path) -> Segment:
     import torch
 
-    # `.forward` skips the exported module's input checks, which cost about 0.1 ms a call: a plain module has none.
-    forward = torch.export.load(os.fspath(file)).module(check_guards=False).forward
+    call_program = _lifted(torch.export.load(os.fspath(file)))
 
     def call(features: Array) -> tuple[Array, ...]:
         with torch.inference_mode():
-            made = forward(torch.from_numpy(features))
-        return tuple(part.numpy() for part in made) if isinstance(made, tuple) else (made.numpy(),)
+            return tuple(part.numpy() for part in call_program(torch.from_numpy(features)))
+
+    return call
+
+
+def _lifted(program: ExportedProgram) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """The program's own graph, with its weights bound once.
+
+    `ExportedProgram.module()` looks every weight up again, and checks its inputs, at each call: 0.1 to 0.2 ms that a
+    plain module does not take.
+    """
+    from torch.export.graph_signature import InputKind
+
+    held = {**program.constants, **program.state_dict}
+    kinds = [(spec.kind, spec.target) for spec in program.graph_signature.input_specs]
+    position = [kind for kind, _ in kinds].index(InputKind.USER_INPUT)
+    weights = [held[str(target)] for kind, target in kinds if kind != InputKind.USER_INPUT]
+    before, after = weights[:position], weights[position:]
+    forward = program.graph_module.forward
+
+    def call(features: Tensor) -> tuple[Tensor, ...]:
+        made: tuple[Tensor, ...] = forward(*before, features, *after)
+        return made
 
     return call
 

@@ -53,7 +53,7 @@ def _executed_int8(file: Path) -> list[str]:
     import onnx
     import onnxruntime
 
-    with tempfile.TemporaryDirectory(prefix="explorer-graph-") as place:
+    with tempfile.TemporaryDirectory(dir=file.parent) as place:
         executed = Path(place, "executed.onnx")
         options = onnxruntime.SessionOptions()
         options.optimized_model_filepath = str(executed)

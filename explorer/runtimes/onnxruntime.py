@@ -49,7 +49,7 @@ class OnnxRuntime(Runtime):
         written = []
         for index, model in enumerate(floats):
             file = f"segment_{index}.onnx"
-            onnx.save(_quantized(model, job.quantization, features), folder / file)
+            onnx.save(_quantized(model, job.quantization, features, folder), folder / file)
             layers = count_int8_layers(model, folder / file)
             written.append(SegmentFile(file, layers.n_layers, layers.n_int8_layers, layers.int8_mac_share))
             if index < len(floats) - 1 and job.quantization == "static_int8":
@@ -153,13 +153,14 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _quantized(model: onnx.ModelProto, quantization: str, features: Array) -> onnx.ModelProto:
+def _quantized(model: onnx.ModelProto, quantization: str, features: Array, folder: Path) -> onnx.ModelProto:
+    """`folder` is where the quantizers' own files may lie meanwhile."""
     import onnx
     from onnxruntime import quantization as ort
 
     if quantization == "none":
         return model
-    with tempfile.TemporaryDirectory(prefix="explorer-quantize-") as place, _quiet():
+    with tempfile.TemporaryDirectory(dir=folder) as place, _quiet():
         source, optimized, target = (Path(place, f"{name}.onnx") for name in ("float", "optimized", "int8"))
         onnx.save(model, source)  # given the model itself, the pre-processor would move its weights to another file
         ort.quant_pre_process(source, optimized, skip_symbolic_shape=True)

@@ -142,7 +142,7 @@ def test_probe_file_that_is_no_model_is_refused_and_keeps_nothing(artifact_of, v
     with pytest.raises(ChildFailed) as failed:
         measured(artifact, validation, tmp_path)
     assert failed.value.kind.endswith("in the probe")
-    assert not (artifact.folder / "measurements").exists()
+    assert list((artifact.folder / "measurements").iterdir()) == []
 
 
 def test_probe_hanging_is_ended_at_the_deadline_of_its_phase(artifact_of, validation, tmp_path, monkeypatch):

@@ -125,8 +125,11 @@ def test_live_view_terminal_that_hangs_up_does_not_end_the_study(makers, clock):
     watch(view, result, clock, 2)
     terminal.breaks = True
     watch(view, result, clock)
-    view.on_note("still here", is_error=True)
+    shown = terminal.getvalue()
+    view.on_note("nobody reads this", is_error=True)
     view.close()
+    assert terminal.getvalue() == shown
+    assert view.frame() is not None
 
 
 def test_live_view_note_keeps_control_codes_away(makers, clock):

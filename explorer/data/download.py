@@ -9,6 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
 
 from explorer.records import Progress
@@ -27,7 +28,7 @@ def why_unreachable(url: str, timeout_s: float) -> str | None:
     def ask() -> None:
         try:
             request = urllib.request.Request(url, method="HEAD", headers=_AGENT)
-            with urllib.request.urlopen(request, timeout=timeout_s):
+            with _open(request, timeout_s):
                 answers.put(None)
         except (OSError, HTTPException, ValueError) as error:
             answers.put(reason(error))
@@ -54,7 +55,7 @@ def fetch(url: str, target: Path, on_progress: Callable[[Progress], None], timeo
     """
     done = target.stat().st_size if target.exists() else 0
     headers = _AGENT | ({"Range": f"bytes={done}-"} if done else {})
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout_s) as response:
+    with _open(urllib.request.Request(url, headers=headers), timeout_s) as response:
         is_continued = response.status == HTTPStatus.PARTIAL_CONTENT
         done = done if is_continued else 0
         total = done + response.length if response.length is not None else None
@@ -65,3 +66,8 @@ def fetch(url: str, target: Path, on_progress: Callable[[Progress], None], timeo
                 on_progress(Progress("download", done / 2**20, total / 2**20 if total else None, f"MiB of {url}"))
     if total is not None and done < total:
         raise OSError(f"the connection ended after {done} of {total} bytes")
+
+
+def _open(request: urllib.request.Request, timeout_s: float) -> Any:
+    """The response, with the proxies of now: `urlopen` keeps those of its first call for the process's life."""
+    return urllib.request.build_opener().open(request, timeout=timeout_s)

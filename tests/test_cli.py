@@ -114,6 +114,14 @@ def test_check_json_is_alone_on_standard_output():
     assert all(finding["ok"] for finding in facts["findings"])
 
 
+@pytest.mark.parametrize(("widths", "n_variants", "n_trials"), [("[0.25, 0.5]", 2, 3), ("[0.5, 1.0]", 2, 2)])
+def test_check_counts_the_baseline_beside_a_small_space(tmp_path, widths, n_variants, n_trials):
+    space = "name: s\nmodel: slimmable_cnn\ndata: {name: digits}\nobjectives: {latency_ms: minimize}\n"
+    (tmp_path / "s.yaml").write_text(f"{space}parameters: {{width: {widths}}}\n")
+    facts = json.loads(explore("check", str(tmp_path / "s.yaml"), "--json").stdout)
+    assert (facts["n_variants"], facts["n_trials"]) == (n_variants, n_trials)
+
+
 def test_check_missing_data_exits_5_and_still_shows_the_rest(tmp_path):
     shown = explore("check", str(SPACES / "cnn.yaml"), "--data", str(tmp_path), **OFFLINE)
     assert shown.returncode == 5

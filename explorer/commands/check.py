@@ -15,7 +15,7 @@ from explorer.models.base import trained_cards
 from explorer.runtimes.registry import runtime
 from explorer.space.overrides import Overrides
 from explorer.space.read import load_space
-from explorer.space.values import SearchSpace, Vocabulary
+from explorer.space.values import SearchSpace, Vocabulary, uniform_width
 from explorer.study.vocabulary import vocabulary
 
 _TRIAL_S = 8.0  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller images take less
@@ -52,7 +52,7 @@ def check(file: Path, data: Path | None, is_json: bool) -> None:
 
 def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
     n_variants = space.n_variants(words)
-    n_trials = min(space.search.n_trials, n_variants + (space.baseline() not in _sample(space, words, n_variants)))
+    n_trials = min(space.search.n_trials, n_variants + (not _has_baseline(space)))
     pairs = space.executions(words)
     n_pairs = len(space.parameters["runtime"].values) * len(space.parameters["quantization"].values)
     return {
@@ -69,9 +69,13 @@ def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
     }
 
 
-def _sample(space: SearchSpace, words: Vocabulary, n_variants: int) -> frozenset[Any]:
-    """The variants, of a space small enough for the baseline to make a difference to the number of trials."""
-    return frozenset(space.variants(words)) if n_variants < space.search.n_trials else frozenset({space.baseline()})
+def _has_baseline(space: SearchSpace) -> bool:
+    """Whether the baseline, which is always measured, is a variant of the space itself."""
+    baseline = space.baseline()
+    return all(
+        getattr(baseline, name) in {uniform_width(value) for value in parameter.values}  # type: ignore[arg-type]
+        for name, parameter in space.parameters.items()
+    )
 
 
 def _estimate(space: SearchSpace, n_trials: int) -> dict[str, float]:

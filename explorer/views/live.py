@@ -16,6 +16,7 @@ from explorer.records import Progress, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.view import StudyView
+from explorer.views.pace import Pace
 from explorer.views.plain import PlainView, QuietView, closing_text
 from explorer.views.rows import varying_parameters
 from explorer.views.stream import PatientStream
@@ -33,8 +34,6 @@ from explorer.views.wording import (
 # Drawing takes a core for milliseconds, which the measurements next door would feel if it came more often.
 _SECONDS_BETWEEN_FRAMES = 0.25
 _BAR_COLUMNS = 30
-# Less progress than this says nothing about the pace.
-_MIN_SHARE = 0.02
 
 
 def make_view(space: SearchSpace, stream: TextIO, is_quiet: bool = False) -> StudyView:
@@ -60,16 +59,16 @@ class LiveView:
         self._parameters = varying_parameters(space)
         self._trial: tuple[int, Variant] | None = None
         self._progress: Progress | None = None
-        self._stage_started = clock()
+        self._pace = Pace(clock)
+        self._stage_left: float | None = None
         self._last_frame = -_SECONDS_BETWEEN_FRAMES
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._is_closed = False
 
     def on_progress(self, progress: Progress) -> None:
         """Show the stage and how far it is."""
-        if self._progress is None or progress.stage != self._progress.stage:
-            self._stage_started = self._clock()
         self._progress = progress
+        self._stage_left = self._pace.seconds_left(progress)
         self._draw()
 
     def on_trial_start(self, number: int, variant: Variant) -> None:
@@ -147,9 +146,8 @@ class LiveView:
         if progress.total:
             share = min(1.0, progress.done / progress.total)
             words.append_text(self._bar(share)).append(f" {100 * share:3.0f} %")
-            elapsed = self._clock() - self._stage_started
-            if _MIN_SHARE <= share < 1.0 and elapsed >= 1.0:
-                words.append(f"  about {duration_text(elapsed * (1 - share) / share)} left")
+            if self._stage_left:
+                words.append(f"  about {duration_text(self._stage_left)} left")
         return words.append(f"  {one_line(progress.note)}", style="dim")
 
     def _front(self, info: TallyInfo) -> Text:

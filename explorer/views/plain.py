@@ -9,6 +9,7 @@ from typing import TextIO, final
 from explorer.records import Progress, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.views.pace import Pace
 from explorer.views.rows import varying_parameters
 from explorer.views.stream import PatientStream
 from explorer.views.tally import Tally, TallyInfo
@@ -63,6 +64,7 @@ class PlainView:
         self._glyphs = glyphs_for(self._stream.encoding)
         self._parameters = varying_parameters(space)
         self._tally = Tally(space, clock)
+        self._pace = Pace(clock)
         self._stage: str | None = None
         self._last_progress = -_SECONDS_BETWEEN_PROGRESS
         self._is_in_trial = False
@@ -71,11 +73,12 @@ class PlainView:
     def on_progress(self, progress: Progress) -> None:
         """A line for each new stage outside of trials; then, and inside of trials, at most one in ten seconds."""
         now = self._clock()
+        seconds_left = self._pace.seconds_left(progress)
         is_new = progress.stage != self._stage and not self._is_in_trial
         if is_new or now - self._last_progress >= _SECONDS_BETWEEN_PROGRESS:
             self._stage = progress.stage
             self._last_progress = now
-            self._line(progress_text(progress, self._glyphs))
+            self._line(progress_text(progress, seconds_left, self._glyphs))
 
     def on_trial_start(self, number: int, variant: Variant) -> None:
         """Nothing yet: the line comes with the result."""
@@ -112,11 +115,13 @@ class PlainView:
         self._stream.flush()
 
 
-def progress_text(progress: Progress, glyphs: Glyphs) -> str:
-    """`train: 40 %, epoch 4 of 10`."""
+def progress_text(progress: Progress, seconds_left: float | None, glyphs: Glyphs) -> str:
+    """`train: 40 %, about 6 min left, epoch 4 of 10`."""
     words = one_line(progress.stage)
     if progress.total:
         words += f": {100 * min(1.0, progress.done / progress.total):.0f} %"
+    if seconds_left:
+        words += f"{glyphs.dot}about {duration_text(seconds_left)} left"
     return f"{words}{glyphs.dot}{one_line(progress.note)}" if progress.note else words
 
 

@@ -52,8 +52,9 @@ def test_frame_in_the_middle_has_counts_front_bests_and_failures(makers, clock):
     view = LiveView(result.space, Terminal(), clock)
     watch(view, result, clock)
     view.on_trial_start(6, result.trials[4].variant)
-    view.on_progress(Progress("measure latency", 100, 400, "query 100"))
+    view.on_progress(Progress("measure latency", 0, 400))
     clock.now += 5.0
+    view.on_progress(Progress("measure latency", 100, 400, "query 100"))
     text = drawn(view)
     view.close()
     assert "6 of 60 trials · 4 feasible · 1 infeasible · 1 failed · 0 cached" in text

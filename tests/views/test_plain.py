@@ -52,7 +52,11 @@ def test_plain_view_progress_is_rare(makers, clock):
         view.on_progress(Progress("train", step, 100, f"epoch {step}"))
         clock.now += 0.25
     lines = stream.getvalue().splitlines()
-    assert lines == ["train: 0 % · epoch 0", "train: 40 % · epoch 40", "train: 80 % · epoch 80"]
+    assert lines == [
+        "train: 0 % · epoch 0",
+        "train: 40 % · about 15 s left · epoch 40",
+        "train: 80 % · about 5.0 s left · epoch 80",
+    ]
 
 
 def test_plain_view_progress_inside_a_short_trial_is_silent(makers, clock):

@@ -152,7 +152,7 @@ def report(
 def train(
     file: SpaceFile,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Instead of the search space's: default or long.")
+        str | None, typer.Option(metavar="NAME", help="Instead of the search space's: default, long, shipped or quick.")
     ] = None,
     data: Data = None,
     as_json: Json = False,

@@ -125,8 +125,10 @@ def test_check_counts_the_baseline_beside_a_small_space(tmp_path, widths, n_vari
 def test_check_missing_data_exits_5_and_still_shows_the_rest(tmp_path):
     shown = explore("check", str(SPACES / "cnn.yaml"), "--data", str(tmp_path), **OFFLINE)
     assert shown.returncode == 5
-    assert "1,540 variants" in shown.stdout
+    assert "1,400 variants" in shown.stdout
     assert "MISSING data" in shown.stdout
+    assert "ok      weights: shipped with the package" in shown.stdout
+    assert "base network trained" in shown.stdout
 
 
 def test_init_writes_a_space_that_checks(tmp_path):

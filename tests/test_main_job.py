@@ -273,11 +273,29 @@ def cifar10() -> Path:
     return root
 
 
+def test_cifar10_shipped_weights_are_good_at_any_width_of_each_stage(cifar10, tmp_path):
+    space = tmp_path / "stages.yaml"
+    space.write_text(
+        "name: stages\nmodel: slimmable_cnn\ntraining: {weights: shipped}\ndata: {name: cifar10, validation: 1000}\n"
+        "parameters: {width: {per_stage: [0.25, 0.5, 0.75, 1.0]}, runtime: onnxruntime}\n"
+        "objectives: {accuracy: maximize, mega_macs: minimize}\nsearch: {sampler: random, trials: 5}\n"
+    )
+    done = explore("start", str(space), "--studies", str(tmp_path), "--data", str(cifar10))
+    assert done.returncode == 0, done.stderr
+    rows = trials(tmp_path / "stages")
+    assert len({row["width"] for row in rows}) == 5
+    assert all(float(row["accuracy"]) > 0.8 for row in rows), rows
+    weights = json.loads(explore("show", str(tmp_path / "stages"), "0", "--json").stdout)["provenance"]["weights"]
+    assert weights["card"]["recipe"]["name"] == "shipped"
+    assert "shipped with the package" in (tmp_path / "stages" / "report.html").read_text()
+
+
 def test_cifar10_small_study_on_real_images(cifar10, tmp_path):
     """From JPEG files to a front, with the quick recipe and few trials."""
     space = tmp_path / "small.yaml"
     text = CNN.read_text().replace("name: cifar10-cnn", "name: small").replace("validation: 5000", "validation: 1000")
-    space.write_text(text + "\ntraining: {recipe: quick}\n")
+    assert "weights: shipped " in text
+    space.write_text(text.replace("weights: shipped ", "recipe: quick "))
     done = explore("start", str(space), "--studies", str(tmp_path), "--data", str(cifar10), "--trials", "4", "--json")
     assert done.returncode in (0, 3), done.stderr
     shown = json.loads(explore("show", str(tmp_path / "small"), "0", "--json").stdout)

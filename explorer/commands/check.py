@@ -12,6 +12,7 @@ from explorer.data import locate
 from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
 from explorer.models.base import trained_cards
+from explorer.models.shipped import shipped
 from explorer.runtimes.registry import runtime
 from explorer.space.overrides import Overrides
 from explorer.space.read import load_space
@@ -19,7 +20,7 @@ from explorer.space.values import SearchSpace, Vocabulary, uniform_width
 from explorer.study.vocabulary import vocabulary
 
 _TRIAL_S = 6.5  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller images take less
-_TRAINING_S = {"default": 14 * 60.0, "long": 78 * 60.0, "quick": 90.0}
+_TRAINING_S = {"default": 14 * 60.0, "long": 80 * 60.0, "shipped": 92 * 60.0, "quick": 90.0}
 _SMALL_TRAINING_S = 30.0
 _BIG_IMAGES = ("cifar10", "image_folder")
 
@@ -38,7 +39,7 @@ def check(file: Path, data: Path | None, is_json: bool) -> None:
     words = vocabulary()
     space = load_space(file, words, Overrides())
     facts = _facts(space, words)
-    findings = [_data(space, data), *_runtimes(space), *_sensors(space)]
+    findings = [_data(space, data), *_weights(space), *_runtimes(space), *_sensors(space)]
     if is_json:
         print_json({**facts, "findings": [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]})
     else:
@@ -81,7 +82,7 @@ def _has_baseline(space: SearchSpace) -> bool:
 def _estimate(space: SearchSpace, n_trials: int) -> dict[str, float]:
     """Seconds of training (0 where weights are in the cache) and of all trials, within a factor of two or so."""
     is_big = space.data.name in _BIG_IMAGES
-    needs_training = ":" not in space.model and not _is_trained(space)
+    needs_training = bool(space.recipe) and not _is_trained(space)
     training = (_TRAINING_S.get(space.recipe, 900.0) if is_big else _SMALL_TRAINING_S) if needs_training else 0.0
     trials = n_trials * (_TRIAL_S if is_big else _TRIAL_S / 2)
     return {"training": training, "trials": min(trials, space.search.timeout_s or math.inf)}
@@ -104,6 +105,16 @@ def _data(space: SearchSpace, root: Path | None) -> Finding:
         return Finding("data", False, str(error))
     verb = "found at" if source.is_present else "will be downloaded to"
     return Finding("data", True, f"{source.dataset} ({source.kind}) {verb} {source.location}")
+
+
+def _weights(space: SearchSpace) -> list[Finding]:
+    if not space.is_shipped:
+        return []
+    try:
+        found = shipped(space.model, space.data.name)
+    except ExplorerError as error:
+        return [Finding("weights", False, str(error))]
+    return [Finding("weights", True, f"shipped with the package, SHA-256 {found.card['sha256'][:16]}…")]
 
 
 def _runtimes(space: SearchSpace) -> list[Finding]:

@@ -11,6 +11,7 @@ from explorer.commands.printing import console, print_json
 from explorer.errors import Interrupted, UsageError
 from explorer.space.overrides import Overrides
 from explorer.space.read import load_space
+from explorer.space.values import SHIPPED, SearchSpace
 from explorer.study.evaluator import MeasuringEvaluator
 from explorer.study.interrupt import Interrupt
 from explorer.study.vocabulary import vocabulary
@@ -33,7 +34,8 @@ def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_q
         try:
             prepared = evaluator.prepare(view.on_progress)
         except Interrupted:
-            raise Interrupted(f"interrupted; a checkpoint is kept. To go on: explore train {file}") from None
+            again = f"explore train {file}" + (f" --recipe {recipe}" if recipe else "")
+            raise Interrupted(f"interrupted; a checkpoint is kept. To go on: {again}") from None
         finally:
             evaluator.close()
             view.close()
@@ -41,15 +43,22 @@ def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_q
     if is_json:
         print_json(weights)
     elif not is_quiet:
-        _print(weights["card"], weights["fingerprint"], recipe)
+        _print(weights["card"], weights["fingerprint"])
+        console().print(_how_to_go_on(space, file, recipe))
 
 
-def _print(card: dict[str, Any], fingerprint: str, recipe: str | None) -> None:
+def _how_to_go_on(space: SearchSpace, file: Path, recipe: str | None) -> str:
+    if space.is_shipped:
+        return f"shipped with the package; to repeat their training: explore train {file} --recipe {SHIPPED}"
+    if recipe is not None:
+        return f"a study uses these weights when its search space says  training: {{recipe: {recipe}}}"
+    return f"a study uses these weights: explore start {file}"
+
+
+def _print(card: dict[str, Any], fingerprint: str) -> None:
     out = console()
     out.print(f"{card['family']}, recipe {card['recipe']['name']}, weights {fingerprint[:12]}")
     out.print(f"trained in {card['seconds']:.0f} s on {card['device']}, {card['precision']}, {card['threads']} threads")
     out.print("width   validation accuracy of each exit, the final one last")
     for width, accuracies in card["validation_accuracy"].items():
         out.print(f"{width:<7} " + "  ".join(f"{100 * accuracy:5.1f} %" for accuracy in accuracies))
-    if recipe is not None:
-        out.print(f"a study uses these weights when its search space says  training: {{recipe: {recipe}}}")

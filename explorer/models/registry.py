@@ -18,6 +18,7 @@ class Traits:
     n_stages   stages that may have a width of their own
     has_exits  whether it has early exits
     recipes    names of the training recipes
+    shipped    data set -> name of the files in `explorer/models/weights/` with weights trained on it
     version    raised whenever weights of before do not fit, or would come out differently; part of the weights' key
     """
 
@@ -25,6 +26,7 @@ class Traits:
     n_stages: int
     has_exits: bool
     recipes: tuple[str, ...]
+    shipped: Mapping[str, str]
     version: int
 
 
@@ -36,8 +38,19 @@ class _Family:
 
 
 _ALL = (
-    _Family("slimmable_cnn", "explorer.models.slimmable_cnn", Traits(0.25, 3, True, tuple(RECIPES), version=1)),
-)  # fmt: skip
+    _Family(
+        "slimmable_cnn",
+        "explorer.models.slimmable_cnn",
+        Traits(
+            min_width=0.25,
+            n_stages=3,
+            has_exits=True,
+            recipes=tuple(RECIPES),
+            shipped={"cifar10": "cifar10_slimmable_cnn"},
+            version=2,
+        ),
+    ),
+)
 
 FAMILIES: Mapping[str, str] = {family.name: family.module for family in _ALL}
 _TRAITS: Mapping[str, Traits] = {family.name: family.traits for family in _ALL}

@@ -24,16 +24,18 @@ MIN_WIDTH = 0.25
 class Architecture:
     """Layer sizes at width 1.0.
 
-    channels       of the three stages; the stem has those of the first
+    stem           channels, kernel size and stride of each convolution before the first stage
+    channels       of the three stages
+    blocks         residual blocks of each stage
     exit_channels  of the 3×3 convolution in front of each early classifier
-    stem           kernel size and stride of the first convolution
     """
 
     image_channels: int
     n_classes: int
+    stem: tuple[tuple[int, int, int], ...]
     channels: tuple[int, int, int]
+    blocks: tuple[int, int, int]
     exit_channels: tuple[int, int]
-    stem: tuple[int, int]
 
 
 def architecture_for(image_shape: tuple[int, int, int], n_classes: int) -> Architecture:
@@ -43,9 +45,9 @@ def architecture_for(image_shape: tuple[int, int, int], n_classes: int) -> Archi
     """
     side = min(image_shape[1:])
     if side < 16:
-        return Architecture(image_shape[0], n_classes, (32, 64, 96), (32, 64), (3, 1))
-    stem = (4, 2) if side < 48 else (8, 4)
-    return Architecture(image_shape[0], n_classes, (48, 128, 256), (96, 128), stem)
+        return Architecture(image_shape[0], n_classes, ((32, 3, 1),), (32, 64, 96), (1, 1, 1), (32, 64))
+    finest = (16, 3, 1) if side < 48 else (16, 4, 2)
+    return Architecture(image_shape[0], n_classes, (finest, (48, 3, 2)), (48, 112, 224), (1, 1, 2), (64, 96))
 
 
 def scale_channels(n: int, width: float) -> int:
@@ -108,16 +110,30 @@ def plain_network(
     exit_one, exit_two = (scale_channels(n, w) for n, w in zip(architecture.exit_channels, widths[:2], strict=True))
     n_classes = architecture.n_classes
 
+    def stage(n_in: int, n_out: int, n_blocks: int, stride: int) -> list[nn.Module]:
+        return [Block(n_in, n_out, stride), *(Block(n_out, n_out, 1) for _ in range(n_blocks - 1))]
+
     def early_head(n_in: int, n_hidden: int) -> nn.Module:
         return nn.Sequential(Convolution(n_in, n_hidden, stride=2), nn.ReLU(), Classifier(n_hidden, n_classes))
 
-    stem = Convolution(architecture.image_channels, one, *architecture.stem)
-    first = nn.Sequential(Normalize(mean, std), stem, nn.ReLU(), Block(one, one, 1))
+    def stem() -> list[nn.Module]:
+        made: list[nn.Module] = []
+        n_in = architecture.image_channels
+        for n, kernel, stride in architecture.stem:
+            n_out = scale_channels(n, widths[0])
+            made += [Convolution(n_in, n_out, kernel, stride), nn.ReLU()]
+            n_in = n_out
+        return made
+
+    first, second, third = architecture.blocks
     return StagedNetwork(
         [
-            ExitSegment(first, early_head(one, exit_one)),
-            ExitSegment(Block(one, two, 2), early_head(two, exit_two)),
-            nn.Sequential(Block(two, three, 2), Classifier(three, n_classes)),
+            ExitSegment(
+                nn.Sequential(Normalize(mean, std), *stem(), *stage(one, one, first, 1)),
+                early_head(one, exit_one),
+            ),
+            ExitSegment(nn.Sequential(*stage(one, two, second, 2)), early_head(two, exit_two)),
+            nn.Sequential(*stage(two, three, third, 2), Classifier(three, n_classes)),
         ]
     )
 

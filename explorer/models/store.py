@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load as parse
 from safetensors.torch import load_file, save
+from torch import nn
 
 from explorer import files
 from explorer.errors import ExplorerError
 from explorer.models.base import CARD, WEIGHTS, BaseNetwork, OnProgress, fingerprint_of
 from explorer.models.batch_norm import recalibrate
+from explorer.models.held_out import check_held_out, signatures
 from explorer.models.recipes import Recipe
 from explorer.models.registry import FAMILIES, traits
 from explorer.models.sandwich import processor_dtype
+from explorer.models.shipped import shipped
 from explorer.models.training import Settings, train, training_device
 from explorer.models.training_data import TrainingData
 from explorer.models.validation import accuracy
 
 _JUDGED_WIDTHS = (0.25, 0.5, 0.75, 1.0)
+_HELD_OUT = "held_out"  # the name of a tensor, beside those of the network
 _N_CALIBRATION_IMAGES = 4000  # means over 8 batches of 500; statistics of more images differ by less than their noise
 
 
@@ -80,6 +87,35 @@ def load(model: str, data: TrainingData, folder: Path) -> BaseNetwork:
             f"the trained weights at {folder} do not read ({error}): delete that folder, and they are trained again."
         ) from error
     return BaseNetwork(model, data.n_classes, fingerprint, card, network.eval())
+
+
+def load_shipped(model: str, dataset: str, data: TrainingData) -> BaseNetwork:
+    """The base network of the weights that come with the package for `dataset`, stored in float16, as float32.
+
+    Raises UsageError when they were trained on validation images of `data`, ExplorerError when they do not read.
+    """
+    files_of = shipped(model, dataset)
+    tensors = parse(files_of.content)
+    check_held_out(tensors.pop(_HELD_OUT).numpy(), data.validation_images)
+    network = _build(model, data, seed=0)
+    network.load_state_dict(tensors)
+    return BaseNetwork(model, data.n_classes, _fingerprint(model, network), files_of.card, network.eval())
+
+
+def write_shipped(folder: Path, name: str, base: BaseNetwork, data: TrainingData, facts: Mapping[str, Any]) -> None:
+    """Write a trained `base` as `load_shipped` reads it: `<name>.safetensors`, and `<name>.json` with its SHA-256.
+
+    Kernels and matrices become float16. The card is that of `base` with `facts` added; `data` is what it was trained
+    with.
+    """
+    network = cast(nn.Module, base.network)
+    large = {name for name, parameter in network.named_parameters() if parameter.ndim > 1}
+    state = network.state_dict().items()
+    tensors = {key: (tensor.half() if key in large else tensor).contiguous() for key, tensor in state}
+    content = save({**tensors, _HELD_OUT: torch.from_numpy(signatures(data.validation_images))})
+    card = {**facts, **base.card, "sha256": hashlib.sha256(content).hexdigest()}
+    files.write_bytes(folder / f"{name}.safetensors", content)
+    files.write_json(folder / f"{name}.json", card)
 
 
 def _build(model: str, data: TrainingData, seed: int) -> Any:

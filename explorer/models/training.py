@@ -24,6 +24,7 @@ from explorer.records import Progress
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 _SECONDS_BETWEEN_REPORTS = 1.0
+_SANDWICH_COST = 2.0  # a step of all widths takes about as long as two of the widest alone
 
 OnProgress = Callable[[Progress], None]
 
@@ -134,4 +135,8 @@ class _Meter:
         phase = "widest" if step <= plan.n_widest_steps else "all widths"
         epoch = (step - 1) // plan.steps_per_epoch + 1
         note = f"epoch {epoch}/{plan.n_epochs} · {phase} · loss {loss:.2f} · {accuracy:.1%}"
-        return Progress("train", done=step, total=plan.n_steps, note=note)
+        return Progress("train", done=self._cost(step), total=self._cost(plan.n_steps), note=note)
+
+    def _cost(self, step: int) -> float:
+        """Time of the first `step` steps, in steps of the widest network."""
+        return step + (_SANDWICH_COST - 1) * max(0, step - self._plan.n_widest_steps)

@@ -71,7 +71,7 @@ def _space(section: SpaceSection, rules: Rules) -> SearchSpace:
     return SearchSpace(
         name=section.name,
         model=section.model,
-        recipe=section.training.recipe or _default_recipe(rules.traits),
+        recipe=_recipe(section, rules.traits),
         recovery_steps=section.recovery.steps,
         data=DataSettings(data.name, data.n_validation, data.n_calibration, data.path),
         parameters={
@@ -86,7 +86,9 @@ def _space(section: SpaceSection, rules: Rules) -> SearchSpace:
     )
 
 
-def _default_recipe(traits: FamilyTraits | None) -> str:
-    """The recipe named "default", else the first; "" where there are none."""
-    recipes = () if traits is None else traits.recipes
+def _recipe(section: SpaceSection, traits: FamilyTraits | None) -> str:
+    """The recipe asked for; else the one named "default", else the first; "" where nothing is trained."""
+    if section.training.recipe is not None:
+        return section.training.recipe
+    recipes = () if traits is None or section.training.weights is not None else traits.recipes
     return "default" if "default" in recipes else next(iter(recipes), "")

@@ -11,7 +11,7 @@ from pydantic import ValidationInfo
 from explorer.records import Width
 from explorer.space.grid import NumberRule, names, numbers, widths
 from explorer.space.refusal import Refused, check_choice, described, listed, nearest, quoted
-from explorer.space.values import OWN_NETWORK_TRAITS, QUANTIZATIONS, FamilyTraits, Vocabulary
+from explorer.space.values import OWN_NETWORK_TRAITS, QUANTIZATIONS, SHIPPED, FamilyTraits, Vocabulary
 
 NAME_PATTERN = "[A-Za-z0-9._-]{1,64}"
 
@@ -77,6 +77,24 @@ def known_recipe(name: str, info: Info) -> str:
     if not traits.recipes:
         raise Refused("a network of your own has no training recipes; remove this line")
     return check_choice(name, traits.recipes, "a training recipe of this model")
+
+
+def known_weights(name: str, info: Info) -> str:
+    """The weights that come with the package, if the model has such. Raises Refused."""
+    traits = _rules(info).traits
+    if traits is not None and not traits.shipped:
+        raise Refused("no weights of this model come with the package; remove this line")
+    return check_choice(name, (SHIPPED,), "weights that come with the package")
+
+
+def check_shipped_for(dataset: str, info: Info) -> None:
+    """Raises Refused for a data set that the shipped weights were not trained on."""
+    traits = _rules(info).traits
+    if traits is not None and dataset not in traits.shipped:
+        known = listed(traits.shipped)
+        raise Refused(
+            f"the shipped weights are for {known}, not for {dataset}; remove this line", at=("training", "weights")
+        )
 
 
 def width_values(raw: Any, info: Info) -> tuple[Width, ...]:

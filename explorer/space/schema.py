@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo
 from pydantic import model_validator as section_rule
 
 from explorer.objectives import Constraint, Objective
@@ -65,9 +65,16 @@ class DataSection(Section):
 
 
 class TrainingSection(Section):
-    """How the base network is trained. None: the model's default recipe."""
+    """Where the base network's weights come from: the package, or a recipe. Neither: the model's default recipe."""
 
     recipe: Annotated[Annotated[str, AfterValidator(rules.known_recipe)] | None, _Optional] = None
+    weights: Annotated[Annotated[str, AfterValidator(rules.known_weights)] | None, _Optional] = None
+
+    @section_rule(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.recipe is not None and self.weights is not None:
+            raise Refused("these weights are trained already; remove 'weights' or 'recipe'", at=("recipe",))
+        return self
 
 
 class RecoverySection(Section):
@@ -129,3 +136,9 @@ class SpaceSection(Section):
     constraints: Annotated[tuple[Constraint, ...], PlainValidator(read_constraints)] = ()
     search: SearchSection = SearchSection()
     device: DeviceSection = DeviceSection()
+
+    @section_rule(mode="after")
+    def _shipped_weights_know_the_data(self, info: ValidationInfo[rules.Rules]) -> Self:
+        if self.training.weights is not None:
+            rules.check_shipped_for(self.data.name, info)
+        return self

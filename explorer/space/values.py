@@ -14,15 +14,21 @@ from explorer.records import Variant, Width
 
 @dataclass(frozen=True, slots=True)
 class FamilyTraits:
-    """What a model family can vary: without widths only `width: 1.0`, without exits only `exit_threshold: 1.0`."""
+    """What a model family can vary: without widths only `width: 1.0`, without exits only `exit_threshold: 1.0`.
+
+    `recipes` are ways to train it; for the data sets in `shipped`, trained weights come with the package.
+    """
 
     min_width: float
     n_stages: int
     has_exits: bool
     recipes: tuple[str, ...]
+    shipped: tuple[str, ...] = ()
 
 
 OWN_NETWORK_TRAITS = FamilyTraits(min_width=1.0, n_stages=1, has_exits=False, recipes=())
+
+SHIPPED = "shipped"
 
 QUANTIZATIONS = ("none", "dynamic_int8", "static_int8")
 
@@ -99,7 +105,8 @@ class DeviceSettings:
 class SearchSpace:
     """A checked search space. `parameters` has every field of Variant, in that order; missing ones are fixed.
 
-    `recipe` is "" for an own network, which has none. `recovery_steps` follow the pruning of a variant.
+    `recipe` is "" where nothing is trained: for an own network, and for the weights that come with the package.
+    `recovery_steps` follow the pruning of a variant.
     """
 
     name: str
@@ -112,6 +119,11 @@ class SearchSpace:
     constraints: tuple[Constraint, ...]
     search: SearchSettings
     device: DeviceSettings
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the weights are those that come with the package."""
+        return not self.recipe and ":" not in self.model
 
     def executions(self, vocabulary: Vocabulary) -> tuple[tuple[str, str], ...]:
         """The (runtime, quantization) pairs of the space that the runtimes can execute, in the file's order."""

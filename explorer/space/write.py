@@ -15,7 +15,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from explorer.space.document import plain_value
 from explorer.space.duration import duration_text
 from explorer.space.limits import constraint_text
-from explorer.space.values import Parameter, SearchSpace
+from explorer.space.values import SHIPPED, Parameter, SearchSpace
 
 _ABSENT = "(absent)"
 
@@ -46,6 +46,12 @@ def difference(old: SearchSpace, new: SearchSpace) -> list[str]:
     ]
 
 
+def _training(space: SearchSpace) -> dict[str, Any]:
+    if space.is_shipped:
+        return {"training": {"weights": SHIPPED}}
+    return {"training": {"recipe": space.recipe}} if space.recipe else {}
+
+
 def _sections(space: SearchSpace) -> dict[str, Any]:
     """The space in the shape of the file."""
     data: dict[str, Any] = {
@@ -62,7 +68,7 @@ def _sections(space: SearchSpace) -> dict[str, Any]:
     return {
         "name": space.name,
         "model": space.model,
-        **({"training": {"recipe": space.recipe}} if space.recipe else {}),
+        **_training(space),
         "recovery": {"steps": space.recovery_steps},
         "data": data,
         "parameters": {name: _choice(parameter) for name, parameter in space.parameters.items()},

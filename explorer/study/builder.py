@@ -199,6 +199,10 @@ def _base_network(
         fingerprint=dataset.fingerprint,
         splits_fingerprint=splits.training_fingerprint(),
     )
+    if request["is_shipped"]:
+        from explorer.models.store import load_shipped
+
+        return load_shipped(request["model"], dataset.name, data)
     return load_or_train(request["model"], data, request["recipe"], on_progress)
 
 

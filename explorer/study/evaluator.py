@@ -110,6 +110,7 @@ class MeasuringEvaluator:
             "root": str(self._data_root) if self._data_root else None,
             "model": self._space.model,
             "recipe": self._space.recipe,
+            "is_shipped": self._space.is_shipped,
             "recovery_steps": self._space.recovery_steps,
         }
         try:

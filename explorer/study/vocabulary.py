@@ -21,4 +21,4 @@ def vocabulary() -> Vocabulary:
 
 def _family(name: str) -> FamilyTraits:
     facts = traits(name)
-    return FamilyTraits(facts.min_width, facts.n_stages, facts.has_exits, facts.recipes)
+    return FamilyTraits(facts.min_width, facts.n_stages, facts.has_exits, facts.recipes, tuple(facts.shipped))

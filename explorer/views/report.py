@@ -19,7 +19,7 @@ from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.figures import front_figure, history_figure, parallel_figure, space_figure
 from explorer.views.infos import FrontInfo, front_info, history_info, parallel_info, space_axes, staircase
 from explorer.views.rows import front_table, shown_metrics, varying_parameters
-from explorer.views.sentences import recommendation
+from explorer.views.sentences import recommendation, weights_sentence
 from explorer.views.tables import flattened, front_sentence
 from explorer.views.theme import FIGURE_CONFIG, LOG_TICKS, axis_label, is_wide_span
 from explorer.views.wording import (
@@ -71,6 +71,7 @@ def report_html(result: StudyResult) -> str:
         device=result.space.device.name,
         objectives=[f"{axis_label(o.metric)}, {o.direction}d" for o in result.objectives],
         constraints=[str(constraint) for constraint in result.space.constraints],
+        weights=weights_sentence(result),
         tiles=_tiles(result, summary),
         recommendation=recommendation(result, summary),
         sentence=front_sentence(result, summary, Glyphs()),

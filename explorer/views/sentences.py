@@ -6,7 +6,16 @@ from explorer.study.front import FrontEntry, FrontSummary
 from explorer.study.misses import nothing_feasible_message
 from explorer.study.result import StudyResult
 from explorer.views.rows import varying_parameters
-from explorer.views.wording import Glyphs, better_direction, gain_text, metric_title, scale_of, value_text, variant_text
+from explorer.views.wording import (
+    Glyphs,
+    better_direction,
+    duration_text,
+    gain_text,
+    metric_title,
+    scale_of,
+    value_text,
+    variant_text,
+)
 
 # "As accurate as the baseline, for most purposes": one point of accuracy.
 _TOLERATED_LOSS = 0.01
@@ -24,6 +33,21 @@ def recommendation(result: StudyResult, summary: FrontSummary) -> tuple[str, ...
             f"The fastest within one point of the baseline's accuracy is {_entry_text(result, nearly, glyphs)}."
         )
     return tuple(sentences)
+
+
+def weights_sentence(result: StudyResult) -> str:
+    """Which weights every variant is made from; "" where the study does not tell."""
+    weights = result.provenance.get("weights", {})
+    card = weights.get("card", {})
+    if "fingerprint" not in weights:
+        return ""
+    mark = str(weights["fingerprint"])[:12]
+    if "recipe" not in card:
+        return f"Base network: {result.space.model}, weights {mark}, as its function gives them."
+    recipe = f"recipe {card['recipe']['name']}, seed {card['seed']}, {duration_text(card['seconds'])}"
+    if "sha256" in card:
+        return f"Base network: {card['family']}, weights {mark}, shipped with the package: {card['data']}, {recipe}."
+    return f"Base network: {card['family']}, weights {mark}, trained on the study's own data: {recipe}."
 
 
 def _entry_text(result: StudyResult, entry: FrontEntry, glyphs: Glyphs) -> str:

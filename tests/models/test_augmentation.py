@@ -6,8 +6,8 @@ from explorer.models.augmentation import augment, batch_indices
 from explorer.models.recipes import Plan
 
 
-def plan(padding: int = 2, has_flips: bool = True) -> Plan:
-    return Plan(100, 40, steps_per_epoch=5, batch_size=4, padding=padding, has_flips=has_flips)
+def plan(padding: int = 2, has_flips: bool = True, cutout: int = 0, color_jitter: float = 0.0) -> Plan:
+    return Plan(100, 40, 5, 4, padding, has_flips, cutout, color_jitter)
 
 
 def images(n: int = 300) -> np.ndarray:
@@ -57,3 +57,27 @@ def test_augment_is_a_function_of_the_generator_and_leaves_its_input() -> None:
 
     assert (once == again).all()
     assert (before == kept).all()
+
+
+def test_augment_cutout_grays_one_square_of_at_most_its_side() -> None:
+    before = np.full((300, 3, 8, 10), 7, dtype=np.uint8)
+    after = augment(before, plan(padding=0, has_flips=False, cutout=4), np.random.default_rng(0))
+
+    is_cut = after == 128
+    assert ((after == 7) | is_cut).all()
+    heights, widths = is_cut[:, 0].any(2).sum(1), is_cut[:, 0].any(1).sum(1)
+    assert (is_cut[:, 0].sum((1, 2)) == heights * widths).all()
+    assert heights.min() >= 1
+    assert (heights.max(), widths.max()) == (4, 4)
+    assert (is_cut == is_cut[:, :1]).all()
+
+
+def test_augment_color_jitter_changes_each_channel_of_an_image_in_a_straight_line_within_its_strength() -> None:
+    before = np.repeat(np.array([108, 128, 148], dtype=np.uint8), 4).reshape(1, 1, 3, 4).repeat(3, 1).repeat(300, 0)
+    after = augment(before, plan(padding=0, has_flips=False, color_jitter=0.1), np.random.default_rng(0))
+
+    low, middle, high = (after[:, :, row, 0].astype(int) for row in range(3))
+    assert np.abs(middle - 128).max() <= 13
+    assert np.abs((high - low) / 40 - 1).max() <= 0.15 + 1 / 40
+    assert len({tuple(image) for image in middle}) > 10
+    assert np.abs(high + low - 2 * middle).max() <= 2

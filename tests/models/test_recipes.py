@@ -23,10 +23,10 @@ def test_plan_any_data_set_makes_full_batches_within_an_epoch(
     assert plan.padding < min(shape[1:])
 
 
-def test_plan_of_the_default_recipe_for_cifar10_is_twelve_epochs() -> None:
+def test_plan_of_the_default_recipe_for_cifar10_is_ten_epochs() -> None:
     plan = RECIPES["default"].plan(45_000, (3, 32, 32))
 
-    assert (plan.n_epochs, plan.batch_size, plan.padding, plan.has_flips) == (12, 256, 2, True)
+    assert (plan.n_epochs, plan.batch_size, plan.padding, plan.has_flips) == (10, 256, 2, True)
 
 
 def test_plan_of_gray_images_has_no_flips() -> None:

@@ -43,7 +43,7 @@ device:
 def vocabulary() -> Vocabulary:
     return Vocabulary(
         datasets=("cifar10", "image_folder", "digits"),
-        families={"slimmable_cnn": FamilyTraits(0.25, 3, True, ("default", "long"))},
+        families={"slimmable_cnn": FamilyTraits(0.25, 3, True, ("default", "long"), ("cifar10",))},
         runtimes={
             "eager": frozenset({"none", "dynamic_int8"}),
             "onnxruntime": frozenset({"none", "dynamic_int8", "static_int8"}),

@@ -135,6 +135,13 @@ CASES = {
     "negative price": ("_hour: 0.05", "_hour: -1", 26, 26, "expected at least 0, got -1", None),
     "price that is text": ("_hour: 0.05", "_hour: 5ct", 26, 26, "expected a number, got the text '5ct'", None),
     "unknown recipe": ("search:", "training: {recipe: quick}\nsearch:", 20, 20, "expected a training recipe", None),
+    "unknown weights": ("search:", "training: {weights: best}\nsearch:", 20, 21, "expected weights that", None),
+    "weights and recipe": (
+        "search:", "training: {recipe: long, weights: shipped}\nsearch:", 20, 20, "remove 'weights' or 'recipe'", None
+    ),
+    "weights of other data": (
+        "search:", "training: {weights: shipped}\nsearch:", 20, 21, "are for cifar10, not for digits", None
+    ),
     "too much recovery": ("search:", "recovery: {steps: 10001}\nsearch:", 20, 19, "at most 10,000", None),
 }  # fmt: skip
 
@@ -194,6 +201,7 @@ def test_parse_space_of_pairs_that_nothing_executes_says_what_each_runtime_can(v
     [
         ("exit_threshold: 1.0", "exit_threshold: [0.5, 1.0]", "11:20: .*no early exits"),
         ("search:", "training: {recipe: default}\nsearch:", "20:20: .*no training recipes"),
+        ("search:", "training: {weights: shipped}\nsearch:", "20:21: .*no weights of this model"),
     ],
 )
 def test_parse_space_of_an_own_network_refuses_what_it_lacks(
@@ -203,6 +211,18 @@ def test_parse_space_of_an_own_network_refuses_what_it_lacks(
     assert parse(text).recipe == ""
     with pytest.raises(SpaceError, match=f"^space.yaml:{place}"):
         parse(text.replace(old, new))
+
+
+def test_parse_space_of_shipped_weights_has_no_recipe(parse: Parse, valid_text: str) -> None:
+    text = valid_text.replace("name: digits", "name: cifar10")
+    space = parse(text.replace("search:", "training: {weights: shipped}\nsearch:"))
+    assert (space.recipe, space.is_shipped) == ("", True)
+    assert not parse(text).is_shipped
+
+
+def test_parse_space_of_an_own_network_has_no_shipped_weights(parse: Parse) -> None:
+    space = parse("name: x\nmodel: nets:make\ndata: {name: digits}\nobjectives: {latency_ms: minimize}\n")
+    assert not space.is_shipped
 
 
 def test_parse_space_of_widths_per_stage_has_tuples(parse_changed: ParseChanged, vocabulary: Vocabulary) -> None:
@@ -246,7 +266,7 @@ def test_load_space_with_a_bad_override_names_the_flag(tmp_path: Path, vocabular
 
 @pytest.mark.parametrize(
     ("file", "name", "n_trials", "timeout_s", "n_variants"),
-    [("cnn.yaml", "cifar10-cnn", 60, 1200.0, 1540), ("digits.yaml", "digits", 16, None, 1100)],
+    [("cnn.yaml", "cifar10-cnn", 60, 1200.0, 1400), ("digits.yaml", "digits", 16, None, 1100)],
 )
 def test_load_space_reads_the_shipped_files(
     vocabulary: Vocabulary, file: str, name: str, n_trials: int, timeout_s: float | None, n_variants: int

@@ -110,6 +110,13 @@ def test_dump_space_reads_back_to_an_equal_value(vocabulary: Vocabulary, space: 
     assert dump_space(again) == text
 
 
+def test_dump_space_of_shipped_weights_reads_back(parse: Parse, valid_text: str) -> None:
+    text = valid_text.replace("digits", "cifar10").replace("search:", "training: {weights: shipped}\nsearch:")
+    space = parse(text)
+    assert parse(dump_space(space)) == space
+    assert fingerprint(space) != fingerprint(parse(text.replace("weights: shipped", "recipe: default")))
+
+
 def test_dump_space_begins_with_the_fingerprint(parse: Parse, valid_text: str) -> None:
     space = parse(valid_text)
     assert dump_space(space).split("\n")[0] == f"# fingerprint: {fingerprint(space)}"

@@ -91,7 +91,17 @@ def make_seeded_result(n_trials=60, seed=0, folder=Path("studies/cifar10-cnn")):
     }
     provenance = {
         "data": {"name": "cifar10", "kind": "CIFAR-10 (JPEG)", "fingerprint": "3f1c9a0b77d2"},
-        "weights": {"family": "slimmable_cnn", "recipe": "standard", "fingerprint": "a81be4450c19"},
+        "weights": {
+            "fingerprint": "a81be4450c19ffff",
+            "card": {
+                "family": "slimmable_cnn",
+                "recipe": {"name": "long"},
+                "seed": 0,
+                "seconds": 4500.0,
+                "sha256": "12ab",
+                "data": "CIFAR-10 (JPEG)",
+            },
+        },
         "device": {"processor": "Intel Xeon (2 cores, AVX512-VNNI)", "memory_gib": 7.6},
         "software": {"torch": "2.15.0", "onnxruntime": "1.31.1", "optuna": "5.0.0"},
     }

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
+import pytest
+
 from explorer.objectives import Objective
 from explorer.study.front import front_summary
-from explorer.views.sentences import recommendation
+from explorer.views.sentences import recommendation, weights_sentence
 
 
 def advice(result):
@@ -33,3 +37,29 @@ def test_recommendation_slower_than_the_baseline_is_not_called_better(makers):
         makers.make_trial(1, {"accuracy": 0.9, "latency_ms": 2.0}),
     ]
     assert "latency 2.00 ms (0.50× as good)" in advice(makers.make_result(trials, space))[0]
+
+
+CARD = {"family": "slimmable_cnn", "recipe": {"name": "long"}, "seed": 3, "seconds": 4500.0}
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        (
+            CARD,
+            "slimmable_cnn, weights 0123456789ab, trained on the study's own data: recipe long, seed 3, 1 h 15 min.",
+        ),
+        (
+            {**CARD, "sha256": "12", "data": "JPEG"},
+            "slimmable_cnn, weights 0123456789ab, shipped with the package: JPEG, recipe long, seed 3, 1 h 15 min.",
+        ),
+        ({"family": "nets:make"}, "slimmable_cnn, weights 0123456789ab, as its function gives them."),
+    ],
+)
+def test_weights_sentence_says_where_they_come_from(makers, card, sentence):
+    provenance = {"weights": {"fingerprint": "0123456789abcdef", "card": card}}
+    assert weights_sentence(replace(makers.make_small_result(), provenance=provenance)) == f"Base network: {sentence}"
+
+
+def test_weights_sentence_of_a_study_that_does_not_tell_is_empty(makers):
+    assert weights_sentence(replace(makers.make_small_result(), provenance={})) == ""

@@ -1,0 +1,291 @@
+"""The figures of the shipped weights, and how they came to be files of the package.
+
+    EXPLORER_DATA=... python benchmarks/shipped_weights.py table      the model card's tables, on the test split
+    ... pack        the trained weights in the cache (`explore train search_spaces/cnn.yaml --recipe shipped`), shipped
+    ... thresholds  accuracy and mean MACs against the exit threshold, on the validation split
+    ... recovery    accuracy against recovery steps after pruning, on the validation split
+    ... alone       four widths against the same networks trained alone with the same recipe: hours; it resumes
+
+Nothing is chosen by the test split: only `table` and `alone` look at it, and they only print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from explorer import environment
+from explorer.cache import cache_root
+from explorer.data import prepare, split
+from explorer.data.dataset import Dataset
+from explorer.hashing import content_key
+from explorer.models.base import BaseNetwork, load_or_train
+from explorer.models.batch_norm import recalibrate
+from explorer.models.network import StagedNetwork
+from explorer.models.recipes import RECIPES
+from explorer.models.registry import traits
+from explorer.models.shipped import FOLDER
+from explorer.models.slimmable_cnn import architecture_for, plain_network
+from explorer.models.store import load_shipped, write_shipped
+from explorer.models.training import Settings, train
+from explorer.models.training_data import TrainingData
+from explorer.records import Progress, Width
+from explorer.runtimes.registry import runtime
+from explorer.runtimes.runtime import ExportJob
+from explorer.runtimes.staged import confidence
+from explorer.space.values import DataSettings
+from explorer.variants.count import mega_macs, n_parameters
+from explorer.variants.prune import prune
+from explorer.variants.recover import Lessons, recover
+
+MODEL, DATA, RECIPE = "slimmable_cnn", DataSettings("cifar10", 5000, 512, None), "shipped"
+WIDTHS: tuple[Width, ...] = (1.0, 0.75, 0.5, 0.25)
+PER_STAGE: tuple[Width, ...] = ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0), (0.25, 0.5, 0.5), (0.5, 0.5, 0.25))
+N_RECALIBRATION, RECALIBRATION_BATCH = 2048, 256  # as the builder does
+STEPS, RATIOS = (0, 30, 60, 120, 240, 480), (0.2, 0.4, 0.6)
+REFERENCES = (
+    ("ShuffleNetV2 ×0.5", 90.13, 10.9),
+    ("MobileNetV2 ×0.5", 92.88, 28.0),
+    ("ResNet-20", 92.6, 40.8),
+    ("MobileNetV2 ×0.75", 93.72, 59.0),
+    ("ResNet-56", 94.37, 126.0),
+)
+
+
+class World:
+    """The data, and the weights that are judged."""
+
+    def __init__(self) -> None:
+        self.dataset: Dataset = prepare(DATA, None, lambda _: None)
+        splits = split(self.dataset, DATA)
+        self.data = TrainingData(
+            images=self.dataset.train_images[splits.training],
+            labels=self.dataset.train_labels[splits.training],
+            validation_images=np.load(splits.validation_images),
+            validation_labels=np.load(splits.validation_labels),
+            n_classes=self.dataset.n_classes,
+            mean=self.dataset.mean,
+            std=self.dataset.std,
+            fingerprint=self.dataset.fingerprint,
+            splits_fingerprint=splits.training_fingerprint(),
+        )
+        self.calibration = np.load(splits.calibration_images)
+        step = len(self.data.images) // N_RECALIBRATION
+        self.recalibration = self.data.images[::step][:N_RECALIBRATION]
+
+    @property
+    def test(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        return self.dataset.test_images, self.dataset.test_labels
+
+    @property
+    def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        return self.data.validation_images, self.data.validation_labels
+
+    def shipped(self) -> BaseNetwork:
+        return load_shipped(MODEL, self.dataset.name, self.data)
+
+    def trained(self) -> BaseNetwork:
+        return load_or_train(MODEL, self.data, RECIPE, show)
+
+    def network(self, base: BaseNetwork, width: Width) -> StagedNetwork:
+        """As the builder makes it."""
+        network = base.materialise(width)
+        recalibrate(network, self.recalibration, RECALIBRATION_BATCH)
+        return network
+
+
+def show(progress: Progress) -> None:
+    print(f"\r{progress.stage} {progress.done:.0f}/{progress.total or 0:.0f} {progress.note}", end="", flush=True)
+
+
+@torch.inference_mode()
+def all_logits(network: StagedNetwork, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits of every exit, [exits, n, k]."""
+    batches = [network(torch.from_numpy(np.array(images[i : i + 250]))) for i in range(0, len(images), 250)]
+    return np.stack([torch.cat(exits).numpy() for exits in zip(*batches, strict=True)])
+
+
+def accuracies(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> list[float]:
+    """Percent, of each exit."""
+    return [float(100 * (exit_.argmax(1) == labels).mean()) for exit_ in logits]
+
+
+def name_of(width: Width) -> str:
+    return " / ".join(f"{w:g}" for w in width) if isinstance(width, tuple) else f"{width:g}"
+
+
+def path_macs(network: StagedNetwork) -> list[float]:
+    """10^6 MACs of an image that leaves at each exit, the heads that it passed included; last, without any exits."""
+    return [*np.cumsum(mega_macs(network, (3, 32, 32))).tolist(), sum(mega_macs(network.without_exits(), (3, 32, 32)))]
+
+
+def leave_at(logits: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:
+    """The exit [n] of each image."""
+    leaves = confidence(logits) >= threshold
+    leaves[-1] = True
+    return np.asarray(leaves.argmax(0))
+
+
+def staged(logits: NDArray[np.float32], labels: NDArray[np.int64], macs: list[float], threshold: float) -> Any:
+    """(accuracy in percent, mean MACs relative to the network without exits, share of images per exit)."""
+    exits = leave_at(logits, threshold)
+    right = logits.argmax(2)[exits, np.arange(len(labels))] == labels
+    shares = np.bincount(exits, minlength=len(logits)) / len(labels)
+    return 100 * right.mean(), float(shares @ macs[:-1]) / macs[-1], shares
+
+
+def table(world: World) -> None:
+    """The model card's tables."""
+    base = world.shipped()
+    images, labels = world.test
+    print(f"Test accuracy in percent on {world.dataset.name} ({world.dataset.kind}), {len(labels)} images.\n")
+    print(
+        "| width | parameters | MACs, 10^6 | exit 1 | exit 2 | final | MACs to exit 1 | to exit 2 | to the final head |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for width in (*WIDTHS, *PER_STAGE):
+        network = world.network(base, width)
+        first, second, last = accuracies(all_logits(network, images), labels)
+        *macs, alone = path_macs(network)
+        print(
+            f"| {name_of(width)} | {n_parameters(network):,} | {alone:.1f} | {first:.2f} | {second:.2f} | {last:.2f} | "
+            + " | ".join(f"{m:.1f}" for m in macs)
+            + " |"
+        )
+    print("\nMACs are those of the network without early exits; to an exit, those of the heads on the way are added.\n")
+    _early_exit(world, base)
+    _int8(world, base)
+    print("\nPublished, official CIFAR-10: " + "; ".join(f"{n} {a} % at {m:g} M MACs" for n, a, m in REFERENCES) + ".")
+
+
+def _early_exit(world: World, base: BaseNetwork) -> None:
+    network = world.network(base, 1.0)
+    macs = path_macs(network)
+    logits, (_, labels) = all_logits(network, world.validation[0]), world.validation
+    final = accuracies(logits, labels)[-1]
+    fits = [t for t in np.arange(0.3, 1.0, 0.005) if staged(logits, labels, macs, t)[0] >= final - 0.1]
+    threshold = min(fits, key=lambda t: staged(logits, labels, macs, t)[1])
+    on_test = all_logits(network, world.test[0])
+    accuracy, share, exits = staged(on_test, world.test[1], macs, threshold)
+    without = accuracies(on_test, world.test[1])[-1]
+    print(
+        f"Early exit, width 1.0, threshold {threshold:.3f} (chosen on validation for a loss of at most 0.1 point): "
+        f"mean MACs {share:.3f} × those without exits, {accuracy:.2f} % against {without:.2f} %; images per exit "
+        + ", ".join(f"{100 * s:.0f} %" for s in exits)
+        + "."
+    )
+
+
+def _int8(world: World, base: BaseNetwork) -> None:
+    plugin = runtime("onnxruntime")
+    found = {}
+    images, labels = world.test
+    with tempfile.TemporaryDirectory() as place:
+        for quantization in ("none", "static_int8"):
+            folder = Path(place, quantization)
+            folder.mkdir()
+            job = ExportJob(world.network(base, 1.0), False, quantization, world.calibration, Path(place, "scratch"))
+            files = plugin.export(job, folder)
+            (segment,) = plugin.load([folder / file.file for file in files], 2, quantization)
+            made = np.concatenate([segment(images[i : i + 100])[0] for i in range(0, len(images), 100)])
+            found[quantization] = 100 * float((made.argmax(1) == labels).mean())
+    print(f"\nONNX Runtime, width 1.0: float32 {found['none']:.2f} %, static int8 {found['static_int8']:.2f} %.")
+
+
+def thresholds(world: World) -> None:
+    """Validation accuracy and mean MACs of each threshold, by width."""
+    base = world.shipped()
+    print("| width | threshold | accuracy, % | mean MACs, × | share of images per exit, % |\n|---|---|---|---|---|")
+    for width in WIDTHS:
+        network = world.network(base, width)
+        macs, labels = path_macs(network), world.validation[1]
+        logits = all_logits(network, world.validation[0])
+        for threshold in (*np.arange(0.4, 1.0, 0.05), 1.1):
+            accuracy, share, exits = staged(logits, labels, macs, threshold)
+            shown = ", ".join(f"{100 * s:.0f}" for s in exits)
+            print(f"| {name_of(width)} | {threshold:.2f} | {accuracy:.2f} | {share:.3f} | {shown} |", flush=True)
+
+
+def recovery(world: World) -> None:
+    """Validation accuracy of the final head after pruning and recovery."""
+    base = world.shipped()
+    images, labels = world.validation
+    teacher = world.network(base, 1.0)
+    print("| width | pruning ratio | MACs, 10^6 | " + " | ".join(f"{n} steps" for n in STEPS) + " |")
+    print("|---|---|---|" + "---|" * len(STEPS))
+    drawn = {n: Lessons.prepare(teacher, world.data.images, n) for n in STEPS if n}
+    for width in (1.0, 0.5, 0.25):
+        for ratio in RATIOS:
+            pruned = prune(base.materialise(width), ratio, (3, 32, 32), world.dataset.n_classes)
+            if pruned is None:
+                continue
+            cells = []
+            for n in STEPS:
+                network = recover(pruned, drawn[n], lambda *_: None) if n else pruned
+                recalibrate(network, world.recalibration, RECALIBRATION_BATCH)
+                cells.append(f"{accuracies(all_logits(network, images), labels)[-1]:.2f}")
+            macs = path_macs(pruned)[-1]
+            print(f"| {width:g} | {ratio:g} | {macs:.1f} | " + " | ".join(cells) + " |", flush=True)
+
+
+class Alone(nn.Module):
+    """A plain network that is trained as if it were the widest."""
+
+    def __init__(self, network: StagedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, width: Width = 1.0) -> list[Tensor]:
+        return self.network(images)  # type: ignore[no-any-return]
+
+
+def alone(world: World) -> None:
+    """Each width trained from nothing on labels, as many epochs as the shared weights, beside these."""
+    base = world.shipped()
+    recipe = replace(RECIPES[RECIPE], name="alone", widest_share=1.0)
+    images, labels = world.test
+    architecture = architecture_for((3, 32, 32), world.dataset.n_classes)
+    print("| width | shared | alone | seconds alone |\n|---|---|---|---|")
+    for width in sorted(cast(tuple[float, ...], WIDTHS)):
+        torch.manual_seed(0)
+        network = plain_network(architecture, (width,) * 3, list(world.data.mean), list(world.data.std))
+        key = content_key({"alone": width, "recipe": str(recipe), "data": world.data.fingerprint})
+        kept = cache_root() / "alone" / f"{key}.safetensors"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        learner = Alone(network)
+        facts = traits(MODEL)
+        seconds = train(learner, world.data, Settings(recipe, 0, facts.min_width, facts.n_stages), kept, key, show)
+        recalibrate(network.to(memory_format=torch.contiguous_format), world.recalibration, RECALIBRATION_BATCH)
+        shared = accuracies(all_logits(world.network(base, width), images), labels)[-1]
+        by_itself = accuracies(all_logits(network, images), labels)[-1]
+        print(f"\r| {width:g} | {shared:.2f} | {by_itself:.2f} | {seconds:.0f} |", flush=True)
+
+
+def pack(world: World) -> None:
+    """Write the package's files from the cache."""
+    data = f"CIFAR-10 ({world.dataset.kind.removesuffix(' tree')})"
+    facts = {"data": data, "hardware": environment.processor(), "python": platform.python_version()}
+    name = traits(MODEL).shipped[world.dataset.name]
+    write_shipped(FOLDER, name, world.trained(), world.data, facts)
+    for path in sorted(FOLDER.glob(f"{name}.*")):
+        print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+COMMANDS: dict[str, Callable[[World], None]] = {
+    function.__name__: function for function in (table, pack, thresholds, recovery, alone)
+}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=COMMANDS)
+    COMMANDS[parser.parse_args().command](World())

@@ -252,7 +252,9 @@ class Alone(nn.Module):
 def alone(world: World) -> None:
     """Each width trained from nothing on labels, as many epochs as the shared weights, beside these."""
     base = world.shipped()
-    recipe = replace(RECIPES[RECIPE], name="alone", widest_share=1.0)
+    recipe = replace(
+        RECIPES[RECIPE], name="alone", cycles=tuple(replace(c, widest_share=1.0) for c in RECIPES[RECIPE].cycles)
+    )
     images, labels = world.test
     architecture = architecture_for((3, 32, 32), world.dataset.n_classes)
     print("| width | shared | alone | seconds alone |\n|---|---|---|---|")

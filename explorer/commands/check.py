@@ -95,7 +95,7 @@ def _is_trained(space: SearchSpace) -> bool:
     """
     channels = 1 if space.data.name == "digits" else 3
     cards = trained_cards(space.model, space.recipe)
-    return any(card["plan"]["has_flips"] == (channels == 3) for card in cards)
+    return any(card["image_shape"][0] == channels for card in cards)
 
 
 def _data(space: SearchSpace, root: Path | None) -> Finding:

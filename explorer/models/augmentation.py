@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from explorer.models.recipes import Plan
+from explorer.models.recipes import Augmentation, Plan
 
 
 def batch_indices(n_images: int, plan: Plan, step: int, seed: int) -> NDArray[np.int64]:
@@ -20,18 +20,37 @@ def batch_indices(n_images: int, plan: Plan, step: int, seed: int) -> NDArray[np
     return order[position * plan.batch_size : (position + 1) * plan.batch_size]
 
 
-def augment(images: NDArray[np.uint8], plan: Plan, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Copies of `images` [b, c, h, w], changed as `plan` says."""
-    if plan.padding:
-        images = _shifted(images, plan.padding, rng)
-    if plan.has_flips:
+def augment(images: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Copies of `images` [b, c, h, w], changed as `how` says."""
+    if how.padding:
+        images = _shifted(images, how.padding, rng)
+    if how.has_flips:
         is_flipped = rng.random((len(images), 1, 1, 1)) < 0.5
         images = np.where(is_flipped, images[..., ::-1], images)
-    if plan.color_jitter:
-        images = _recolored(images, plan.color_jitter, rng)
-    if plan.cutout:
-        images = _cut_out(images, plan.cutout, rng)
+    if how.color_jitter:
+        images = _recolored(images, how.color_jitter, rng)
+    if how.cutout:
+        images = _cut_out(images, how.cutout, rng)
     return np.array(images, order="C")
+
+
+def cut_mix(
+    images: NDArray[np.uint8], targets: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Give every image [b, c, h, w] the same rectangle of another one, and its target [b, k] the rectangle's share.
+
+    Yun et al., "CutMix", ICCV 2019: the share of the area is uniform in [0, 1], the rectangle's center anywhere.
+    """
+    height, width = images.shape[2:]
+    half = np.sqrt(rng.random()) / 2
+    row, column = rng.integers(0, height), rng.integers(0, width)
+    top, bottom = max(0, round(row - half * height)), min(height, round(row + half * height))
+    left, right = max(0, round(column - half * width)), min(width, round(column + half * width))
+    other = rng.permutation(len(images))
+    mixed = images.copy()
+    mixed[:, :, top:bottom, left:right] = images[other, :, top:bottom, left:right]
+    share = np.float32((bottom - top) * (right - left) / (height * width))
+    return mixed, (1 - share) * targets + share * targets[other]
 
 
 def _shifted(images: NDArray[np.uint8], padding: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -104,7 +104,8 @@ def trained_cards(family: str, recipe: str) -> list[dict[str, Any]]:
     for path in sorted((cache_root() / "weights").glob(f"*/{CARD}")):
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
-            is_wanted = (card["family"], card["recipe"]["name"]) == (family, recipe)
+            facts = (card["family"], card["version"], card["recipe"]["name"])
+            is_wanted = facts == (family, traits(family).version, recipe)
         except (OSError, ValueError, KeyError, TypeError):
             continue  # not a card that `load_or_train` would use either
         if is_wanted:

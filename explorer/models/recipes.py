@@ -8,34 +8,75 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A recipe applied to one data set: counts of steps and images, and how images are augmented (sizes in pixels)."""
+class Cycle:
+    """One rise and fall of the learning rate.
 
-    n_steps: int
-    n_widest_steps: int
-    steps_per_epoch: int
-    batch_size: int
+    epochs         passes over the training images
+    peak_lr        learning rate (per batch of the recipe's size) that it rises to and falls from, to zero
+    widest_share   share of the steps, the first ones, that train the widest network alone, before the sandwich rule
+    favored_share  share of the random widths that are 0.5 or 0.75, which search spaces like to name
+    cutmix_share   share of the batches whose images have a rectangle of another image, and its label for that part
+    """
+
+    epochs: int
+    peak_lr: float = 0.3
+    widest_share: float = 0.4
+    favored_share: float = 0.0
+    cutmix_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How single images are changed at random (sizes in pixels)."""
+
     padding: int
     has_flips: bool
     cutout: int = 0
     color_jitter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCycle:
+    """A cycle as steps, of which `first_step` is the first."""
+
+    cycle: Cycle
+    first_step: int
+    n_steps: int
+    n_widest_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A recipe applied to one data set."""
+
+    batch_size: int
+    steps_per_epoch: int
+    cycles: tuple[PlannedCycle, ...]
+    augmentation: Augmentation
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of all cycles."""
+        return sum(cycle.n_steps for cycle in self.cycles)
 
     @property
     def n_epochs(self) -> int:
         """Passes over the training images."""
         return math.ceil(self.n_steps / self.steps_per_epoch)
 
+    def cycle_of(self, step: int) -> PlannedCycle:
+        """The cycle that `step` in [0, n_steps) belongs to."""
+        return next(cycle for cycle in reversed(self.cycles) if cycle.first_step <= step)
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a base network is trained.
 
-    epochs             passes over the training images, at least; more where these give fewer than `min_steps`
+    cycles             their epochs are the least; there are more where these give fewer steps than `min_steps`
     min_steps          of images of 16 pixels a side and more; `min_steps_tiny` of smaller ones, which are learned soon
     batch_size         images a step; small data sets take smaller batches, so that an epoch has 16 steps or more
-    peak_lr            learning rate (per batch of `batch_size`) that the schedule rises to and falls from, to zero
-    warmup             share of the steps in which it rises
-    widest_share       share of the steps that train the widest network alone, before the sandwich rule
+    warmup             share of a cycle's steps in which the learning rate rises
     exit_weight        weight of the early exits in the loss, relative to the final head
     n_random_widths    networks of random width in each sandwich step, beside the widest and the narrowest
     crop_share         largest shift of an image, as a share of its side
@@ -44,16 +85,14 @@ class Recipe:
     """
 
     name: str
-    epochs: int
+    cycles: tuple[Cycle, ...]
     min_steps: int = 1000
     min_steps_tiny: int = 300
     batch_size: int = 256
-    peak_lr: float = 0.3
     warmup: float = 0.15
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
-    widest_share: float = 0.4
     exit_weight: float = 0.3
     n_random_widths: int = 1
     crop_share: float = 1 / 16
@@ -68,28 +107,45 @@ class Recipe:
         batch_size = max(1, min(self.batch_size, max(16, n_images // 16), n_images))
         steps_per_epoch = n_images // batch_size
         side = min(image_shape[1:])
-        n_steps = max(self.epochs * steps_per_epoch, self.min_steps_tiny if side < 16 else self.min_steps)
+        least = self.min_steps_tiny if side < 16 else self.min_steps
+        stretch = max(1.0, least / (steps_per_epoch * sum(cycle.epochs for cycle in self.cycles)))
+        cycles: list[PlannedCycle] = []
+        first_step = 0
+        for cycle in self.cycles:
+            n_steps = math.ceil(stretch * cycle.epochs * steps_per_epoch)
+            cycles.append(PlannedCycle(cycle, first_step, n_steps, round(cycle.widest_share * n_steps)))
+            first_step += n_steps
         return Plan(
-            n_steps=n_steps,
-            n_widest_steps=round(self.widest_share * n_steps),
-            steps_per_epoch=steps_per_epoch,
             batch_size=batch_size,
-            padding=math.ceil(self.crop_share * side),
-            has_flips=image_shape[0] == 3,
-            cutout=round(self.cutout_share * side),
-            color_jitter=self.color_jitter,
+            steps_per_epoch=steps_per_epoch,
+            cycles=tuple(cycles),
+            augmentation=Augmentation(
+                padding=math.ceil(self.crop_share * side),
+                has_flips=image_shape[0] == 3,
+                cutout=round(self.cutout_share * side),
+                color_jitter=self.color_jitter,
+            ),
         )
 
 
-# For 45,000 images of 32×32 on two cores with AVX512-BF16: "default" takes at most 15 minutes; "shipped", which gave
-# the weights that come with the package, an hour and a half; "long" about as much. "quick" takes a minute or two, to
-# try a search space before time is spent on it: its networks are poor.
+# For 45,000 images of 32×32 on two cores with AVX512-BF16: "default" takes at most 15 minutes; "long" an hour and a
+# half; "shipped", which gave the weights that come with the package, three and a half. "quick" takes a minute or two,
+# to try a search space before time is spent on it: its networks are poor.
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("default", epochs=10),
-        Recipe("long", epochs=60, crop_share=1 / 8),
-        Recipe("shipped", epochs=64, widest_share=0.35, crop_share=1 / 8, cutout_share=1 / 4, color_jitter=0.1),
-        Recipe("quick", epochs=1, min_steps=100),
+        Recipe("default", (Cycle(10),)),
+        Recipe("long", (Cycle(60),), crop_share=1 / 8),
+        Recipe(
+            "shipped",
+            (
+                Cycle(64, widest_share=0.35),
+                Cycle(70, peak_lr=0.15, widest_share=0.0, favored_share=0.6, cutmix_share=0.5),
+            ),
+            crop_share=1 / 8,
+            cutout_share=1 / 4,
+            color_jitter=0.1,
+        ),
+        Recipe("quick", (Cycle(1),), min_steps=100),
     )
 }

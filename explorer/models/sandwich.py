@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from explorer.models.recipes import Recipe
 from explorer.records import Width
 
+_FAVORED = (0.5, 0.5, 0.75)  # 0.5 twice, since a narrow network has more to make up for
+
 
 class Slimmable(Protocol):
     """What training needs of a family's network, an `nn.Module`."""
@@ -32,23 +34,31 @@ def processor_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
-def other_widths(n_random: int, min_width: float, n_stages: int, rng: np.random.Generator) -> tuple[Width, ...]:
-    """The narrowest width and `n_random` ones at random, half of these with a width of its own for each stage."""
+def other_widths(
+    n_random: int, favored_share: float, min_width: float, n_stages: int, rng: np.random.Generator
+) -> tuple[Width, ...]:
+    """The narrowest width and `n_random` ones at random.
+
+    `favored_share` of these are favored widths; half of the others have a width of its own for each stage.
+    """
     widths: list[Width] = [min_width]
     for _ in range(n_random):
-        drawn = rng.uniform(min_width, 1.0, n_stages).tolist()
-        widths.append(tuple(drawn) if rng.random() < 0.5 else drawn[0])
+        if rng.random() < favored_share:
+            widths.append(float(rng.choice([width for width in _FAVORED if width >= min_width])))
+        else:
+            drawn = rng.uniform(min_width, 1.0, n_stages).tolist()
+            widths.append(tuple(drawn) if rng.random() < 0.5 else drawn[0])
     return tuple(widths)
 
 
 def add_gradients(
-    network: Slimmable, images: Tensor, labels: Tensor, widths: tuple[Width, ...], recipe: Recipe
+    network: Slimmable, images: Tensor, targets: Tensor, widths: tuple[Width, ...], recipe: Recipe
 ) -> tuple[Tensor, Tensor]:
     """Add the gradients of one step to those of the network's parameters.
 
-    `images` are uint8 [b, c, h, w], `labels` integers [b]; `widths` are the networks that the widest one teaches, none
-    of them where it learns alone (the exits then learn from the labels too). Returns, of the widest network's final
-    head, the loss and the number of images that it classifies correctly.
+    `images` are uint8 [b, c, h, w], `targets` probabilities [b, n_classes]; `widths` are the networks that the widest
+    one teaches, none of them where it learns alone (the exits then learn from the targets too). Returns, of the widest
+    network's final head, the loss and the number of images that it gives to their likeliest class.
     """
     dtype = processor_dtype(images.device)
 
@@ -57,18 +67,18 @@ def add_gradients(
             return [logits.float() for logits in network(images, width)]
 
     *exits, final = logits_of(1.0)
-    final_loss = F.cross_entropy(final, labels, label_smoothing=recipe.label_smoothing)
-    taught = F.softmax(final.detach(), dim=1) if widths else labels
-    (final_loss + recipe.exit_weight * _exit_loss(exits, taught, recipe)).backward()  # type: ignore[no-untyped-call]
+    n_classes = targets.shape[1]
+    smooth = (1 - recipe.label_smoothing) * targets + recipe.label_smoothing / n_classes
+    final_loss = F.cross_entropy(final, smooth)
+    taught = F.softmax(final.detach(), dim=1) if widths else smooth
+    (final_loss + recipe.exit_weight * _exit_loss(exits, taught)).backward()  # type: ignore[no-untyped-call]
     for width in widths:
         *exits, narrow_final = logits_of(width)
-        loss = F.cross_entropy(narrow_final, taught) + recipe.exit_weight * _exit_loss(exits, taught, recipe)
+        loss = F.cross_entropy(narrow_final, taught) + recipe.exit_weight * _exit_loss(exits, taught)
         loss.backward()  # type: ignore[no-untyped-call]
-    return final_loss.detach(), (final.detach().argmax(1) == labels).sum()
+    return final_loss.detach(), (final.detach().argmax(1) == targets.argmax(1)).sum()
 
 
-def _exit_loss(exits: list[Tensor], taught: Tensor, recipe: Recipe) -> Tensor:
-    """The sum over the early exits; `taught` is labels [b] or probabilities [b, n_classes]."""
-    smoothing = 0.0 if taught.is_floating_point() else recipe.label_smoothing
-    losses = [F.cross_entropy(logits, taught, label_smoothing=smoothing) for logits in exits]
-    return torch.stack(losses).sum()
+def _exit_loss(exits: list[Tensor], taught: Tensor) -> Tensor:
+    """The sum over the early exits, for probabilities [b, n_classes]."""
+    return torch.stack([F.cross_entropy(logits, taught) for logits in exits]).sum()

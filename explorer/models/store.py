@@ -59,6 +59,7 @@ def train_into(
         "splits_fingerprint": data.splits_fingerprint,
         "recipe": asdict(recipe),
         "plan": asdict(recipe.plan(len(data.images), data.image_shape)),
+        "image_shape": list(data.image_shape),
         "seed": seed,
         "validation_accuracy": _accuracies(network, data, calibration),
         "seconds": round(seconds, 1),

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explorer.models.augmentation import augment, batch_indices
+from explorer.models.augmentation import augment, batch_indices, cut_mix
 from explorer.models.checkpoint import Position, load_checkpoint, save_checkpoint
-from explorer.models.recipes import Plan, Recipe
+from explorer.models.recipes import Plan, PlannedCycle, Recipe
 from explorer.models.sandwich import add_gradients, other_widths
 from explorer.models.training_data import TrainingData
-from explorer.records import Progress
+from explorer.records import Progress, Width
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 _SECONDS_BETWEEN_REPORTS = 1.0
@@ -64,13 +64,15 @@ def train(
     meter = _Meter(plan)
     for step in range(position.step, plan.n_steps):
         rng = np.random.default_rng((settings.seed, 1, step))
-        images, labels = _batch(data, plan, step, settings.seed, rng, device)
-        is_sandwich = step >= plan.n_widest_steps
-        widths = other_widths(recipe.n_random_widths, settings.min_width, settings.n_stages, rng) if is_sandwich else ()
+        cycle = plan.cycle_of(step)
+        if step == cycle.first_step:
+            optimizer.state.clear()  # no momentum of the cycle before
+        images, targets = _batch(data, plan, step, settings.seed, rng, device)
+        widths = _widths(cycle, step, settings, rng)
         optimizer.zero_grad(set_to_none=True)
-        meter.add(*add_gradients(network, images, labels, widths, recipe))
+        meter.add(*add_gradients(network, images, targets, widths, recipe))
         for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(recipe, (step + 0.5) / plan.n_steps)
+            group["lr"] = _learning_rate(recipe, cycle, step)
         optimizer.step()
 
         now = time.monotonic()
@@ -95,21 +97,36 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=recipe.momentum, nesterov=True)
+    return torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=True)
 
 
-def _learning_rate(recipe: Recipe, share: float) -> float:
-    """Up in a straight line to the peak, then down in one to zero; `share` of the steps are done."""
-    return recipe.peak_lr * min(share / recipe.warmup, (1 - share) / (1 - recipe.warmup))
+def _learning_rate(recipe: Recipe, cycle: PlannedCycle, step: int) -> float:
+    """Up in a straight line to the cycle's peak, then down in one to zero."""
+    share = (step - cycle.first_step + 0.5) / cycle.n_steps
+    return cycle.cycle.peak_lr * min(share / recipe.warmup, (1 - share) / (1 - recipe.warmup))
+
+
+def _widths(cycle: PlannedCycle, step: int, settings: Settings, rng: np.random.Generator) -> tuple[Width, ...]:
+    """The networks beside the widest."""
+    if step - cycle.first_step < cycle.n_widest_steps:
+        return ()
+    n_random, favored_share = settings.recipe.n_random_widths, cycle.cycle.favored_share
+    return other_widths(n_random, favored_share, settings.min_width, settings.n_stages, rng)
 
 
 def _batch(
     data: TrainingData, plan: Plan, step: int, seed: int, rng: np.random.Generator, device: torch.device
 ) -> tuple[Tensor, Tensor]:
+    """Images uint8 [b, c, h, w] and targets [b, n_classes]."""
     indices = batch_indices(len(data.images), plan, step, seed)
-    images = torch.from_numpy(augment(data.images[indices], plan, rng))
-    labels = torch.from_numpy(data.labels[indices].astype(np.int64))
-    return images.to(device, memory_format=torch.channels_last), labels.to(device)
+    images = augment(data.images[indices], plan.augmentation, rng)
+    targets = np.eye(data.n_classes, dtype=np.float32)[data.labels[indices]]
+    if rng.random() < plan.cycle_of(step).cycle.cutmix_share:
+        images, targets = cut_mix(images, targets, rng)
+    return (
+        torch.from_numpy(images).to(device, memory_format=torch.channels_last),
+        torch.from_numpy(targets).to(device),
+    )
 
 
 class _Meter:
@@ -132,11 +149,13 @@ class _Meter:
         accuracy = float(torch.stack(self._right).sum()) / (len(self._right) * plan.batch_size)
         self._losses.clear()
         self._right.clear()
-        phase = "widest" if step <= plan.n_widest_steps else "all widths"
+        cycle = plan.cycle_of(step - 1)
+        phase = "widest" if step - cycle.first_step <= cycle.n_widest_steps else "all widths"
         epoch = (step - 1) // plan.steps_per_epoch + 1
         note = f"epoch {epoch}/{plan.n_epochs} · {phase} · loss {loss:.2f} · {accuracy:.1%}"
         return Progress("train", done=self._cost(step), total=self._cost(plan.n_steps), note=note)
 
     def _cost(self, step: int) -> float:
         """Time of the first `step` steps, in steps of the widest network."""
-        return step + (_SANDWICH_COST - 1) * max(0, step - self._plan.n_widest_steps)
+        done = [(min(max(0, step - c.first_step), c.n_steps), c.n_widest_steps) for c in self._plan.cycles]
+        return sum(n + (_SANDWICH_COST - 1) * max(0, n - n_widest) for n, n_widest in done)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.models.augmentation import augment, batch_indices
-from explorer.models.recipes import Plan
+from explorer.models.recipes import Augmentation, Plan
 from explorer.models.sandwich import processor_dtype
 
 if TYPE_CHECKING:
@@ -42,16 +42,11 @@ class Lessons:
     @classmethod
     def prepare(cls, teacher: StagedNetwork, images: NDArray[np.uint8], n_steps: int) -> Lessons:
         """Draw `n_steps` seeded batches of the training images [n, c, h, w], shifted and flipped, and ask `teacher`."""
-        plan = Plan(
-            n_steps=n_steps,
-            n_widest_steps=0,
-            steps_per_epoch=max(1, len(images) // BATCH_SIZE),
-            batch_size=min(BATCH_SIZE, len(images)),
-            padding=math.ceil(min(images.shape[2:]) / 16),
-            has_flips=images.shape[1] == 3,
-        )
+        augmentation = Augmentation(padding=math.ceil(min(images.shape[2:]) / 16), has_flips=images.shape[1] == 3)
+        plan = Plan(min(BATCH_SIZE, len(images)), max(1, len(images) // BATCH_SIZE), (), augmentation)
         rng = np.random.default_rng((_SEED, 1))
-        batches = [augment(images[batch_indices(len(images), plan, step, _SEED)], plan, rng) for step in range(n_steps)]
+        indices = [batch_indices(len(images), plan, step, _SEED) for step in range(n_steps)]
+        batches = [augment(images[chosen], augmentation, rng) for chosen in indices]
         drawn = torch.from_numpy(np.stack(batches))
         teacher.eval()
         with torch.no_grad(), _autocast():

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from explorer.models.augmentation import augment, batch_indices
-from explorer.models.recipes import Plan
+from explorer.models.augmentation import augment, batch_indices, cut_mix
+from explorer.models.recipes import Augmentation, Plan
 
 
-def plan(padding: int = 2, has_flips: bool = True, cutout: int = 0, color_jitter: float = 0.0) -> Plan:
-    return Plan(100, 40, 5, 4, padding, has_flips, cutout, color_jitter)
+def plan() -> Plan:
+    return Plan(batch_size=4, steps_per_epoch=5, cycles=(), augmentation=Augmentation(2, True))
 
 
 def images(n: int = 300) -> np.ndarray:
@@ -30,7 +30,7 @@ def test_batch_indices_follow_the_seed() -> None:
 
 def test_augment_without_padding_flips_about_half_of_the_images() -> None:
     before = images()
-    after = augment(before, plan(padding=0), np.random.default_rng(0))
+    after = augment(before, Augmentation(padding=0, has_flips=True), np.random.default_rng(0))
 
     is_same = (after == before).all((1, 2, 3))
     is_flipped = (after == before[..., ::-1]).all((1, 2, 3))
@@ -40,7 +40,7 @@ def test_augment_without_padding_flips_about_half_of_the_images() -> None:
 
 def test_augment_shifts_by_at_most_the_padding_in_each_direction() -> None:
     before = images()
-    after = augment(before, plan(has_flips=False), np.random.default_rng(0))
+    after = augment(before, Augmentation(padding=2, has_flips=False), np.random.default_rng(0))
 
     padded = np.pad(before, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")
     shifts = {(y, x): (after == padded[:, :, y : y + 8, x : x + 10]).all((1, 2, 3)) for y in range(5) for x in range(5)}
@@ -53,7 +53,7 @@ def test_augment_shifts_by_at_most_the_padding_in_each_direction() -> None:
 def test_augment_is_a_function_of_the_generator_and_leaves_its_input() -> None:
     before = images()
     kept = before.copy()
-    once, again = (augment(before, plan(), np.random.default_rng(5)) for _ in range(2))
+    once, again = (augment(before, Augmentation(2, True), np.random.default_rng(5)) for _ in range(2))
 
     assert (once == again).all()
     assert (before == kept).all()
@@ -61,7 +61,7 @@ def test_augment_is_a_function_of_the_generator_and_leaves_its_input() -> None:
 
 def test_augment_cutout_grays_one_square_of_at_most_its_side() -> None:
     before = np.full((300, 3, 8, 10), 7, dtype=np.uint8)
-    after = augment(before, plan(padding=0, has_flips=False, cutout=4), np.random.default_rng(0))
+    after = augment(before, Augmentation(padding=0, has_flips=False, cutout=4), np.random.default_rng(0))
 
     is_cut = after == 128
     assert ((after == 7) | is_cut).all()
@@ -74,10 +74,30 @@ def test_augment_cutout_grays_one_square_of_at_most_its_side() -> None:
 
 def test_augment_color_jitter_changes_each_channel_of_an_image_in_a_straight_line_within_its_strength() -> None:
     before = np.repeat(np.array([108, 128, 148], dtype=np.uint8), 4).reshape(1, 1, 3, 4).repeat(3, 1).repeat(300, 0)
-    after = augment(before, plan(padding=0, has_flips=False, color_jitter=0.1), np.random.default_rng(0))
+    after = augment(before, Augmentation(padding=0, has_flips=False, color_jitter=0.1), np.random.default_rng(0))
 
     low, middle, high = (after[:, :, row, 0].astype(int) for row in range(3))
     assert np.abs(middle - 128).max() <= 13
     assert np.abs((high - low) / 40 - 1).max() <= 0.15 + 1 / 40
     assert len({tuple(image) for image in middle}) > 10
     assert np.abs(high + low - 2 * middle).max() <= 2
+
+
+def test_cut_mix_targets_are_the_shares_of_the_area_that_each_image_has() -> None:
+    before = np.arange(6, dtype=np.uint8)[:, None, None, None].repeat(3, 1).repeat(8, 2).repeat(10, 3)
+    for seed in range(50):
+        mixed, targets = cut_mix(before, np.eye(6, dtype=np.float32), np.random.default_rng(seed))
+        shares = np.stack([(mixed[:, 0] == label).mean((1, 2)) for label in range(6)], axis=1)
+
+        np.testing.assert_allclose(targets, shares, atol=1e-6)
+        assert (mixed == mixed[:, :1]).all()
+
+
+def test_cut_mix_leaves_its_input_and_mixes_from_nothing_to_nearly_all() -> None:
+    before, labels = images(), np.eye(300, dtype=np.float32)
+    kept = before.copy()
+    own = [cut_mix(before, labels, np.random.default_rng(seed))[1].diagonal().min() for seed in range(50)]
+
+    assert (before == kept).all()
+    assert min(own) < 0.4
+    assert max(own) > 0.9

@@ -13,12 +13,12 @@ import torch
 from explorer.errors import ExplorerError, ModelError
 from explorer.models import base
 from explorer.models.base import BaseNetwork, find_weights, load_or_train, trained_cards, weights_key
-from explorer.models.recipes import RECIPES, Recipe
+from explorer.models.recipes import RECIPES, Cycle, Recipe
 from explorer.models.training_data import TrainingData
 from explorer.records import Progress
 
 FAMILY = "slimmable_cnn"
-TINY = Recipe("tiny", epochs=1, min_steps_tiny=3, batch_size=16)
+TINY = Recipe("tiny", (Cycle(1),), min_steps_tiny=3, batch_size=16)
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def test_weights_key_follows_everything_that_determines_the_weights() -> None:
         weights_key(FAMILY, "data", "splits", TINY, 0),
         weights_key(FAMILY, "data2", "splits", TINY, 0),
         weights_key(FAMILY, "data", "splits2", TINY, 0),
-        weights_key(FAMILY, "data", "splits", replace(TINY, peak_lr=0.1), 0),
+        weights_key(FAMILY, "data", "splits", replace(TINY, momentum=0.5), 0),
         weights_key(FAMILY, "data", "splits", TINY, 1),
     }
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from explorer.models.batch_norm import recalibrate
-from explorer.models.recipes import Recipe
+from explorer.models.recipes import Cycle, Recipe
 from explorer.models.slimmable_cnn import SlimmableCNN, build
 from explorer.models.training import Settings, train
 from explorer.models.training_data import TrainingData
 from explorer.models.validation import accuracy
 from explorer.records import Progress
 
-TINY = Recipe("tiny", epochs=1, min_steps_tiny=8, batch_size=32)
+TINY = Recipe("tiny", (Cycle(1),), min_steps_tiny=8, batch_size=32)
 
 
 def stripes(n: int = 128) -> TrainingData:
@@ -82,7 +82,7 @@ def test_train_reports_from_the_first_step_to_the_last(tmp_path: Path) -> None:
 
 
 def test_train_longer_tells_the_classes_apart_at_every_width_and_exit(tmp_path: Path) -> None:
-    network, data = run(tmp_path, recipe=Recipe("short", epochs=1, min_steps_tiny=50, batch_size=32)), stripes()
+    network, data = run(tmp_path, recipe=Recipe("short", (Cycle(1),), min_steps_tiny=50, batch_size=32)), stripes()
 
     for width in (0.25, 1.0, (0.25, 1.0, 0.5)):
         plain = network.materialise(width)

@@ -61,7 +61,8 @@ def probe(
     OSError.
     """
     started = time.perf_counter()
-    cores = core_choice.measuring(core_choice.available(), variant.threads)
+    all_cores = core_choice.available()
+    cores = core_choice.measuring(all_cores, variant.threads)
     known = logits_cache / f"{_logits_key(artifact, variant, validation)}.npz"
     folder = artifact.folder / "measurements"
     folder.mkdir(exist_ok=True)
@@ -78,6 +79,7 @@ def probe(
                 "batch_size": variant.batch_size,
                 "threads": variant.threads,
                 "cores": cores,
+                "all_cores": all_cores,
                 "known_logits": str(known) if known.is_file() else None,
                 "raw": str(draft),
                 "started_ns": child.started_ns,

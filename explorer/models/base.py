@@ -16,7 +16,7 @@ from explorer.cache import cache_root
 from explorer.errors import ModelError
 from explorer.hashing import content_key
 from explorer.models.recipes import RECIPES, Recipe
-from explorer.models.registry import FAMILIES, traits
+from explorer.models.registry import traits
 from explorer.records import Progress, Width
 
 if TYPE_CHECKING:
@@ -55,16 +55,11 @@ class BaseNetwork:
     card: Mapping[str, Any]
     network: Materialisable
 
-    @property
-    def is_slimmable(self) -> bool:
-        """Whether it is a family's, with batch-norm statistics to estimate anew for every width."""
-        return self.name in FAMILIES
-
     def materialise(self, width: Width) -> StagedNetwork:
         """A plain network of that width with copies of the weights, in eval mode.
 
-        Its batch-norm statistics are those of width 1.0: recalibrate before use. Raises ValueError for a width that the
-        weights do not serve.
+        Its batch-norm statistics are those of width 1.0: recalibrate for any other. Raises ValueError for a width that
+        the weights do not serve.
         """
         return self.network.materialise(width)
 

@@ -25,9 +25,16 @@ def signatures(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def check_held_out(held_out: NDArray[np.uint8], validation_images: NDArray[np.uint8]) -> None:
     """Raises UsageError unless (nearly) all `validation_images` [n, c, h, w] have their signature in `held_out`."""
-    known = held_out.astype(np.int16)
+    known = held_out[np.argsort(held_out[:, 0])].astype(np.int16)
     asked = signatures(validation_images).astype(np.int16)
-    n_known = sum(bool((np.abs(known - one).max(1) <= _TOLERANCE).any()) for one in asked)
+    # Only those whose first value is near are looked at: a tenth of them, and 0.1 s instead of 1 s for 5,000 images.
+    first = np.searchsorted(known[:, 0], asked[:, 0] - _TOLERANCE, side="left")
+    last = np.searchsorted(known[:, 0], asked[:, 0] + _TOLERANCE, side="right")
+    n_known = sum(
+        bool((np.abs(known[start:stop] - one).max(1) <= _TOLERANCE).any())
+        for one, start, stop in zip(asked, first, last, strict=True)
+        if start < stop
+    )
     if n_known < _FEWEST_KNOWN * len(asked):
         raise UsageError(
             f"the shipped weights were trained on {len(asked) - n_known} of this study's {len(asked)} validation "

@@ -90,4 +90,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def load(self, files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
-        """The segments, ready to be called. Called in a probe: imports NumPy and the runtime, nothing else."""
+        """The segments, ready to be called, each call on `threads` threads; several threads may call them at once.
+
+        Called in a probe: imports NumPy and the runtime, nothing else.
+        """

@@ -26,6 +26,7 @@ from explorer.space.values import DataSettings
 if TYPE_CHECKING:
     from explorer.data import Dataset, Splits
     from explorer.models.base import BaseNetwork
+    from explorer.models.training_data import TrainingData
     from explorer.variants.materialise import Materialised, Workbench
 
 _EXPORT_VERSION = 1  # raised whenever the same network gives other files
@@ -66,12 +67,13 @@ class Builder:
         settings = DataSettings(**request["data"])
         dataset = prepare(settings, Path(request["root"]) if request["root"] else None, on_progress)
         splits = split(dataset, settings)
+        data = _training_data(dataset, splits)
         with _stopping_at_a_report(on_progress) as on_report:
-            base = _base_network(request, dataset, splits, on_report)
+            base = _base_network(request, dataset.name, data, on_report)
         self._splits = splits
         self._workbench = Workbench(
             base=base,
-            images=dataset.train_images[splits.training],
+            images=data.images,
             images_fingerprint=content_key([dataset.fingerprint, splits.training_fingerprint()]),
             n_classes=len(dataset.class_names),
             recovery_steps=request["recovery_steps"],
@@ -180,29 +182,33 @@ def _stopping_at_a_report(on_progress: Callable[[Progress], None]) -> Iterator[C
         signal.signal(signal.SIGTERM, before)
 
 
-def _base_network(
-    request: dict[str, Any], dataset: Dataset, splits: Splits, on_progress: Callable[[Progress], None]
-) -> BaseNetwork:
+def _training_data(dataset: Dataset, splits: Splits) -> TrainingData:
     import numpy as np
 
-    from explorer.models.base import load_or_train
     from explorer.models.training_data import TrainingData
 
-    data = TrainingData(
+    return TrainingData(
         images=dataset.train_images[splits.training],
         labels=dataset.train_labels[splits.training],
         validation_images=np.load(splits.validation_images),
         validation_labels=np.load(splits.validation_labels),
-        n_classes=len(dataset.class_names),
+        n_classes=dataset.n_classes,
         mean=tuple(dataset.mean),
         std=tuple(dataset.std),
         fingerprint=dataset.fingerprint,
         splits_fingerprint=splits.training_fingerprint(),
     )
+
+
+def _base_network(
+    request: dict[str, Any], dataset: str, data: TrainingData, on_progress: Callable[[Progress], None]
+) -> BaseNetwork:
     if request["is_shipped"]:
         from explorer.models.store import load_shipped
 
-        return load_shipped(request["model"], dataset.name, data)
+        return load_shipped(request["model"], dataset, data)
+    from explorer.models.base import load_or_train
+
     return load_or_train(request["model"], data, request["recipe"], on_progress)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from explorer.models.network import StagedNetwork
 
-_VERSION = 1  # raised whenever the same settings give another network
+_VERSION = 2  # raised whenever the same settings give another network
 _RECALIBRATION_IMAGES = 2048
 _RECALIBRATION_BATCH = 256
 
@@ -35,12 +35,8 @@ class BaseNetwork(Protocol):
     def fingerprint(self) -> str:
         """Hash of its weights and architecture."""
 
-    @property
-    def is_slimmable(self) -> bool:
-        """Whether its batch-norm statistics must be estimated anew for every width."""
-
     def materialise(self, width: Width) -> StagedNetwork:
-        """A plain network of that width, with the base network's batch-norm statistics."""
+        """A plain network of that width, with batch-norm statistics that are right for width 1.0 alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ class Workbench:
         """The plain network of `variant`, all exits kept. The stages that it took are in `stages`."""
         self.stages = []
         key = content_key({"version": _VERSION, "base": self.base.fingerprint, "width": variant.to_json()["width"]})
-        is_changed = self.base.is_slimmable
+        is_changed = not _is_widest(variant.width)
         network: StagedNetwork | None = None
         if variant.pruning_ratio > 0:
             network, pruned_key = self._pruned(variant, key)
@@ -116,10 +112,7 @@ class Workbench:
             return network
         if self._lessons is None:
             with self._stage("recovery lessons"):
-                teacher = self.base.materialise(1.0)
-                if self.base.is_slimmable:
-                    recalibrate(teacher, self._recalibration_images(), _RECALIBRATION_BATCH)
-                self._lessons = Lessons.prepare(teacher, self.images, self.recovery_steps)
+                self._lessons = Lessons.prepare(self.base.materialise(1.0), self.images, self.recovery_steps)
         with self._stage("recover"):
             return recover(network, self._lessons, lambda n, total: self.on_progress(Progress("recover", n, total)))
 
@@ -133,3 +126,7 @@ class Workbench:
         started = time.perf_counter()
         yield
         self.stages.append(Stage(name, time.perf_counter() - started))
+
+
+def _is_widest(width: Width) -> bool:
+    return set(width) == {1.0} if isinstance(width, tuple) else width == 1.0

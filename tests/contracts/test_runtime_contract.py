@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -80,6 +81,16 @@ def test_artifact_any_batch_size_gives_the_same_logits(artifact_of, images, name
         assert difference < 1e-4
     else:
         assert difference > 0
+
+
+@pytest.mark.parametrize(("name", "quantization"), CASES)
+def test_artifact_called_from_several_threads_at_once_gives_the_same_logits(artifact_of, images, name, quantization):
+    executor = artifact_of(name, quantization, 0.5).load(1)
+    batches = [images[i : i + 4] for i in range(0, 64, 4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(executor.all_exits, batches))
+    for batch, logits in zip(batches, together, strict=True):
+        np.testing.assert_array_equal(executor.all_exits(batch), logits)
 
 
 @pytest.mark.parametrize(("name", "quantization"), CASES)

@@ -73,10 +73,6 @@ def test_load_or_train_calibrates_the_statistics_of_full_width() -> None:
     assert all((norm.running_var != 1).all() for norm in norms)
 
 
-def test_is_slimmable_of_a_family_is_true() -> None:
-    assert trained().is_slimmable
-
-
 def test_fingerprint_follows_the_seed() -> None:
     assert trained(seed=0).fingerprint != trained(seed=1).fingerprint
 

@@ -47,7 +47,6 @@ def test_load_own_wraps_the_network_behind_normalization(load: Load) -> None:
 
     torch.testing.assert_close(logits, linear(((images.float() - 100) / 50).flatten(1)))
     assert base.n_classes == 4
-    assert not base.is_slimmable
 
 
 def test_load_own_function_without_arguments_is_called_without(load: Load) -> None:

@@ -17,8 +17,6 @@ SHAPE = (3, 16, 16)
 
 
 class Base:
-    is_slimmable = True
-
     def __init__(self, fingerprint: str = "base") -> None:
         torch.manual_seed(0)
         self.fingerprint = fingerprint
@@ -113,11 +111,11 @@ def test_materialise_twice_from_nothing_gives_the_same_weights(tmp_path, images)
     np.testing.assert_array_equal(logits(made[0].network, images), logits(made[1].network, images))
 
 
-def test_materialise_own_network_unpruned_is_left_as_it_is(workbench, images):
+@pytest.mark.parametrize("width", [1.0, (1.0, 1.0, 1.0)])
+def test_materialise_widest_network_unpruned_keeps_the_base_networks_statistics(workbench, images, width):
     base = Base()
-    base.is_slimmable = False
     bench = workbench(base)
-    made = bench.materialise(Variant())
+    made = bench.materialise(Variant(width=width))
     assert names(bench) == ["width"]
     np.testing.assert_array_equal(logits(made.network, images), logits(base.materialise(1.0), images))
 

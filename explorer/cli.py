@@ -31,6 +31,9 @@ Data = Annotated[
 Studies = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where studies are (else EXPLORER_STUDIES, studies/).")
 ]
+Port = Annotated[
+    int | None, typer.Option(metavar="P", min=0, max=65535, help="The dashboard's port (else 8321, or the next free).")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Nothing but errors.")]
 
@@ -71,18 +74,19 @@ def start(
         str | None,
         typer.Option(metavar="NAME", help="Start the new study NAME from this one's trials that still apply."),
     ] = None,
-    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", hidden=True)] = False,
+    port: Port = None,
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Serve no dashboard.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the study that a search space describes, or go on with it; end with its front."""
+    """Run the study that a search space describes, or go on with it, with a live dashboard; end with its front."""
     from explorer.commands.start import start as run
     from explorer.space.duration import parse_duration
     from explorer.space.overrides import Overrides
 
     timeout_s = None if timeout is None else parse_duration(timeout)
     overrides = Overrides(name=name, n_trials=trials, timeout_s=timeout_s, sampler=sampler, seed=seed)
-    run(file, overrides, data, studies, storage, fork, as_json, quiet)
+    run(file, overrides, data, studies, storage, fork, port, not no_dashboard, as_json, quiet)
 
 
 @app.command()
@@ -132,6 +136,24 @@ def show(
     from explorer.commands.read import show as run
 
     run(study, trial, studies, as_json)
+
+
+@app.command()
+def dashboard(
+    study: StudyName,
+    port: Port = None,
+    host: Annotated[
+        str, typer.Option(metavar="H", help="The address to listen on; one that others reach needs --allow-remote.")
+    ] = "127.0.0.1",
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let other machines in, with the link and without encryption.")
+    ] = False,
+    studies: Studies = None,
+) -> None:
+    """Serve the dashboard of a study that is running or finished, until Ctrl-C."""
+    from explorer.commands.dashboard import dashboard as run
+
+    run(study, studies, port, host, allow_remote)
 
 
 @app.command()

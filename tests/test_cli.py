@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "search_spaces"
 OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}  # nothing answers there
-COMMANDS = ("start", "check", "init", "front", "show", "report", "train", "device")
+COMMANDS = ("start", "check", "init", "front", "show", "dashboard", "report", "train", "device")
 
 
 def explore(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -45,7 +45,8 @@ def test_help_and_check_load_neither_torch_nor_optuna():
             "from explorer.cli import main\n"
             "try:\n    main()\n"
             "except SystemExit as leaving:\n    assert not leaving.code, leaving.code\n"
-            "print('loaded', sorted({'torch', 'optuna', 'pandas', 'sklearn', 'plotly'} & set(sys.modules)))\n"
+            "heavy = {'torch', 'optuna', 'pandas', 'sklearn', 'plotly', 'uvicorn'}\n"
+            "print('loaded', sorted(heavy & set(sys.modules)))\n"
         )
         shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert shown.stdout.splitlines()[-1] == "loaded []"
@@ -71,6 +72,10 @@ def test_version_is_the_packages():
         (["front", "no-such-study"], 2, "no-such-study"),
         (["show", "no-such-study", "1"], 2, "no-such-study"),
         (["report", "no-such-study"], 2, "no-such-study"),
+        (["dashboard", "no-such-study"], 2, "no-such-study"),
+        (["dashboard", "no-such-study", "--host", "0.0.0.0"], 2, "--allow-remote"),
+        (["dashboard", "no-such-study", "--port", "65536"], 2, "65535"),
+        (["start", "search_spaces/digits.yaml", "--port", "8400", "--no-dashboard"], 2, "--no-dashboard"),
         (["train", "search_spaces/digits.yaml", "--recipe", "lnog"], 2, "long"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`explore start`: run or resume a study, then show its front."""
+"""`explore start`: run or resume a study with its dashboard, then show its front."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from explorer.commands.printing import console, note, print_json
-from explorer.errors import Interrupted
+from explorer.commands.study_page import StudyPage, no_page, open_page
+from explorer.errors import Interrupted, NothingFeasible, UsageError
 from explorer.space.overrides import Overrides
 from explorer.space.read import load_space
+from explorer.space.values import SearchSpace, Vocabulary
 from explorer.study.evaluator import MeasuringEvaluator
 from explorer.study.front import front_summary
 from explorer.study.interrupt import Interrupt
 from explorer.study.locate import studies_folder
 from explorer.study.loop import run_study
+from explorer.study.result import StudyResult
 from explorer.study.vocabulary import vocabulary
 from explorer.views.live import make_view
 from explorer.views.outputs import write_outputs
@@ -28,10 +31,17 @@ def start(
     studies: Path | None,
     storage: str | None,
     fork: str | None,
+    port: int | None,
+    has_dashboard: bool,
     is_json: bool,
     is_quiet: bool,
 ) -> None:
-    """Run the study that `file` describes, as `explorer.study.loop.run_study` does, and print its front."""
+    """Run the study that `file` describes, as `explorer.study.loop.run_study` does, and print its front.
+
+    At a terminal the dashboard is then served on until Ctrl-C. Raises NotAvailable when `port` is taken.
+    """
+    if port is not None and not has_dashboard:
+        raise UsageError("expected --port or --no-dashboard, got both: leave one out")
     words = vocabulary()
     space = load_space(file, words, overrides)
     root = studies_folder(studies)
@@ -41,19 +51,55 @@ def start(
         space = load_space(file, words, replace(overrides, name=fork))
     folder = root / space.name
     view = make_view(space, sys.stderr, is_quiet)
+    # Without its link nobody could open a dashboard, and --quiet prints none unless a port is asked for.
+    is_served = has_dashboard and (not is_quiet or port is not None)
     with Interrupt() as interrupt:
-        evaluator = MeasuringEvaluator(space, folder, data, interrupt)
+        say = note if is_quiet else view.on_note
+        page = open_page(space, folder, storage, port, view, say) if is_served else no_page(view)
         try:
-            result = run_study(space, words, folder, evaluator, view, interrupt, write_outputs, storage, fork_from)
+            result = _run(space, words, folder, data, page, interrupt, storage, fork_from)
+            _print(result, is_json, is_quiet)
+            page.serve_on(interrupt)
+        except NothingFeasible as nothing:
+            page.serve_on(interrupt, str(nothing))
+            raise
         except Interrupted as stopped:
             again = f"explore start {file}" + (f" --name {space.name}" if overrides.name or fork else "")
             raise Interrupted(f"{stopped}; what was measured is in {folder}. To go on: {again}") from None
         finally:
-            evaluator.close()
-            view.close()
+            page.close()
+
+
+def _run(
+    space: SearchSpace,
+    words: Vocabulary,
+    folder: Path,
+    data: Path | None,
+    page: StudyPage,
+    interrupt: Interrupt,
+    storage: str | None,
+    fork_from: Path | None,
+) -> StudyResult:
+    """The study, from its first process to its last; the page learns how it ended."""
+    evaluator = MeasuringEvaluator(space, folder, data, interrupt)
+    is_finished = False
+    try:
+        result = run_study(space, words, folder, evaluator, page.view, interrupt, write_outputs, storage, fork_from)
+        is_finished = True
+        return result
+    except NothingFeasible:
+        is_finished = True
+        raise
+    finally:
+        evaluator.close()
+        page.view.close()
+        page.end(is_finished)
+
+
+def _print(result: StudyResult, is_json: bool, is_quiet: bool) -> None:
     if is_json:
         print_json(front_summary(result).to_json())
     elif not is_quiet:
         print_front(console(), result, front_summary(result))
     if not is_quiet:
-        note(f"{folder / 'report.html'}: the interactive front; beside it front.csv and trials.csv")
+        note(f"{result.folder / 'report.html'}: the interactive front; beside it front.csv and trials.csv")

@@ -21,6 +21,9 @@ from explorer.measure.metrics import exit_details, metrics
 from explorer.records import Measurement, Progress, Stage, Variant
 from explorer.runtimes.artifact import Artifact
 
+TIMING_STAGE = "measure"
+"""The stage that `probe` tells of: until the next one, whatever runs beside the probe can be felt in its times."""
+
 DEADLINES_S = {"": 120.0, "latency": 300.0, "accuracy": 900.0}
 _FACTS = ("cold_start_ms", "peak_memory_mib", "model_memory_mib")
 
@@ -72,7 +75,7 @@ def probe(
             core_choice.kept_free(cores, [os.getpid(), *keep_off]),
             Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
         ):
-            on_progress(Progress("measure"))
+            on_progress(Progress(TIMING_STAGE))
             request = {
                 "artifact": str(artifact.folder),
                 "images": str(validation.images),
@@ -95,7 +98,7 @@ def probe(
         draft.unlink(missing_ok=True)
     if not known.is_file():
         _keep_logits(known, raw["logits"])
-    stage = Stage("measure", time.perf_counter() - started)
+    stage = Stage(TIMING_STAGE, time.perf_counter() - started)
     return Measured(numbers, details), stage
 
 

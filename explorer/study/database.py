@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 60.0
 """How long another program, a dashboard say, may hold the database before writing gives up."""
+
+_LOOK_TIMEOUT_S = 5.0
+
+Connector = Callable[[Path], sqlite3.Connection]
+"""How a SQLite file is opened for reading."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -53,9 +58,30 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
 
 
-def check(path: Path, depth: Literal["integrity_check", "quick_check"] = "integrity_check") -> None:
+def connect_to_look(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing at all, not even what a crash left to be rolled back: then reading fails.
+
+    A finished database with a write-ahead log would get one again, even from `mode=ro`; as long as it has none,
+    nobody writes, and it is as good as immutable.
+    """
+    is_at_rest = not any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal"))
+    uri = f"{path.resolve().as_uri()}?mode=ro" + ("&immutable=1" if is_at_rest and _has_log(path) else "")
+    return sqlite3.connect(uri, uri=True, timeout=_LOOK_TIMEOUT_S, check_same_thread=False)
+
+
+def _has_log(path: Path) -> bool:
+    """Whether the file's header asks for a write-ahead log (https://sqlite.org/fileformat.html, offset 18)."""
+    with path.open("rb") as file:
+        return file.read(19)[18:] == b"\x02"
+
+
+def check(
+    path: Path,
+    depth: Literal["integrity_check", "quick_check"] = "integrity_check",
+    connector: Connector = connect_to_read,
+) -> None:
     """Raises StudyDamaged when SQLite finds the file damaged."""
-    with translated(path), closing(connect_to_read(path)) as connection:
+    with translated(path), closing(connector(path)) as connection:
         (verdict,) = connection.execute(f"PRAGMA {depth}(1)").fetchone()
     if verdict != "ok":
         raise damaged(path, str(verdict).splitlines()[0])
@@ -69,12 +95,12 @@ def damaged(place: object, why: str) -> StudyDamaged:
     )
 
 
-def engine_to_read(place: Path | str) -> Engine:
+def engine_to_read(place: Path | str, connector: Connector = connect_to_read) -> Engine:
     """An engine for reading a SQLite file (a path) or another database (a URL of SQLAlchemy)."""
     import sqlalchemy
 
     if isinstance(place, Path):
-        return sqlalchemy.create_engine("sqlite://", creator=lambda: connect_to_read(place))
+        return sqlalchemy.create_engine("sqlite://", creator=lambda: connector(place))
     return sqlalchemy.create_engine(place)
 
 

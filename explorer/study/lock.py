@@ -23,6 +23,8 @@ from explorer.files import write_json
 
 LOCK_NAME = "study.lock"
 HOLDER_NAME = "study.lock.json"
+_SAME_PROCESS_S = 1.0
+"""A process id that is used again belongs to a process that started later than this."""
 
 
 @contextmanager
@@ -44,6 +46,24 @@ def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a living coordinator holds the study, by its note alone: trying the lock would hold it for a moment.
+
+    Of a holder on another machine nothing better is known than its note.
+    """
+    facts = _facts(folder / HOLDER_NAME)
+    if facts is None:
+        return False
+    if facts["host"] != socket.gethostname():
+        return True
+    try:
+        started = psutil.Process(facts["pid"]).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    is_same = abs(started - float(facts.get("process_started", started))) < _SAME_PROCESS_S
+    return is_same and bool(facts["boot"] == _boot_id())
 
 
 def _own_facts() -> dict[str, Any]:

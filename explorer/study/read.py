@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import UsageError
-from explorer.study.database import check, damaged, engine_to_read, translated
+from explorer.study.database import Connector, check, connect_to_read, damaged, engine_to_read, translated
 from explorer.study.facts import StudyFacts
 from explorer.study.journal import Entry, Journal
 from explorer.study.place import Place, study_place
@@ -29,6 +29,7 @@ _RECORDS = """
     SELECT trials.number, trials.state, trial_user_attributes.value_json FROM trials
     JOIN trial_user_attributes ON trial_user_attributes.trial_id = trials.trial_id
     WHERE trials.study_id = :study AND trials.state IN ('COMPLETE', 'FAIL') AND trial_user_attributes.key = :key
+    AND trials.number >= :first
     ORDER BY trials.number
 """
 
@@ -75,20 +76,27 @@ def load_result(folder: Path, name: str | None = None, storage_url: str | None =
     return stored.result(folder)
 
 
-def read_study(place: Place, name: str, is_only_one_taken: bool = False) -> StoredStudy | None:
-    """The study `name` of that database; None when there is no such study, or no database.
+def read_study(
+    place: Place,
+    name: str,
+    is_only_one_taken: bool = False,
+    first: int = 0,
+    connector: Connector = connect_to_read,
+) -> StoredStudy | None:
+    """The study `name` of that database, its trials from number `first` on; None without such a study or database.
 
     With `is_only_one_taken`, the database's only study is meant whatever its name. Raises StudyDamaged, StudyError.
     """
     if isinstance(place, Path):
         if not place.is_file():
             return None
-        check(place, "quick_check")
+        if first == 0:
+            check(place, "quick_check", connector)
     with translated(place):
-        engine = engine_to_read(place)
+        engine = engine_to_read(place, connector)
         try:
             with engine.connect() as connection:
-                return _read(connection, place, name, is_only_one_taken)
+                return _read(connection, place, name, is_only_one_taken, first)
         finally:
             engine.dispose()
 
@@ -99,7 +107,7 @@ def require_no_trials(folder: Path, place: Place) -> None:
         raise damaged(place, f"it does not hold the study whose {n_trials} trials are in {folder}")
 
 
-def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bool) -> StoredStudy | None:
+def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bool, first: int) -> StoredStudy | None:
     from sqlalchemy import inspect, text
 
     if not inspect(connection).has_table("studies"):
@@ -113,7 +121,7 @@ def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bo
     attributes = {row.key: row.value_json for row in connection.execute(text(_FACTS), {"study": study})}
     if FACTS_KEY not in attributes:
         return None
-    rows = connection.execute(text(_RECORDS), {"study": study, "key": RECORD_KEY})
+    rows = connection.execute(text(_RECORDS), {"study": study, "key": RECORD_KEY, "first": first})
     try:
         facts = StudyFacts.from_json(json.loads(attributes[FACTS_KEY]))
         reference = json.loads(attributes.get(REFERENCE_KEY, "null"))

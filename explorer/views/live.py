@@ -16,7 +16,7 @@ from explorer.records import Progress, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.view import StudyView
-from explorer.views.pace import Pace
+from explorer.views.pace import StagePace
 from explorer.views.plain import PlainView, QuietView, closing_text
 from explorer.views.rows import varying_parameters
 from explorer.views.stream import PatientStream
@@ -59,7 +59,7 @@ class LiveView:
         self._parameters = varying_parameters(space)
         self._trial: tuple[int, Variant] | None = None
         self._progress: Progress | None = None
-        self._pace = Pace(clock)
+        self._pace = StagePace(clock)
         self._stage_left: float | None = None
         self._last_frame = -_SECONDS_BETWEEN_FRAMES
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)

@@ -1,4 +1,4 @@
-"""Pace: how long a stage of known length will still take."""
+"""Pace: how long a run's trials, and a stage of known length, will still take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import final
 
 from explorer.records import Progress
+from explorer.space.values import SearchSettings
 
 # Less than this says nothing about the pace.
 _MIN_SHARE = 0.005
@@ -13,7 +14,43 @@ _MIN_SECONDS = 2.0
 
 
 @final
-class Pace:
+class TrialPace:
+    """The time of this run's trials. `clock` gives seconds that never go back (`time.monotonic`)."""
+
+    def __init__(self, search: SearchSettings, clock: Callable[[], float]) -> None:
+        self._search = search
+        self._clock = clock
+        self._started = clock()
+        self._first_trial: float | None = None
+        self._last_end = self._started
+        self._n_here = 0
+
+    def start_trial(self) -> None:
+        """A trial of this run begins."""
+        if self._first_trial is None:
+            self._first_trial = self._clock()
+
+    def end_trial(self) -> None:
+        """A trial of this run has ended."""
+        self._n_here += self._first_trial is not None
+        self._last_end = self._clock()
+
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return self._clock() - self._started
+
+    def seconds_left(self, n_done: int) -> float | None:
+        """From the mean time of this run's trials, and never beyond the study's timeout; None before the first."""
+        if not self._n_here or self._first_trial is None:
+            return None
+        mean = (self._last_end - self._first_trial) / self._n_here
+        left = mean * max(0, self._search.n_trials - n_done) - (self._clock() - self._last_end)
+        timeout = self._search.timeout_s
+        return max(0.0, left if timeout is None else min(left, timeout - self.elapsed_s()))
+
+
+@final
+class StagePace:
     """The speed of one stage since this run began it: a stage that goes on where an earlier run stopped counts anew."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -9,7 +9,7 @@ from typing import TextIO, final
 from explorer.records import Progress, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.views.pace import Pace
+from explorer.views.pace import StagePace
 from explorer.views.rows import varying_parameters
 from explorer.views.stream import PatientStream
 from explorer.views.tally import Tally, TallyInfo
@@ -64,7 +64,7 @@ class PlainView:
         self._glyphs = glyphs_for(self._stream.encoding)
         self._parameters = varying_parameters(space)
         self._tally = Tally(space, clock)
-        self._pace = Pace(clock)
+        self._pace = StagePace(clock)
         self._stage: str | None = None
         self._last_progress = -_SECONDS_BETWEEN_PROGRESS
         self._is_in_trial = False

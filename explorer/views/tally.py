@@ -12,6 +12,7 @@ from explorer.pareto.archive import Archive
 from explorer.pareto.hypervolume import hypervolume, ideal_point
 from explorer.space.values import SearchSpace
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.views.pace import TrialPace
 
 _N_FAILURES = 3
 
@@ -100,23 +101,17 @@ class Tally:
     def __init__(self, space: SearchSpace, clock: Callable[[], float]) -> None:
         """`clock` gives seconds that never go back (`time.monotonic`)."""
         self._space = space
-        self._clock = clock
-        self._started = clock()
-        self._first_trial: float | None = None
-        self._last_end = self._started
-        self._n_here = 0
+        self._pace = TrialPace(space.search, clock)
         self._count = _Count(space.objectives, None)
         self._baseline: Mapping[str, float] = {}
 
     def start_trial(self) -> None:
         """A trial of this run begins."""
-        if self._first_trial is None:
-            self._first_trial = self._clock()
+        self._pace.start_trial()
 
     def end_trial(self, result: StudyResult) -> bool:
         """Take in the trials that `result` has beyond those already counted; whether the last one is on the front."""
-        self._n_here += self._first_trial is not None
-        self._last_end = self._clock()
+        self._pace.end_trial()
         if result.reference_point != self._count.reference:
             # The reference point is known only once the baseline is: count again with it.
             self._count = _Count(self._space.objectives, result.reference_point)
@@ -142,21 +137,12 @@ class Tally:
             hypervolume_ratio=share,
             bests=tuple(replace(b, baseline=self._baseline.get(b.metric)) for b in count.bests.values()),
             failures=tuple(count.failures),
-            seconds_left=self._seconds_left(),
+            seconds_left=self._pace.seconds_left(count.n_seen),
         )
 
     def elapsed_s(self) -> float:
         """Seconds since the run began."""
-        return self._clock() - self._started
-
-    def _seconds_left(self) -> float | None:
-        """From the mean time of this run's trials, and never beyond the study's timeout."""
-        if not self._n_here or self._first_trial is None:
-            return None
-        pace = (self._last_end - self._first_trial) / self._n_here
-        left = pace * max(0, self._space.search.n_trials - self._count.n_seen) - (self._clock() - self._last_end)
-        timeout = self._space.search.timeout_s
-        return max(0.0, left if timeout is None else min(left, timeout - self.elapsed_s()))
+        return self._pace.elapsed_s()
 
 
 def _is_better(objective: Objective, value: float, other: float) -> bool:

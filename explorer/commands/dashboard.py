@@ -1,0 +1,87 @@
+"""`explore dashboard`: the dashboard of a study that is running or finished, from what its folder holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from explorer.commands.printing import note
+from explorer.commands.serving import open_browser, wait
+from explorer.errors import StudyError, UsageError
+from explorer.measure import cores
+from explorer.space.values import SearchSpace
+from explorer.study.interrupt import Interrupt
+from explorer.study.locate import study_folder
+from explorer.study.result import StudyResult
+from explorer.study.vocabulary import vocabulary
+from explorer.study.watch import StudyWatch
+from explorer.views.server.feed import Feed, Status
+from explorer.views.server.security import is_loopback
+from explorer.views.server.thread import Server
+
+_S_BETWEEN_LOOKS = 1.0
+
+
+def dashboard(study: str, studies: Path | None, port: int | None, host: str, is_remote_allowed: bool) -> None:
+    """Serve until Ctrl-C. Raises UsageError, NotAvailable when the port is taken, StudyError."""
+    if not is_loopback(host) and not is_remote_allowed:
+        raise UsageError(
+            f"--host {host} opens the dashboard to other machines: whoever sees the link reads the study, and the "
+            "connection is not encrypted. Add --allow-remote if that is meant; else leave --host out, and forward the "
+            "port with ssh"
+        )
+    watch = StudyWatch(study_folder(study, studies))
+    result = watch.result()
+    _keep_off_measuring_cores(result.space)
+    feed = Feed(result, _status(watch, result, _n_possible(result.space)))
+    with Interrupt() as interrupt:
+        server = Server(feed, port, host, on_fault=note)
+        try:
+            if not is_loopback(host):
+                note(f"open to other machines, at every address that {host} stands for, without encryption")
+            note(f"dashboard of {result.name}: {server.link}")
+            note("Ctrl-C ends it")
+            open_browser(server.link)
+            _follow(watch, feed, interrupt)
+        finally:
+            server.stop()
+
+
+def _follow(watch: StudyWatch, feed: Feed, interrupt: Interrupt) -> None:
+    """Tell the feed what changes, until a signal comes. A database that does not read for a while is said once."""
+    complaint = ""
+    while not wait(interrupt, _S_BETWEEN_LOOKS):
+        before = feed.state()
+        try:
+            result = watch.result()
+        except StudyError as error:
+            if str(error) != complaint:
+                complaint = str(error)
+                note(complaint)
+            continue
+        complaint = ""
+        status = _status(watch, result, _n_possible(result.space))
+        if result is not before.result or status != before.status:
+            feed.update(result, status)
+
+
+def _status(watch: StudyWatch, result: StudyResult, n_possible: int) -> Status:
+    if watch.is_running:
+        return "running"
+    return "finished" if len(result.trials) >= n_possible else "interrupted"
+
+
+def _n_possible(space: SearchSpace) -> int:
+    """How many trials the study can have: what was asked for, unless the space has fewer variants."""
+    words, n_trials = vocabulary(), space.search.n_trials
+    is_known = words.runtimes.keys() >= set(space.parameters["runtime"].values)
+    return min(n_trials, space.n_variants(words)) if is_known else n_trials
+
+
+def _keep_off_measuring_cores(space: SearchSpace) -> None:
+    """A study that runs beside this process measures on the last cores: leave them alone, as far as others are left."""
+    available = cores.available()
+    threads = max(int(str(value)) for value in space.parameters["threads"].values)
+    others = set(available) - set(cores.measuring(available, min(threads, len(available))))
+    if others:
+        os.sched_setaffinity(0, others)

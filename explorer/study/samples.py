@@ -1,0 +1,98 @@
+"""Samples: the raw measurements of a trial, as its artifact's folder keeps them."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.study.result import StudyResult, TrialRecord
+
+_ARTIFACT = re.compile(r"[A-Za-z0-9_-]+")  # a name and no path, whatever a record says
+# No probe writes as much; a damaged or foreign file is not worth the memory.
+_MAX_MEMBER_BYTES = 64 * 2**20
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The time of each query, in their order [q] in ns, and the class that each validation image got [n]."""
+
+    latency_ns: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+
+
+def trial_samples(result: StudyResult, trial: TrialRecord) -> Samples | str:
+    """The samples of that trial; or why there are none, in a sentence.
+
+    An artifact is measured by several trials, and a forked trial brings its measurements under its old number: the
+    files are recognized by the variant and the latency that they say.
+    """
+    artifact = trial.outcome.artifact
+    if artifact is None:
+        return "the trial has no artifact: it failed before one was stored"
+    try:
+        root = (result.folder / "artifacts").resolve()
+        folder = (root / artifact / "measurements").resolve() if _ARTIFACT.fullmatch(artifact) else root
+    except (OSError, RuntimeError) as error:  # a loop of links
+        return f"the trial's artifact cannot be reached: {error}"
+    if folder.parent.parent != root:
+        return "the trial's artifact is not in the study's folder"
+    if not folder.is_dir():
+        return "the study's folder does not have the trial's artifact and its samples (any more)"
+    for description in _descriptions(folder, trial):
+        if _is_of(description, trial):
+            return _read(description.with_suffix(".npz"), root)
+    return "no measurement beside the artifact is this trial's"
+
+
+def _descriptions(folder: Path, trial: TrialRecord) -> Iterator[Path]:
+    """The JSON files of the artifact's measurements, the likely one first."""
+    own = folder / f"trial-{trial.number:05d}.json"
+    yield own
+    yield from (path for path in sorted(folder.glob("trial-*.json")) if path != own)
+
+
+def _is_of(description: Path, trial: TrialRecord) -> bool:
+    """Whether that measurement gave the trial its numbers; one that does not read did not."""
+    try:
+        values = json.loads(description.read_text(encoding="utf-8"))
+        latency = values["metrics"]["latency_ms"]["value"]
+        variant = values["variant"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(variant == trial.variant.to_json() and latency == trial.values().get("latency_ms"))
+
+
+def _read(path: Path, root: Path) -> Samples | str:
+    """The samples of one archive; or why it does not read."""
+    try:
+        if not path.resolve().is_relative_to(root):
+            return "the trial's samples are not in the study's folder"
+        with zipfile.ZipFile(path) as archive:
+            latency_ns, predictions = (_member(archive, name) for name in ("latency_ns", "predictions"))
+    except _UNREADABLE as error:
+        return f"the trial's samples do not read: {type(error).__name__}"
+    if not len(latency_ns) or (latency_ns < 0).any():
+        return "the trial's samples do not read: no times of queries"
+    return Samples(latency_ns, predictions)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> NDArray[np.int64]:
+    """One array of whole numbers [n]. Raises one of _UNREADABLE."""
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > _MAX_MEMBER_BYTES:
+        raise ValueError(f"{name} has {info.file_size} bytes")
+    with archive.open(info) as file:
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError(f"{name} has the shape {array.shape} and the type {array.dtype}")
+    return array.astype(np.int64)

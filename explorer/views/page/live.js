@@ -1,0 +1,82 @@
+// The live study: the snapshot, then changes as the server pushes them; a lost connection is said, and mended.
+import { withTrials } from "explore/state";
+import { unpacked } from "explore/unpack";
+
+const WAITS_S = [1, 2, 4, 8, 15];
+
+/** The snapshot with the live object beside it, as the server has it now. Throws an Error with a sentence. */
+export async function fetchState() {
+  const response = await fetch("/api/state", { credentials: "same-origin", cache: "no-store" });
+  if (response.status === 403) throw new Refused();
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  const { live, ...snapshot } = await response.json();
+  return { snapshot: unpacked(snapshot), live };
+}
+
+/** One trial whole. Throws an Error with a sentence. */
+export const fetchTrial = (number) => fetchJson(`/api/trials/${number}`);
+
+/** Two trials side by side. Throws an Error with a sentence. */
+export const fetchComparison = (first, second) => fetchJson(`/api/compare/${first}/${second}`);
+
+async function fetchJson(address) {
+  const response = await fetch(address, { credentials: "same-origin", cache: "no-store" });
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  return response.json();
+}
+
+/** The server knows another start of the program than the one whose link opened this page. */
+class Refused extends Error {}
+
+/**
+ * Follow the study: the store's snapshot and live object are kept up to date. The browser itself mends a stream that
+ * broke, with the number of the last event; where it gives up, everything is asked for anew, which loses nothing.
+ */
+export function follow(store) {
+  let source = null;
+  let failures = 0;
+  let timer = 0;
+
+  const hear = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+  const connected = () => {
+    failures = 0;
+    store.set({ connection: "live", connectionNote: "" });
+  };
+  const connect = () => {
+    source = new EventSource(`/api/events?since=${store.get().snapshot.trials.number.length}`);
+    source.addEventListener("open", connected);
+    hear("trials", (news) => store.set({ snapshot: withTrials(store.get().snapshot, news) }));
+    hear("live", (live) => store.set({ live }));
+    source.addEventListener("reset", start);
+    source.addEventListener("error", () => {
+      lost("The connection to the study is lost.");
+      if (source.readyState === EventSource.CLOSED) again();
+    });
+  };
+  const lost = (sentence, advice = "What is shown is what was known; the page reconnects by itself.") =>
+    store.set({ connection: "lost", connectionNote: `${sentence} ${advice}` });
+  const again = () => {
+    clearTimeout(timer);
+    source?.close();
+    const wait = WAITS_S[Math.min(failures, WAITS_S.length - 1)];
+    failures += 1;
+    timer = setTimeout(start, 1000 * wait);
+  };
+  async function start() {
+    clearTimeout(timer);
+    source?.close();
+    try {
+      store.set(await fetchState());
+    } catch (error) {
+      if (error instanceof Refused) lost("The server was started again and has a new link.", "Open the link that it printed; this page keeps what it had.");
+      else lost("The server of this study cannot be reached.");
+      again();
+      return;
+    }
+    connect();
+  }
+  // A laptop that slept, or a network that came back: try at once.
+  window.addEventListener("online", () => store.get().connection === "lost" && start());
+  document.addEventListener("visibilitychange", () => !document.hidden && store.get().connection === "lost" && start());
+  return { connect };
+}

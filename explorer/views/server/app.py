@@ -1,0 +1,175 @@
+"""The dashboard's routes: the page, its files, the study's state, trials by number, and the stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from explorer.study.result import StudyResult
+from explorer.views.compare import compare
+from explorer.views.csv_text import trials_csv
+from explorer.views.detail import trial_detail
+from explorer.views.server.events import EventStreams
+from explorer.views.server.feed import Feed
+from explorer.views.server.security import Door, Guard, policy
+from explorer.views.server.snapshots import Snapshots
+from explorer.views.server.static_files import StaticFile, static_files
+from explorer.views.trials_json import trials_json
+
+_LEAST_ZIPPED_BYTES = 64 * 2**10
+_ZIP_LEVEL = 1  # the reader is on this machine: what costs time is packing
+_MAX_NAME = 64
+_MAX_DIGITS = 10
+_IMPORT_MAP = re.compile(r'<script type="importmap"[^>]*>(.*?)</script>', re.DOTALL)
+
+
+def make_app(
+    feed: Feed, streams: EventStreams, door: Door, on_fault: Callable[[str], None] = lambda sentence: None
+) -> ASGIApp:
+    """The application behind its guard. `on_fault` hears of an answer that failed; the reader gets a 500."""
+    pages = _Pages(feed, streams)
+
+    async def fault(request: Request, error: Exception) -> Response:
+        on_fault(f"the dashboard could not answer {request.url.path}: {type(error).__name__}: {error}")
+        return Response("The dashboard could not answer; the terminal says why.", 500, media_type="text/plain")
+
+    app = Starlette(
+        routes=[
+            Route("/", pages.page),
+            Route("/static/{name}", pages.static),
+            Route("/api/state", pages.state),
+            Route("/api/trials.csv", pages.csv),
+            Route("/api/trials.json", pages.json),
+            Route("/api/trials/{number}", pages.trial),
+            Route("/api/compare/{first}/{second}", pages.compare),
+            Route("/api/events", pages.events),
+        ],
+        exception_handlers={Exception: fault},
+    )
+    app.router.redirect_slashes = False
+    return Guard(app, door)
+
+
+@final
+class _Pages:
+    """What each route answers. Whatever takes time is made in a thread, so that the streams go on."""
+
+    def __init__(self, feed: Feed, streams: EventStreams) -> None:
+        self._feed = feed
+        self._streams = streams
+        self._snapshots = Snapshots(feed)
+        self._static: Mapping[str, StaticFile] = {}
+
+    async def page(self, request: Request) -> Response:
+        """The page itself. Its import map is the one inline script that may run."""
+        text = await asyncio.to_thread(_page_text, self._feed.state().result)
+        headers = {"content-security-policy": policy(_import_map_hashes(text))}
+        return await _zipped(request, text.encode("utf-8"), "text/html; charset=utf-8", headers)
+
+    async def static(self, request: Request) -> Response:
+        """One of the page's files."""
+        if not self._static:
+            self._static = await asyncio.to_thread(static_files)
+        file = self._static.get(request.path_params["name"])
+        if file is None:
+            raise HTTPException(404)
+        return Response(file.content, media_type=file.media_type, headers={"cache-control": file.cache})
+
+    async def state(self, request: Request) -> Response:
+        """The snapshot, and what happens now."""
+        return await _zipped(request, await asyncio.to_thread(self._snapshots.state), "application/json")
+
+    async def trial(self, request: Request) -> Response:
+        """One trial whole."""
+        number, result = _number(request, "number"), self._feed.state().result
+        return await _found(request, lambda: trial_detail(result, number))
+
+    async def compare(self, request: Request) -> Response:
+        """Two trials side by side."""
+        first, second = _number(request, "first"), _number(request, "second")
+        result = self._feed.state().result
+        return await _found(request, lambda: compare(result, first, second))
+
+    async def csv(self, request: Request) -> Response:
+        """Every trial, as `trials.csv` has them."""
+        result = self._feed.state().result
+        text = await asyncio.to_thread(trials_csv, result)
+        return await _zipped(request, text.encode("utf-8"), "text/csv; charset=utf-8", _download(result, "csv"))
+
+    async def json(self, request: Request) -> Response:
+        """Every trial, as JSON."""
+        result = self._feed.state().result
+        content = await asyncio.to_thread(lambda: _json(trials_json(result)))
+        return await _zipped(request, content, "application/json", _download(result, "json"))
+
+    async def events(self, request: Request) -> Response:
+        """The stream; it goes on from the event that the reader had last."""
+        said = request.headers.get("last-event-id", request.query_params.get("since"))
+        return StreamingResponse(self._streams.stream(said), media_type="text/event-stream")
+
+
+def _page_text(result: StudyResult) -> str:
+    from explorer.views.page import render_live  # here, so that a study without readers starts without plotly
+
+    return render_live(result)
+
+
+def _import_map_hashes(text: str) -> tuple[str, ...]:
+    """The SHA-256 of the page's import map, which browsers take inline only."""
+    found = _IMPORT_MAP.search(text)
+    if found is None:
+        return ()
+    return (base64.b64encode(hashlib.sha256(found[1].encode("utf-8")).digest()).decode("ascii"),)
+
+
+def _number(request: Request, name: str) -> int:
+    """A trial's number in the address: digits, and nothing else."""
+    text = str(request.path_params[name])
+    if not (text.isascii() and text.isdecimal() and len(text) < _MAX_DIGITS):
+        raise HTTPException(404)
+    return int(text)
+
+
+async def _found(request: Request, make: Callable[[], dict[str, Any] | None]) -> Response:
+    """What `make` makes, as JSON; 404 when it finds no such trial."""
+
+    def content() -> bytes | None:
+        value = make()
+        return None if value is None else _json(value)
+
+    made = await asyncio.to_thread(content)
+    if made is None:
+        raise HTTPException(404)
+    return await _zipped(request, made, "application/json")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def _download(result: StudyResult, suffix: str) -> dict[str, str]:
+    """The name of a file to save; a database from elsewhere may call its study anything."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", result.name)[:_MAX_NAME]
+    return {"content-disposition": f'attachment; filename="{name}-trials.{suffix}"'}
+
+
+async def _zipped(request: Request, content: bytes, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    """The content, compressed when there is much of it and the reader takes it."""
+    headers = {"vary": "accept-encoding", **(headers or {})}
+    if len(content) >= _LEAST_ZIPPED_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+        content = await asyncio.to_thread(gzip.compress, content, _ZIP_LEVEL)
+        headers["content-encoding"] = "gzip"
+    return Response(content, media_type=media_type, headers=headers)

@@ -1,0 +1,194 @@
+"""`explore start` with its dashboard, on a fake evaluator: what is served, when, and that the study never minds."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from fakes import FakeEvaluator, known_metrics
+
+from explorer.commands import start as command
+from explorer.commands import study_page
+from explorer.errors import Interrupted, NotAvailable, NothingFeasible, StudyLocked, UsageError
+from explorer.space.overrides import Overrides
+from explorer.study.lock import study_lock
+from explorer.study.read import load_result
+from explorer.views.server import thread
+
+DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
+LINK = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)")
+
+
+class Start:
+    """Runs the command; `said` is what standard error got so far."""
+
+    def __init__(self, studies, capsys, monkeypatch):
+        self.studies, self.said, self.out = studies, "", ""
+        self._capsys = capsys
+        self._patch = monkeypatch
+        monkeypatch.setattr(command, "write_outputs", lambda result: None)
+
+    def __call__(self, before=lambda variant, number: None, metrics=known_metrics, n_trials=3, **options):
+        def evaluator(space, folder, data, interrupt):
+            return FakeEvaluator(folder, before=before, metrics=metrics)
+
+        self._patch.setattr(command, "MeasuringEvaluator", evaluator)
+        values = {"port": None, "has_dashboard": True, "is_json": False, "is_quiet": False} | options
+        overrides = Overrides(None, n_trials, None, "random", None)
+        try:
+            command.start(DIGITS, overrides, None, self.studies, None, None, **values)
+        finally:
+            self.listen()
+
+    def listen(self):
+        out, said = self._capsys.readouterr()
+        self.out += out
+        self.said += said
+        return self.said
+
+    def get(self, path):
+        port, token = LINK.search(self.listen()).groups()
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
+        connection.request("GET", path, headers={"Cookie": f"explore-{port}={token}"})
+        answer = connection.getresponse()
+        found = answer.status, answer.read()
+        connection.close()
+        return found
+
+
+@pytest.fixture
+def start(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "cache"))
+    yield Start(tmp_path / "studies", capsys, monkeypatch)
+    assert "dashboard" not in [one.name for one in threading.enumerate()]
+
+
+def test_study_is_served_while_it_runs_and_not_after(start):
+    seen = []
+
+    def look(variant, number):
+        status, body = start.get("/api/state")
+        state = json.loads(body)
+        seen.append((status, state["trials"]["number"], state["live"]["running"]["trial"], state["live"]["status"]))
+
+    start(look)
+    assert seen == [(200, list(range(n)), n, "running") for n in range(3)]
+    assert start.said.count("dashboard: http://127.0.0.1:") == 1
+    assert "latency" in start.out
+    with pytest.raises(ConnectionRefusedError):
+        start.get("/api/state")
+
+
+def test_json_is_alone_on_standard_output(start):
+    start(is_json=True)
+    assert json.loads(start.out)["study"] == "digits"
+    assert LINK.search(start.said)
+
+
+@pytest.mark.parametrize("options", [{"has_dashboard": False}, {"is_quiet": True}])
+def test_study_that_wants_no_dashboard_has_none(start, monkeypatch, options):
+    monkeypatch.setattr(thread, "Server", None)
+    start(**options)
+    assert "http://" not in start.said
+    assert len(load_result(start.studies / "digits").trials) == 3
+
+
+def test_quiet_study_with_a_port_prints_its_link(start):
+    start(port=0, is_quiet=True)
+    assert LINK.search(start.said)
+    assert start.out == ""
+
+
+def test_resumed_study_is_served_whole_from_the_start(start):
+    start()
+    start.said = ""
+    seen = []
+    start(lambda variant, number: seen.append(json.loads(start.get("/api/state")[1])), n_trials=4)
+    assert seen[0]["trials"]["number"] == [0, 1, 2]
+    assert seen[0]["n_trials"] == 4
+
+
+def test_port_that_was_asked_for_and_is_taken_ends_with_5_before_anything_is_made(start):
+    with thread._bound("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(NotAvailable, match=f"port {port} .*--port") as found:
+            start(port=port)
+    assert found.value.exit_code == 5
+    assert not start.studies.exists()
+
+
+def test_port_and_no_dashboard_contradict_each_other(start):
+    with pytest.raises(UsageError, match="--no-dashboard"):
+        start(port=8321, has_dashboard=False)
+
+
+def test_study_without_a_port_to_be_had_runs_all_the_same(start, monkeypatch):
+    def refused(*arguments, **options):
+        raise thread.NoDashboard("no port today")
+
+    monkeypatch.setattr(thread, "Server", refused)
+    start()
+    assert "no dashboard: no port today; the study goes on without" in start.said
+    assert len(load_result(start.studies / "digits").trials) == 3
+
+
+def test_study_that_cannot_begin_prints_no_link(start):
+    folder = start.studies / "digits"
+    folder.mkdir(parents=True)
+    with study_lock(folder, lambda note: None), pytest.raises(StudyLocked, match="is held by"):
+        start()
+    assert "http://" not in start.said
+
+
+def test_away_from_a_terminal_it_never_waits(start, monkeypatch):
+    monkeypatch.setattr(study_page, "wait", None)
+    start()
+
+
+def test_at_a_terminal_it_serves_on_until_ctrl_c(start, monkeypatch):
+    answers = []
+
+    def sit_down(sentence):
+        answers.append((sentence, json.loads(start.get("/api/state")[1])["live"]["status"]))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(study_page, "is_at_terminal", lambda: True)
+    monkeypatch.setattr(study_page, "note", sit_down)
+    start()
+    ((sentence, status),) = answers
+    assert sentence.endswith("until Ctrl-C")
+    assert LINK.search(sentence)
+    assert status == "finished"
+
+
+def test_study_with_nothing_feasible_is_shown_too_and_ends_with_3(start, monkeypatch):
+    said = []
+
+    def sit_down(sentence):
+        said.append(sentence)
+        if "Ctrl-C" in sentence:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(study_page, "is_at_terminal", lambda: True)
+    monkeypatch.setattr(study_page, "note", sit_down)
+    with pytest.raises(NothingFeasible) as found:
+        start(metrics=lambda variant: known_metrics(variant) | {"peak_memory_mib": 1e6, "accuracy": 0.001})
+    assert said[0] == str(found.value)
+    assert len(said) == 2
+
+
+def test_interrupted_study_does_not_wait(start, monkeypatch):
+    monkeypatch.setattr(study_page, "is_at_terminal", lambda: True)
+    monkeypatch.setattr(study_page, "open_browser", lambda link: None)
+    monkeypatch.setattr(study_page, "wait", None)
+
+    def stop(variant, number):
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="To go on: explore start"):
+        start(stop)

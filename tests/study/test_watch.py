@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from fakes import FakeEvaluator, RecordingView, small_space, start
+
+from explorer.errors import Interrupted, NotAvailable, StudyError, UsageError
+from explorer.records import Failure
+from explorer.study import watch as watching
+from explorer.study.database import connect_to_look
+from explorer.study.lock import HOLDER_NAME, study_lock
+from explorer.study.read import load_result
+from explorer.study.watch import StudyWatch
+
+
+def contents(folder):
+    """Every file with its bytes and its time."""
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    start(small_space(n_trials=4), tmp_path / "small")
+    return tmp_path / "small"
+
+
+def test_watch_reads_what_load_result_reads(folder):
+    assert StudyWatch(folder).result() == load_result(folder)
+
+
+def test_watch_changes_nothing_in_the_folder(folder):
+    before = contents(folder)
+    watch = StudyWatch(folder)
+    watch.result()
+    assert watch.is_running is False
+    assert contents(folder) == before
+
+
+def test_watch_reads_only_what_is_new(folder, monkeypatch):
+    firsts = []
+    read_study = watching.read_study
+
+    def recorded(place, name, is_only, first, connector):
+        firsts.append(first)
+        return read_study(place, name, is_only, first, connector)
+
+    monkeypatch.setattr(watching, "read_study", recorded)
+    watch = StudyWatch(folder)
+    first = watch.result()
+    assert watch.result() is first
+    start(small_space(n_trials=6), folder)
+    grown = watch.result()
+    assert firsts == [0, 4]
+    assert grown == load_result(folder)
+    assert grown.trials[:4] == first.trials
+
+
+def test_watch_follows_a_running_study(tmp_path):
+    folder, seen = tmp_path / "small", []
+
+    def look(event):
+        if event.startswith("end"):
+            watch = watches.setdefault("one", StudyWatch(folder))
+            seen.append((len(watch.result().trials), watch.is_running))
+
+    watches = {}
+    start(small_space(n_trials=5), folder, view=RecordingView(look))
+    assert seen == [(n, True) for n in range(1, 6)]
+    assert watches["one"].is_running is False
+
+
+@pytest.mark.parametrize(
+    ("change", "is_running"),
+    [
+        ({}, True),
+        ({"pid": 4_194_305}, False),  # beyond the largest of Linux
+        ({"boot": "another"}, False),
+        ({"process_started": 0.0}, False),
+        ({"host": "another machine", "pid": 4_194_305}, True),  # nothing better is known
+    ],
+)
+def test_watch_believes_the_holders_note_only_while_it_lives(folder, change, is_running):
+    with study_lock(folder, lambda note: None):
+        note = folder / HOLDER_NAME
+        note.write_text(json.dumps(json.loads(note.read_text()) | change))
+        assert StudyWatch(folder).is_running is is_running
+    assert StudyWatch(folder).is_running is False
+
+
+def test_watch_sees_a_study_that_is_begun_anew(tmp_path):
+    folder = tmp_path / "small"
+    with pytest.raises(NotAvailable, match="baseline"):
+        start(small_space(n_trials=3), folder, FakeEvaluator(folder, failure=lambda v, n: Failure("broken", "broken")))
+    watch = StudyWatch(folder)
+    assert [trial.state for trial in watch.result().trials] == ["failed"]
+    start(small_space(n_trials=3), folder)
+    assert [trial.state for trial in watch.result().trials] == ["complete"] * 3
+
+
+def test_watch_without_a_study_says_how_to_make_one(tmp_path):
+    with pytest.raises(UsageError, match="explore start"):
+        StudyWatch(tmp_path).result()
+
+
+def test_watch_reads_a_read_only_folder(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for path in (*copy.iterdir(), copy):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert replace(StudyWatch(copy).result(), folder=folder) == load_result(folder)
+    finally:
+        copy.chmod(0o755)
+
+
+def test_looking_cannot_write(folder):
+    with (
+        closing(connect_to_look(folder / "study.db")) as connection,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        connection.execute("DELETE FROM trials")
+
+
+def test_looking_leaves_no_log_beside_a_database_that_had_one(tmp_path):
+    path = tmp_path / "study.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("INSERT INTO t VALUES (1)")
+        connection.commit()
+    with closing(connect_to_look(path)) as connection:
+        assert connection.execute("SELECT x FROM t").fetchall() == [(1,)]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_looking_sees_what_is_still_in_the_log(tmp_path):
+    path = tmp_path / "study.db"
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("CREATE TABLE t (x)")
+        writer.execute("INSERT INTO t VALUES (1)")
+        writer.commit()
+        with closing(connect_to_look(path)) as connection:
+            assert connection.execute("SELECT x FROM t").fetchall() == [(1,)]
+
+
+def test_damaged_database_is_said(folder):
+    (folder / "study.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(StudyError, match="damaged"):
+        StudyWatch(folder).result()
+
+
+def test_interrupted_study_is_whole_for_a_watch(tmp_path):
+    folder = tmp_path / "small"
+
+    def stop(variant, number):
+        if number == 2:
+            raise Interrupted("now")
+
+    with pytest.raises(Interrupted):
+        start(small_space(n_trials=5), folder, FakeEvaluator(folder, before=stop))
+    assert [trial.number for trial in StudyWatch(folder).result().trials] == [0, 1]

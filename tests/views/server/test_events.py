@@ -1,0 +1,119 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from explorer.measure.probing import TIMING_STAGE
+from explorer.records import Progress, Variant
+from explorer.views.page_data import MAX_PLAIN, page_data, trial_rows
+from explorer.views.server.events import news, position_of
+from explorer.views.server.feed import Feed
+
+
+@pytest.fixture
+def feed(makers):
+    return Feed(makers.make_small_result())
+
+
+def read(messages):
+    """(event, id, data) of each message."""
+    found = []
+    for message in messages:
+        assert message.endswith(b"\n\n")
+        assert message.count(b"\n") == 4
+        fields = dict(line.split(": ", 1) for line in message.decode("ascii").splitlines() if line)
+        found.append((fields["event"], int(fields["id"]), json.loads(fields["data"])))
+    return found
+
+
+def grown(feed, makers, n):
+    """Tell the feed `n` trials more, one by one."""
+    for _ in range(n):
+        result = feed.state().result
+        record = makers.make_trial(len(result.trials), reason="gone")
+        feed.on_trial_end(record, replace(result, trials=(*result.trials, record)))
+
+
+def test_reader_gets_exactly_the_trials_that_it_lacks(feed, makers):
+    grown(feed, makers, 2)
+    messages, position = news(feed, feed.state(), position_of("5", feed.state()))
+    (name, version, data), live = read(messages)
+    assert (name, version) == ("trials", 8)
+    assert (data["first"], data["version"]) == (5, 8)
+    assert data["trials"] == json.loads(json.dumps(trial_rows(feed.state().result, 5)))
+    assert data["trials"]["number"] == [5, 6, 7]
+    assert data["reasons"] == {"5": "signal SIGSEGV in measure", "6": "gone", "7": "gone"}
+    assert "constraints" not in data
+    assert live[:2] == ("live", 8)
+    assert position.n_trials == 8
+
+
+def test_reader_with_everything_gets_the_live_object_once(feed):
+    messages, position = news(feed, feed.state(), position_of("6", feed.state()))
+    assert [event for event, _, _ in read(messages)] == ["live"]
+    assert news(feed, feed.state(), position) == ([], position)
+
+
+def test_first_trials_bring_what_they_settled(makers):
+    result = makers.make_small_result()
+    feed = Feed(replace(result, trials=(), reference_point=None))
+    messages, position = news(feed, feed.state(), position_of("0", feed.state()))
+    assert [event for event, _, _ in read(messages)] == ["live"]
+    feed.on_trial_end(result.trials[0], replace(result, trials=result.trials[:1]))
+    messages, position = news(feed, feed.state(), position)
+    data = read(messages)[0][2]
+    snapshot = json.loads(json.dumps(page_data(feed.state().result)))
+    for name in ("constraints", "reference_point", "ideal_point", "metrics", "parameters", "classes", "study"):
+        assert data[name] == snapshot[name]
+    feed.on_trial_end(result.trials[1], replace(result, trials=result.trials[:2]))
+    assert "metrics" not in read(news(feed, feed.state(), position)[0])[0][2]
+
+
+def test_trial_that_knows_a_new_metric_brings_the_metrics(feed, makers):
+    position = news(feed, feed.state(), position_of("6", feed.state()))[1]
+    result = feed.state().result
+    record = makers.make_trial(6, {"accuracy": 0.9, "latency_ms": 1.0, "cost_usd_per_million": 0.1, "energy_mj": 4.0})
+    feed.on_trial_end(record, replace(result, trials=(*result.trials, record)))
+    data = read(news(feed, feed.state(), position)[0])[0][2]
+    assert "energy_mj" in [metric["name"] for metric in data["metrics"]]
+
+
+@pytest.mark.parametrize("said", ["7", "-1", "abc", "", "6.0", "٣", "9" * 5000, "1 or 1"])
+def test_reader_that_has_what_never_was_is_reset(feed, said):
+    messages, position = news(feed, feed.state(), position_of(said, feed.state()))
+    assert [event for event, _, _ in read(messages)] == ["reset", "live"]
+    assert position.n_trials == 6
+
+
+def test_reader_that_says_nothing_gets_the_last_trials_again(feed):
+    (name, _, data), _ = read(news(feed, feed.state(), position_of(None, feed.state()))[0])
+    assert name == "trials"
+    assert data["trials"]["number"] == [0, 1, 2, 3, 4, 5]
+
+
+def test_reader_of_a_study_begun_anew_is_reset_once(feed, makers):
+    position = news(feed, feed.state(), position_of("6", feed.state()))[1]
+    feed.on_trial_end(makers.make_trial(0), replace(feed.state().result, trials=(makers.make_trial(0),)))
+    messages, position = news(feed, feed.state(), position)
+    assert [event for event, _, _ in read(messages)] == ["reset", "live"]
+    grown(feed, makers, 1)
+    assert [event for event, _, _ in read(news(feed, feed.state(), position)[0])] == ["trials", "live"]
+
+
+def test_reader_that_lacks_very_much_is_reset(makers):
+    trials = [makers.make_trial(number, {"accuracy": 0.5}) for number in range(MAX_PLAIN + 1)]
+    feed = Feed(makers.make_result(trials))
+    assert read(news(feed, feed.state(), position_of("0", feed.state()))[0])[0][0] == "reset"
+    assert read(news(feed, feed.state(), position_of("1", feed.state()))[0])[0][0] == "trials"
+
+
+def test_reader_hears_that_times_are_taken_and_then_nothing(feed, makers):
+    position = news(feed, feed.state(), position_of("6", feed.state()))[1]
+    feed.on_trial_start(6, Variant())
+    feed.on_progress(Progress(TIMING_STAGE))
+    messages, position = news(feed, feed.state(), position)
+    assert read(messages)[0][2]["progress"]["stage"] == TIMING_STAGE
+    feed.on_progress(Progress(TIMING_STAGE, 1, 2))
+    assert news(feed, feed.state(), position) == ([], position)
+    grown(feed, makers, 1)
+    assert [event for event, _, _ in read(news(feed, feed.state(), position)[0])] == ["trials", "live"]

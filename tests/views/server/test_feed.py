@@ -1,0 +1,106 @@
+import inspect
+import threading
+from dataclasses import replace
+
+import pytest
+
+from explorer.measure import probing
+from explorer.records import Progress, Variant
+from explorer.views.server.feed import Feed
+from explorer.views.server.live_state import live_state
+
+
+@pytest.fixture
+def result(makers):
+    return makers.make_small_result()
+
+
+@pytest.fixture
+def heard(result):
+    """A feed and the rings that a listener heard."""
+    feed, rings = Feed(result), []
+    feed.listen(lambda: rings.append(threading.get_ident()))
+    return feed, rings
+
+
+def test_feed_rings_at_each_news_from_the_thread_that_tells(heard, result):
+    feed, rings = heard
+    feed.on_progress(Progress("train", 1, 2))
+    feed.on_trial_start(6, Variant())
+    feed.on_trial_end(result.trials[-1], result)
+    feed.end("finished")
+    assert rings == [threading.get_ident()] * 4
+
+
+def test_feed_holds_the_news_back_while_a_probe_takes_times(heard, result):
+    feed, rings = heard
+    feed.on_trial_start(6, Variant())
+    rings.clear()
+    for done in range(5):
+        feed.on_progress(Progress(probing.TIMING_STAGE, done))
+    assert len(rings) == 1  # the announcement
+    assert feed.state().is_timing
+    feed.on_trial_end(result.trials[-1], result)
+    assert len(rings) == 2
+    assert not feed.state().is_timing
+
+
+def test_probe_tells_of_the_stage_that_the_feed_knows():
+    assert "on_progress(Progress(TIMING_STAGE))" in inspect.getsource(probing.probe)
+
+
+def test_feed_without_listeners_and_after_they_left_rings_nobody(heard):
+    feed, rings = heard
+    other = []
+    feed.listen(ring := lambda: other.append(1))
+    feed.leave(ring)
+    feed.leave(ring)
+    feed.on_progress(Progress("train"))
+    assert (len(rings), other) == (1, [])
+
+
+def test_feed_keeps_the_newest_state_whole(heard, result):
+    feed, _ = heard
+    before = feed.state()
+    feed.on_trial_start(6, Variant(width=0.5))
+    feed.on_progress(Progress("build", 1, 3, "note"))
+    assert before.running is None
+    assert feed.state().running == (6, Variant(width=0.5))
+    assert feed.state().version == 6
+
+
+def test_feed_begins_a_new_epoch_only_when_earlier_trials_were_replaced(heard, result, makers):
+    feed, _ = heard
+    longer = replace(result, trials=(*result.trials, makers.make_trial(6, reason="gone")))
+    feed.on_trial_end(longer.trials[-1], longer)
+    assert feed.state().epoch == 0
+    feed.on_trial_end(result.trials[0], replace(result, trials=result.trials[:1]))
+    assert feed.state().epoch == 1
+    begun_anew = replace(result.trials[0], started=5000.0, finished=5001.0)
+    feed.update(replace(result, trials=(begun_anew, *result.trials[1:])), "running")
+    assert feed.state().epoch == 2
+
+
+def test_live_state_says_what_happens_now(result, clock):
+    feed = Feed(result, clock=clock)
+    feed.on_trial_start(6, Variant(width=0.5, runtime="onnxruntime"))
+    feed.on_progress(Progress("recover\n<b>", 3, float("nan"), "x" * 1000))
+    live = live_state(feed, feed.state())
+    assert live["running"]["trial"] == 6
+    assert "width 0.5" in live["running"]["variant"]
+    assert live["progress"]["stage"] == "recover <b>"
+    assert live["progress"]["total"] is None
+    assert len(live["progress"]["note"]) <= 200
+    assert live["seconds_left"] is None
+
+
+def test_seconds_left_come_from_this_runs_trials(makers, clock):
+    space = makers.make_space(n_trials=10)
+    feed = Feed(makers.make_result(space=space), clock=clock)
+    feed.on_trial_start(0, Variant())
+    clock.now += 2.0
+    done = makers.make_result([makers.make_trial(0, {"accuracy": 0.9})], space)
+    feed.on_trial_end(done.trials[0], done)
+    assert feed.seconds_left() == pytest.approx(18.0)
+    feed.end("finished")
+    assert feed.seconds_left() is None

@@ -1,0 +1,137 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.records import Measurement
+from explorer.views.detail import export_command, latency_info, trial_detail
+
+
+def test_trial_detail_unknown_trial_is_none(makers):
+    assert trial_detail(makers.make_small_result(), 99) is None
+
+
+def test_trial_detail_every_trial_is_json_ready(makers):
+    for result in (makers.make_small_result(), makers.make_seeded_result(20)):
+        for trial in result.trials:
+            json.dumps(trial_detail(result, trial.number), allow_nan=False)
+
+
+def test_trial_detail_has_parameters_metrics_and_ratios(makers):
+    detail = trial_detail(makers.make_small_result(), 1)
+    assert detail["state"] == "complete"
+    assert not detail["is_baseline"]
+    width = next(parameter for parameter in detail["parameters"] if parameter["name"] == "width")
+    assert width == {"name": "width", "title": "width", "text": "0.75", "is_varying": True}
+    batch = next(parameter for parameter in detail["parameters"] if parameter["name"] == "batch_size")
+    assert batch["is_varying"] is False
+    latency = next(metric for metric in detail["metrics"] if metric["name"] == "latency_ms")
+    assert latency["ratio_to_baseline"] == pytest.approx(1 / 3, rel=1e-6)
+    assert (latency["text"], latency["gain"], latency["is_better"]) == ("1.00 ms", "3.0×", True)
+    assert detail["violations"] == [{"text": "peak_memory_mib <= 1000", "amount": -1.0, "words": "holds by 1.00 MiB"}]
+
+
+def test_trial_detail_unknown_metric_says_why(makers):
+    result = makers.make_seeded_result(3)
+    metric = next(m for m in trial_detail(result, 0)["metrics"] if m["name"] == "latency_p99_ms")
+    assert metric["value"] is None
+    assert metric["why"] == "p99 needs 662 queries, 400 were taken"
+
+
+def test_trial_detail_failed_trial_says_why_of_every_part(makers):
+    detail = trial_detail(makers.make_small_result(), 5)
+    assert detail["failure"] == {"kind": "made_up", "reason": "signal SIGSEGV in measure"}
+    assert detail["command"] is None
+    assert detail["latency"] is detail["exits"] is detail["classes"] is detail["memory"] is None
+    assert set(detail["why"]) == {"latency", "exits", "classes", "memory"}
+    assert detail["why"]["latency"] == "the trial has no artifact: it failed before one was stored"
+
+
+def test_trial_detail_infinite_violation_is_null_with_words(makers):
+    result = makers.make_result([makers.make_trial(0, {"accuracy": 0.5}, violations={"energy_mj <= 3": float("inf")})])
+    (violation,) = trial_detail(result, 0)["violations"]
+    assert violation["amount"] is None
+    assert violation["words"] == "cannot be judged: the metric is not known"
+
+
+def test_trial_detail_exits_classes_and_memory(makers):
+    details = {
+        "exit_shares": [0.25, 0.75],
+        "exit_accuracies": [0.7, 0.9],
+        "class_accuracies": [0.5, 1.0],
+        "cores": [1],
+        "process": {"modules": ["onnxruntime"]},
+    }
+    metrics = {"accuracy": 0.9, "peak_memory_mib": 80.0, "model_memory_mib": 30.0}
+    provenance = {"class_names": ["<img src=x>", "dog"]}
+    detail = trial_detail(
+        makers.make_result([makers.make_trial(0, metrics, details=details)], provenance=provenance), 0
+    )
+    assert detail["exits"] == [
+        {"exit": 0, "share": 0.25, "accuracy": 0.7},
+        {"exit": 1, "share": 0.75, "accuracy": 0.9},
+    ]
+    assert detail["classes"] == [{"name": "<img src=x>", "accuracy": 0.5}, {"name": "dog", "accuracy": 1.0}]
+    assert [part["mib"] for part in detail["memory"]] == [50.0, 30.0]
+    assert detail["details"] == [
+        {"name": "cores", "text": "[1]"},
+        {"name": "process.modules", "text": "['onnxruntime']"},
+    ]
+
+
+@pytest.mark.parametrize("shares", [None, [], "abc", [float("nan")], [True], {"a": 1}])
+def test_trial_detail_damaged_details_give_a_reason(makers, shares):
+    trial = makers.make_trial(0, {"accuracy": 0.9}, details={"exit_shares": shares, "class_accuracies": shares})
+    detail = trial_detail(makers.make_result([trial]), 0)
+    assert detail["exits"] is detail["classes"] is None
+    assert detail["why"]["exits"] == "the trial's record does not have the shares of its exits"
+
+
+def test_trial_detail_latency_comes_from_the_samples_in_the_folder(makers, tmp_path):
+    artifact = "8716a031ccafd45e0b64"
+    trial = makers.make_trial(2, {"latency_ms": Measurement(2.0, 1.9, 2.1, 300)}, artifact=artifact)
+    result = makers.make_result([trial], folder=tmp_path)
+    assert "does not have the trial's artifact" in trial_detail(result, 2)["why"]["latency"]
+    folder = tmp_path / "artifacts" / artifact / "measurements"
+    folder.mkdir(parents=True)
+    times_ns = np.arange(1, 301) * 10_000
+    np.savez(folder / "trial-00002.npz", latency_ns=times_ns, predictions=np.zeros(4, int))
+    values = {"variant": trial.variant.to_json(), "metrics": {"latency_ms": {"value": 2.0}}}
+    (folder / "trial-00002.json").write_text(json.dumps(values))
+    latency = trial_detail(result, 2)["latency"]
+    assert latency["n"] == 300
+    assert sum(latency["counts"]) + latency["n_above"] == 300
+    (folder / "trial-00002.npz").write_bytes(b"damaged")
+    detail = trial_detail(result, 2)
+    assert detail["latency"] is None
+    assert detail["why"]["latency"] == "the trial's samples do not read: BadZipFile"
+
+
+def test_latency_info_is_bounded_and_counts_stragglers_apart():
+    times = np.concatenate([np.random.default_rng(0).normal(1.0, 0.01, 100_000), [500.0]])
+    info = latency_info(times)
+    assert len(json.dumps(info)) < 4000
+    assert sum(info["counts"]) + info["n_above"] == len(times)
+    assert info["max_ms"] == 500.0
+    assert info["edges_ms"][-1] < 1.1
+    assert len(info["edges_ms"]) == len(info["counts"]) + 1
+    median = next(p for p in info["percentiles"] if p["percent"] == 50)
+    assert median["low"] < median["ms"] < median["high"]
+
+
+def test_latency_info_few_queries_have_no_high_percentiles():
+    for times in (np.array([2.0]), np.full(30, 2.0)):
+        info = latency_info(times)
+        assert {p["percent"] for p in info["percentiles"]} == {5, 25, 50, 75}
+        assert sum(info["counts"]) == len(times)
+        json.dumps(info, allow_nan=False)
+
+
+def test_export_command_names_the_study_or_its_folder(makers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = makers.make_small_result()
+    assert export_command(result, 3) == "explore export made-up --trial 3"
+    elsewhere = replace(result, folder=Path("my studies/it's"))
+    assert export_command(elsewhere, 3) == f"explore export '{tmp_path}/my studies/it'\"'\"'s' --trial 3"

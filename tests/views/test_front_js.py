@@ -1,0 +1,294 @@
+"""The page's mathematics in JavaScript against Python's, in one process of Node.js."""
+
+import base64
+import json
+import os
+import random
+import runpy
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.measure.cost import Prices, cost
+from explorer.objectives import Constraint, Objective
+from explorer.pareto.front import front_mask
+from explorer.pareto.hypervolume import hypervolume, hypervolume_history, ideal_point
+from explorer.pareto.knee import knee_index
+from explorer.records import Measurement
+from explorer.study.front import front_summary
+from explorer.views.infos import front_info, history_info
+from explorer.views.page_data import page_data
+from explorer.views.sentences import recommendation
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "explorer" / "views" / "page"
+NODE = shutil.which("node")
+LARGE_STUDY = runpy.run_path(str(ROOT / "benchmarks" / "large_study.py"))
+
+# The modules come as data: URLs, as they do in the report.
+RUNNER = """
+let text = "";
+for await (const part of process.stdin) text += part;
+const { modules, cases } = JSON.parse(text);
+const load = (code) => import(`data:text/javascript;base64,${code}`);
+const [front, { unpacked }] = await Promise.all(modules.map(load));
+
+const run = {
+  points({ columns, directions, mask, reference }) {
+    const found = front.frontMask(columns, directions, mask);
+    return {
+      front: Array.from(found),
+      knee: front.kneeRow(columns, directions, found),
+      volume: front.hypervolume(columns, directions, reference, mask),
+      history: front.hypervolumeHistory(columns, directions, reference, mask),
+    };
+  },
+  unpack: ({ snapshot }) => unpacked(snapshot),
+  study({ snapshot, prices, constraints, x, y }) {
+    const { trials, objectives } = unpacked(snapshot);
+    const values = Object.fromEntries(Object.entries(trials.metrics).map(([name, metric]) => [name, metric.value]));
+    const cost = front.costOf(trials, prices);
+    values.cost_usd_per_million = cost.value;
+    const directions = objectives.map((objective) => objective.direction);
+    const columns = objectives.map((objective) => values[objective.metric]);
+    const mask = front.candidateMask(trials.state, values, objectives, constraints);
+    const found = front.frontMask(columns, directions, mask);
+    const baseline = front.baselineRow(trials);
+    const { knee, nearly } = front.recommendation(values, objectives, trials.number, found, baseline);
+    const number = (row) => (row === null ? null : trials.number[row]);
+    const better = Object.fromEntries(objectives.map((objective) => [objective.metric, objective.direction]));
+    const stairs = front.staircase(values[x], values[y], [better[x] ?? "minimize", better[y] ?? "minimize"], mask);
+    const reference = front.repricedReference(
+      snapshot.reference_point, objectives, baseline === null ? null : cost.value[baseline]);
+    const ends = (point) => objectives.map((objective) => point[objective.metric]);
+    return {
+      cost, knee: number(knee), nearly: number(nearly), stairs: stairs.map(number), reference,
+      front: trials.number.filter((_, row) => found[row]),
+      hidden: front.hiddenRows(found, stairs).map(number),
+      history: reference && front.hypervolumeHistory(columns, directions, ends(reference), mask),
+      box: reference && front.boxVolume(ends(snapshot.ideal_point), directions, ends(reference)),
+    };
+  },
+};
+console.log(JSON.stringify(cases.map((one) => run[one.kind](one))));
+"""
+
+
+def run_node(cases):
+    """What the page's modules answer, one answer a case."""
+    modules = [base64.b64encode((PAGE / name).read_bytes()).decode() for name in ("front.js", "unpack.js")]
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", RUNNER],
+        input=json.dumps({"modules": modules, "cases": cases}, allow_nan=False),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(autouse=True)
+def _node():
+    if NODE is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("the page's JavaScript is tested in Node.js, which CI must install")
+        pytest.skip("no Node.js on this machine: the page's JavaScript is not compared with Python")
+
+
+def point_cases(n_cases, seed):
+    """Random points, many of them with ties, duplicates, unknown values and masked rows; empty and single ones too."""
+    rng = np.random.default_rng(seed)
+    for index in range(n_cases):
+        m, n = int(rng.integers(1, 6)), int(rng.choice([0, 1, 2, 7, 40, 150]))
+        kinds = {
+            0: lambda shape: rng.integers(0, 4, shape).astype(float),  # ties and duplicates
+            1: lambda shape: rng.random(shape),
+            2: lambda shape: np.round(rng.normal(size=shape), 1),
+        }
+        points = kinds[index % 3]((n, m))
+        if index % 5 == 4 and n:
+            points = np.sort(rng.random((n, m)), axis=0)
+            points[:, -1] = 1 - points[:, 0]  # everything on the front
+        directions = rng.choice(["minimize", "maximize"], m).tolist()
+        mask = (rng.random(n) < 0.8).astype(int)
+        reference = rng.choice([points.mean() if n else 0.0, 5.0, -5.0, 2.0], m)
+        yield points, directions, mask, reference.tolist()
+    for m in (3, 4, 5):  # everything on the front, but for some that rounding moved
+        points = np.abs(rng.normal(size=(400 if m == 3 else 2400, m)))
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        points[-300:] = np.round(points[-300:], 1)
+        yield points, ["maximize"] * m, np.ones(len(points), int), [0.0] * m
+
+
+def test_front_js_random_points_have_pythons_front_knee_and_hypervolume():
+    cases = list(point_cases(240, seed=0))
+    payload = []
+    for points, directions, mask, reference in cases:
+        columns = [[v if kept else None for v, kept in zip(column, mask, strict=True)] for column in points.T.tolist()]
+        payload.append(
+            {
+                "kind": "points",
+                "columns": columns,
+                "directions": directions,
+                "mask": mask.tolist(),
+                "reference": reference,
+            }
+        )
+    for (points, directions, mask, reference), found in zip(cases, run_node(payload), strict=True):
+        rows = np.flatnonzero(mask)
+        chosen = points[rows]
+        expected = np.zeros(len(points), dtype=int)
+        expected[rows[front_mask(chosen, directions)]] = 1
+        assert found["front"] == expected.tolist()
+        knee = knee_index(chosen, directions)
+        assert found["knee"] == (None if knee is None else rows[knee])
+        if len(directions) > 3:
+            assert found["volume"] is found["history"] is None
+            continue
+        assert found["volume"] == pytest.approx(hypervolume(chosen, directions, reference), rel=1e-9, abs=1e-12)
+        history = hypervolume_history(points, mask.astype(bool).tolist(), directions, reference)
+        assert found["history"] == pytest.approx(history.tolist(), rel=1e-9, abs=1e-12)
+
+
+def with_prices(result, prices):
+    """The study as it would be with other prices."""
+    trials = []
+    for trial in result.trials:
+        metrics = dict(trial.outcome.metrics)
+        if "latency_mean_ms" in metrics:
+            mean, peak = metrics["latency_mean_ms"], metrics["peak_memory_mib"]
+            metrics["cost_usd_per_million"] = cost(prices, mean, peak, trial.variant.batch_size)
+        trials.append(replace(trial, outcome=replace(trial.outcome, metrics=metrics)))
+    return replace(result, trials=tuple(trials))
+
+
+def without_constraints(result):
+    """The study with every measured trial feasible, as the page sees it when all sliders are open."""
+    trials = [replace(t, state="complete", violations={}) if t.state == "infeasible" else t for t in result.trials]
+    return replace(result, trials=tuple(trials), space=replace(result.space, constraints=()))
+
+
+def study_cases(makers):
+    """Studies, prices and constraints as sliders set them."""
+    rng = random.Random(1)
+    for seed in range(12):
+        result = makers.make_seeded_result(60, seed)
+        if seed % 3 == 0:
+            pair = (Objective("latency_ms", "minimize"), Objective("accuracy", "maximize"))
+            result = replace(result, space=replace(result.space, objectives=pair[:: rng.choice([1, -1])]))
+        prices = Prices(rng.uniform(0, 2), rng.choice([0.0, 0.5, 5.0]), rng.choice([0.0, 0.01]))
+        limits = [
+            Constraint("accuracy", ">=", rng.choice([0.0, 0.85, 0.9])),
+            Constraint("peak_memory_mib", "<=", rng.choice([150.0, 1e6])),
+            Constraint("latency_ms", "<=", rng.choice([0.5, 2.0, 100.0])),
+        ][: seed % 4]
+        yield result, prices, limits
+    yield makers.make_small_result(), Prices(1.0, 1.0, 0.0), []
+    yield makers.make_result([]), Prices(1.0, 1.0, 0.0), []
+    yield makers.make_seeded_result(30), Prices(0.05, 0.005, 0.0), [Constraint("accuracy", ">=", 1.0)]
+    yield makers.make_seeded_result(30), Prices(0.05, 0.005, 0.0), [Constraint("energy_mj", "<=", 1.0)]
+    yield LARGE_STUDY["large_result"](2500), Prices(0.2, 0.1, 0.0), [Constraint("accuracy", ">=", 0.8)]
+
+
+def test_front_js_studies_have_pythons_front_cost_and_recommendation(makers):
+    cases = list(study_cases(makers))
+    payload = []
+    for result, prices, limits in cases:
+        info = front_info(result)
+        payload.append(
+            {
+                "kind": "study",
+                "snapshot": page_data(result),
+                "prices": {name: getattr(prices, name) for name in Prices.__slots__},
+                "constraints": [
+                    {"metric": c.metric, "is_lower_bound": c.comparison == ">=", "bound": c.bound} for c in limits
+                ],
+                "x": info.x,
+                "y": info.y,
+            }
+        )
+    for (result, prices, limits), found in zip(cases, run_node(payload), strict=True):
+        check_study(without_constraints(with_prices(result, prices)), limits, found)
+
+
+def check_study(repriced, limits, found):
+    costs = [trial.outcome.metrics.get("cost_usd_per_million", Measurement(None)) for trial in repriced.trials]
+    for end in ("value", "low", "high"):
+        ours, expected = (
+            [np.nan if value is None else value for value in column]
+            for column in (found["cost"][end], [getattr(cost, end) for cost in costs])
+        )
+        assert ours == pytest.approx(expected, rel=1e-5 if end == "value" else 3e-4, nan_ok=True)
+    summary = front_summary(repriced, limits)
+    assert sorted(found["front"]) == sorted(entry.trial.number for entry in summary.entries)
+    assert found["knee"] == (None if summary.knee is None else summary.knee.trial.number)
+    if summary.knee is None:
+        assert found["nearly"] is None
+    else:
+        named = [found["knee"], *([] if found["nearly"] in (None, found["knee"]) else [found["nearly"]])]
+        sentences = recommendation(repriced, summary)
+        assert len(sentences) == len(named)
+        assert all(f" is trial {trial}" in text for trial, text in zip(named, sentences, strict=True))
+    inside = [t for t in repriced.trials if t.state != "complete" or not broken(t, limits)]
+    info = front_info(replace(repriced, trials=tuple(inside)))
+    assert found["stairs"] == list(info.staircase)
+    assert found["hidden"] == [number for number in found["front"] if number not in info.staircase]
+    baseline = repriced.baseline_values()
+    if repriced.reference_point is None:
+        assert found["reference"] is found["history"] is None
+        return
+    reference = dict(repriced.reference_point)
+    if any(objective.metric == "cost_usd_per_million" for objective in repriced.objectives):
+        reference["cost_usd_per_million"] = 1.1 * baseline["cost_usd_per_million"]
+    assert found["reference"] == pytest.approx(reference, rel=1e-6)
+    excluded = [replace(t, state="failed") if broken(t, limits) else t for t in repriced.trials]
+    history = history_info(replace(repriced, trials=tuple(excluded), reference_point=reference))
+    assert ideal_point(repriced.objectives) is not None
+    shares = [volume / found["box"] for volume in found["history"]]
+    assert shares == pytest.approx(list(history.values), rel=1e-4, abs=1e-6)
+
+
+def broken(trial, limits):
+    return any(bound.violation(trial.values(), {}) > 0 for bound in limits)
+
+
+def assert_close(found, plain):
+    """Equal, but for the ends of intervals, whose distance from the value is packed with 0.4 %."""
+    assert found.keys() == plain.keys()
+    for name, metric in plain["trials"]["metrics"].items():
+        ours = found["trials"]["metrics"][name]
+        assert ours["value"] == metric["value"]
+        for end in ("low", "high"):
+            for value, one, other in zip(metric["value"], ours[end], metric[end], strict=True):
+                assert (one is None) == (other is None)
+                assert one is None or abs(one - other) <= 0.005 * abs(other - value) + 1e-6 * abs(value)
+    rest = [
+        {**data, "trials": {k: v for k, v in data["trials"].items() if k not in ("metrics", "finished")}}
+        for data in (found, plain)
+    ]
+    assert rest[0] == rest[1]
+    assert found["trials"]["finished"] == pytest.approx(plain["trials"]["finished"], abs=2e-3)
+
+
+def test_unpack_js_packed_snapshot_is_the_plain_one(makers):
+    odd = [
+        makers.make_trial(7, {"accuracy": 1.0, "n_parameters": 123456789.0, "latency_ms": 1e-12}),
+        makers.make_trial(3, {"accuracy": 0.1, "latency_ms": Measurement(0.01, 0.001, None)}),
+        makers.make_trial(70000, {"accuracy": 0.0, "latency_ms": 1e12}, reason="it is <b>so</b>"),
+    ]
+    results = [
+        makers.make_seeded_result(60),
+        makers.make_result([]),
+        makers.make_result(odd[:1]),
+        makers.make_result(odd),
+        LARGE_STUDY["large_result"](300, seed=3),
+    ]
+    answers = run_node([{"kind": "unpack", "snapshot": page_data(result, is_packed=True)} for result in results])
+    for result, found in zip(results, answers, strict=True):
+        assert_close(found, page_data(result, is_packed=False))

@@ -1,0 +1,300 @@
+"""The page as a browser shows it: offline from a file, and live from its server."""
+
+import os
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from explorer.measure.cost import Prices
+from explorer.objectives import Objective
+from explorer.space.limits import parse_constraint
+from explorer.study.front import front_summary
+from explorer.views.page import render_offline
+from explorer.views.server.feed import Feed
+from explorer.views.server.thread import Server
+from explorer.views.wording import value_text
+
+pytestmark = pytest.mark.slow
+
+# WebGL is drawn by the processor here, slowly: most tests do without.
+NO_WEBGL = """
+const context = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return kind.startsWith("webgl") ? null : context.call(this, kind, ...rest);
+};
+"""
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+POINTS = "#plot-front .scatterlayer path.point"
+# The trials that the picture draws as the front: those with error bars.
+FRONT = """() => document.getElementById("plot-front").data.find((trace) => trace.error_y).customdata"""
+
+RANGE = """() => document.getElementById("plot-front")._fullLayout.xaxis.range"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("the page is tested in Chromium, which CI must install")
+        pytest.skip("no chromium on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """Opens a study's page offline and remembers what it complained about and asked for."""
+    contexts = []
+
+    def opened(result, width=1280, has_webgl=False, view="", has_points=True):
+        path = tmp_path / "report.html"
+        path.write_text(render_offline(result), encoding="utf-8")
+        context = browser.new_context(offline=True, viewport={"width": width, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        if not has_webgl:
+            page.add_init_script(NO_WEBGL)
+        page.complaints, page.requests = [], []
+        page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (page.complaints.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(path.as_uri() + (f"#{view}" if view else ""))
+        page.wait_for_selector("body[data-ready=true]")
+        if has_points:
+            page.wait_for_selector(POINTS)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_offline_draws_without_complaint(makers, open_page, width):
+    result = makers.make_seeded_result(30)
+    page = open_page(result, width)
+    assert page.complaints == []
+    assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert page.evaluate(FRONT) == [e.trial.number for e in sorted_by_number(front_summary(result))]
+    assert f"trial {front_summary(result).knee.trial.number}" in page.locator("#advice").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_page_empty_study_says_what_will_come(makers, open_page):
+    page = open_page(makers.make_result(), has_points=False)
+    assert page.complaints == []
+    assert "The first point appears" in page.locator("#plot-empty").inner_text()
+
+
+def test_page_one_objective_is_drawn_over_the_trials(makers, open_page):
+    space = makers.make_space(objectives=[Objective("latency_ms", "minimize")])
+    trials = [makers.make_trial(n, {"latency_ms": 3.0 - n}) for n in range(3)]
+    page = open_page(makers.make_result(trials, space))
+    assert page.evaluate(FRONT) == [2]
+    assert page.complaints == []
+
+
+def test_page_only_failures_says_so_with_the_reason(makers, open_page):
+    page = open_page(makers.make_result([makers.make_trial(0, reason="no memory")]), has_points=False)
+    assert "none has a result" in page.locator("#advice").inner_text()
+    assert "no memory" in page.locator("#failures").inner_text()
+    assert page.complaints == []
+
+
+def test_page_limits_that_nothing_meets_names_the_nearest_trial(makers, open_page):
+    page = open_page(makers.make_small_result(), view="limit.latency_ms<%3D=0.2&limit.peak_memory_mib<%3D=100")
+    text = page.locator("#advice").inner_text()
+    assert "No measured trial is within these limits" in text
+    assert "comes nearest" in text
+    assert page.complaints == []
+
+
+def test_page_limits_change_the_front_to_what_python_computes(makers, open_page):
+    result = makers.make_seeded_result(60)
+    page = open_page(result)
+    page.get_by_role("spinbutton", name="latency at most").fill("0.5")
+    page.get_by_role("slider", name="peak memory at most").evaluate(
+        "slider => { slider.value = 0; slider.dispatchEvent(new Event('input')); }"
+    )
+    expected = front_summary(result, [parse_constraint("latency_ms <= 0.5"), parse_constraint(least_memory(result))])
+    page.wait_for_function("() => location.hash.includes('peak_memory')")
+    assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(expected)]
+    page.get_by_role("button", name="Back to the study's").click()
+    page.wait_for_function("() => !location.hash.includes('limit')")
+    assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(front_summary(result))]
+    assert page.complaints == []
+
+
+def test_page_price_changes_the_cost_to_what_python_computes(makers, open_page):
+    result = makers.make_seeded_result(20)
+    page = open_page(result, view="trial=0")
+    page.get_by_label("hardware").fill("5")
+    page.wait_for_function("() => location.hash.includes('price')")
+    values = result.baseline_values()
+    cost = Prices(5.0, 0.005, 0.0).usd_per_million(values["latency_mean_ms"], values["peak_memory_mib"], 1)
+    assert value_text("cost_usd_per_million", cost) in page.locator(".metrics").inner_text()
+    assert page.complaints == []
+
+
+def test_page_click_shows_the_variant_and_two_are_compared(makers, open_page):
+    page = open_page(makers.make_seeded_result(30))
+    first, second = page.evaluate(FRONT)[:2]
+    page.evaluate(f"document.getElementById('plot-front').emit('plotly_click', {{points: [{{customdata: {first}}}]}})")
+    page.wait_for_selector("#export-command")
+    assert page.locator("#export-command").inner_text().endswith(f"cifar10-cnn --trial {first}")
+    page.get_by_role("button", name="Pin to compare").click()
+    page.evaluate(f"document.getElementById('plot-front').emit('plotly_click', {{points: [{{customdata: {second}}}]}})")
+    page.wait_for_selector("#compare table")
+    assert f"Trial {first} against trial {second}" in page.locator("#compare").inner_text()
+    assert page.complaints == []
+
+
+def test_page_filter_of_the_table_pales_the_other_points(makers, open_page):
+    result = makers.make_seeded_result(40)
+    page = open_page(result)
+    page.fill("#table-filter", "eager latency<2")
+    page.wait_for_function("() => location.hash.includes('filter')")
+    expected = [
+        t.number for t in result.trials if t.variant.runtime == "eager" and t.values().get("latency_ms", 9.0) < 2
+    ]
+    assert page.locator("#table-count").inner_text() == f"{len(expected)} of 40 trials"
+    kept = page.evaluate(
+        """() => document.getElementById("plot-front").data.filter((trace) => trace.selectedpoints)
+        .flatMap((trace) => trace.selectedpoints.map((place) => trace.customdata[place]))"""
+    )
+    assert set(kept) == set(expected)
+    assert page.complaints == []
+
+
+def test_page_reload_keeps_the_view(makers, open_page):
+    page = open_page(
+        makers.make_seeded_result(30), view="x=peak_memory_mib&logx=1&trial=3&limit.latency_ms<%3D=1.5&theme=dark"
+    )
+    page.get_by_role("button", name="width").first.click()
+    page.wait_for_function("() => location.hash.includes('sort=width')")
+    page.reload()
+    page.wait_for_selector(POINTS)
+    plot = page.evaluate(
+        "(({layout}) => [layout.xaxis.title.text, layout.xaxis.type])(document.getElementById('plot-front'))"
+    )
+    assert plot == ["peak memory [MiB]", "log"]
+    assert page.locator("#variant-heading").inner_text() == "Trial 3"
+    assert page.get_by_role("spinbutton", name="latency at most").input_value() == "1.5"
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("width")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.complaints == []
+
+
+def test_page_many_rows_only_those_in_sight_are_elements(makers, open_page):
+    result = makers.make_seeded_result(1)
+    many = tuple(replace(result.trials[0], number=number) for number in range(1, 1500))
+    page = open_page(replace(result, trials=(result.trials[0], *many)))
+    assert page.locator("#trials-table tbody tr").count() < 60
+    page.locator("#table-scroll").evaluate("scroller => { scroller.scrollTop = scroller.scrollHeight; }")
+    page.wait_for_selector("#trials-table tr[data-trial='1499']")
+    assert page.complaints == []
+
+
+def test_page_without_webgl_says_so_and_stays_flat(makers, open_page):
+    page = open_page(makers.make_seeded_result(30), view="mode=3d")
+    assert "needs WebGL" in page.locator("#plot-note").inner_text()
+    assert page.complaints == []
+
+
+def test_page_has_no_button_that_uploads(makers, open_page):
+    page = open_page(makers.make_seeded_result(30))
+    page.locator("#plot-front").hover()
+    page.wait_for_selector("#plot-front .modebar-btn")
+    titles = page.locator(".modebar-btn").evaluate_all("buttons => buttons.map(button => button.dataset.title)")
+    assert "Download plot as a PNG" in titles
+    assert not [title for title in titles if "share" in title.lower() or "cloud" in title.lower()]
+
+
+def test_page_hostile_names_stay_text(makers, open_page):
+    result = makers.make_seeded_result(30)
+    hostile = "</script><img src=x onerror=alert(1)><script>alert(2)</script>$\\href{javascript:alert(3)}{x}$"
+    failed = makers.make_trial(30, reason=hostile)
+    variant = replace(result.trials[0].variant, runtime=hostile)
+    odd = makers.make_trial(31, result.trials[0].outcome.metrics, variant)
+    result = replace(result, name=hostile, trials=(*result.trials, failed, odd), provenance={hostile: hostile})
+    page = open_page(result, view="trial=31&color=runtime&shape=runtime")
+    page.locator(POINTS).first.hover(force=True)
+    assert page.complaints == []
+    assert page.locator("body img").count() == 0
+    assert page.locator("h1").inner_text() == hostile
+    assert hostile in page.locator("#failures").inner_text()
+
+
+def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp_path):
+    full = makers.make_seeded_result(20, folder=tmp_path)
+    feed = Feed(replace(full, trials=()))
+    server = Server(feed, port=None)
+
+    def tell(n_trials):
+        feed.on_trial_end(full.trials[n_trials - 1], replace(full, trials=full.trials[:n_trials]))
+
+    def wait_for(n_trials):
+        # not wait_for_function: it evaluates text, which the live page's policy forbids
+        page.locator("#table-count", has_text=re.compile(rf"^{n_trials} trial")).wait_for()
+
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: "Policy" in message.text and errors.append(message.text))
+    try:
+        page.goto(server.link)
+        page.wait_for_selector("body[data-ready=true]")
+        for n_trials in range(1, 11):
+            tell(n_trials)
+        wait_for(10)
+        drag(page)
+        zoomed = page.evaluate(RANGE)
+        server.stop()
+        page.wait_for_selector("#connection:not([hidden])")
+        assert "reconnects by itself" in page.locator("#connection").inner_text()
+        for n_trials in range(11, 16):
+            tell(n_trials)
+        server = Server(feed, port=server.port)
+        page.wait_for_selector("#connection", state="hidden")
+        wait_for(15)
+        for n_trials in range(16, 21):
+            tell(n_trials)
+        feed.end("finished")
+        wait_for(20)
+        page.wait_for_selector("body[data-status=finished]")
+        assert page.evaluate(FRONT) == [e.trial.number for e in sorted_by_number(front_summary(full))]
+        assert page.evaluate(RANGE) == zoomed
+        assert "zoom" in page.url
+        assert errors == []
+    finally:
+        context.close()
+        server.stop()
+
+
+def drag(page):
+    """Zoom into a part of the picture."""
+    box = page.locator("#plot-front .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 260, steps=5)
+    page.mouse.up()
+    page.wait_for_url(re.compile("zoom"))
+
+
+def sorted_by_number(summary):
+    return sorted(summary.entries, key=lambda entry: entry.trial.number)
+
+
+def least_memory(result):
+    least = min(trial.values()["peak_memory_mib"] for trial in result.trials if trial.state != "failed")
+    return f"peak_memory_mib <= {float(f'{least:.7g}')!r}"

@@ -1,0 +1,151 @@
+import json
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.objectives import Constraint
+from explorer.records import Measurement, Stage, Variant
+from explorer.views.page_columns import known, rounded
+from explorer.views.page_data import MAX_PLAIN, page_data, trial_rows
+
+LARGE_STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "large_study.py"))
+
+
+def rows_of(trials, start, stop):
+    """The rows of the snapshot's columns, at every depth."""
+    if isinstance(trials, dict):
+        return {name: rows_of(column, start, stop) for name, column in trials.items()}
+    return None if trials is None else trials[start:stop]
+
+
+def test_page_data_small_study_has_every_part(makers):
+    data = page_data(makers.make_small_result())
+    trials = data["trials"]
+    assert data["study"] == {"name": "made-up", "device": "local", "model": "slimmable_cnn", "weights": ""}
+    assert data["objectives"][0] == {"metric": "accuracy", "direction": "maximize"}
+    assert data["constraints"] == [
+        {"text": "peak_memory_mib <= 1000", "metric": "peak_memory_mib", "is_lower_bound": False, "bound": 1000.0}
+    ]
+    assert trials["number"] == [0, 1, 2, 3, 4, 5]
+    assert trials["state"] == [0, 0, 0, 0, 1, 2]
+    assert trials["seconds"] == [1.0] * 6
+    assert trials["finished"] == [1001.0, 1002.0, 1003.0, 1004.0, 1005.0, 1006.0]
+    assert trials["metrics"]["accuracy"]["value"] == [0.92, 0.9, 0.8, 0.85, 0.95, None]
+    assert trials["metrics"]["accuracy"]["low"] == [None] * 6
+    assert trials["validity"] is trials["membership"] is trials["confirmed"] is None
+    assert data["reasons"] == {"4": "not peak_memory_mib <= 1000", "5": "signal SIGSEGV in measure"}
+    assert data["ideal_point"] == {"accuracy": 1.0, "latency_ms": 0.0, "cost_usd_per_million": 0.0}
+    assert data["prices"]["hardware_usd_per_hour"] == 0.05
+
+
+def test_page_data_metrics_come_in_the_results_order_with_words(makers):
+    result = makers.make_seeded_result(10)
+    data = page_data(result)
+    assert [metric["name"] for metric in data["metrics"]] == list(result.metric_names())
+    accuracy = data["metrics"][0]
+    assert accuracy["title"] == "accuracy"
+    assert (accuracy["unit"], accuracy["scale"], accuracy["better"]) == ("%", 100.0, "maximize")
+
+
+def test_page_data_parameters_are_ticks_for_words_and_numbers_else(makers):
+    data = page_data(makers.make_small_result())
+    parameters = {parameter["name"]: parameter for parameter in data["parameters"]}
+    assert "batch_size" not in parameters
+    assert parameters["width"]["ticks"] is None
+    assert data["trials"]["parameters"]["width"] == [1.0, 0.75, 0.5, 0.25, 0.25, 0.5]
+    assert parameters["quantization"]["ticks"] == ["none", "dynamic_int8", "static_int8"]
+    assert data["trials"]["parameters"]["quantization"] == [0, 0, 0, 0, 2, 0]
+
+
+def test_page_data_widths_per_stage_are_ticks(makers):
+    space = makers.make_space(width=((1.0, 0.5), (0.5, 1.0)))
+    result = makers.make_result([makers.make_trial(0), makers.make_trial(1, variant=Variant(width=(0.5, 1.0)))], space)
+    data = page_data(result)
+    width = next(parameter for parameter in data["parameters"] if parameter["name"] == "width")
+    assert width["ticks"] == ["1/0.5", "0.5/1", "1"]
+    assert data["trials"]["parameters"]["width"] == [2, 1]
+
+
+def test_page_data_relative_bound_is_applied_or_null(makers):
+    space = makers.make_space(constraints=[Constraint("accuracy", ">=", 0.95, is_relative=True)])
+    trial = makers.make_trial(0, {"accuracy": 0.92, "latency_ms": 1.0, "cost_usd_per_million": 1.0})
+    known_bound = page_data(makers.make_result([trial], space))["constraints"][0]
+    assert known_bound["bound"] == pytest.approx(0.874)
+    assert known_bound["is_lower_bound"] is True
+    assert page_data(makers.make_result([], space))["constraints"][0]["bound"] is None
+
+
+def test_page_data_nan_and_infinity_become_null(makers):
+    metrics = {
+        "accuracy": float("nan"),
+        "latency_ms": Measurement(1.0, 0.9, float("inf")),
+        "cost_usd_per_million": -0.0,
+    }
+    result = makers.make_result([makers.make_trial(0, metrics)], reference_point={"accuracy": float("inf")})
+    for is_packed in (False, True):
+        json.dumps(page_data(result, is_packed), allow_nan=False)
+    data = page_data(result)
+    assert data["trials"]["metrics"]["accuracy"]["value"] == [None]
+    assert data["trials"]["metrics"]["latency_ms"] == {"value": [1.0], "low": [0.9], "high": [None]}
+    assert data["reference_point"] is None
+
+
+def test_page_data_empty_study_is_whole(makers):
+    for is_packed in (False, True):
+        data = page_data(makers.make_result([]), is_packed)
+        json.dumps(data, allow_nan=False)
+        assert data["reasons"] == {}
+    assert page_data(makers.make_result([]))["trials"]["number"] == []
+
+
+def test_page_data_reason_is_one_plain_line(makers):
+    result = makers.make_result([makers.make_trial(0, reason="<b>line</b>\nnext\x1b[31m")])
+    assert page_data(result)["reasons"] == {"0": "<b>line</b> next [31m"}
+
+
+def test_page_data_cached_is_what_the_caches_gave_besides_storing_and_measuring(makers):
+    cached = (Stage("export", 1.0, True), Stage("store", 1.0), Stage("measure", 1.0))
+    fresh = (Stage("export", 1.0), Stage("measure", 1.0))
+    trials = [makers.make_trial(number, stages=stages) for number, stages in enumerate((cached, fresh, ()))]
+    assert page_data(makers.make_result(trials))["trials"]["is_cached"] == [1, 0, 0]
+
+
+def test_page_data_weights_and_classes_come_from_the_provenance(makers):
+    card = {"family": "slimmable_cnn", "recipe": {"name": "standard"}, "seed": 1, "seconds": 60.0}
+    provenance = {"class_names": ["cat", "<img src=x>"], "weights": {"fingerprint": "0123456789abcdef", "card": card}}
+    data = page_data(makers.make_result([], provenance=provenance))
+    assert data["classes"] == ["cat", "<img src=x>"]
+    assert data["study"]["weights"].startswith("Base network: slimmable_cnn, weights 0123456789ab, trained on")
+
+
+def test_trial_rows_are_the_snapshots_columns_from_a_position_on(makers):
+    result = makers.make_seeded_result(20)
+    whole = page_data(result)["trials"]
+    assert trial_rows(result, 13) == rows_of(whole, 13, 20)
+    assert trial_rows(result, 20) == rows_of(whole, 20, 20)
+    json.dumps(trial_rows(result, 5), allow_nan=False)
+
+
+def test_rounded_keeps_seven_digits_at_every_magnitude():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=500) * 10.0 ** rng.integers(-12, 12, 500)
+    expected = [float(f"{value:.7g}") for value in values]
+    np.testing.assert_allclose(rounded(values), expected, rtol=1.01e-6)
+    assert all(len(repr(float(abs(v))).split("e")[0].replace(".", "").strip("0")) <= 7 for v in rounded(values))
+    assert rounded([0.0, 0.1, 1e300, -123456789.0]).tolist() == [0.0, 0.1, 1e300, -123456800.0]
+
+
+def test_known_unknown_is_none():
+    assert [known(None), known(float("nan")), known(float("inf")), known(2 / 3)] == [None, None, None, 0.6666667]
+
+
+def test_page_data_many_trials_are_packed_and_small():
+    result = LARGE_STUDY["large_result"](MAX_PLAIN + 1)
+    data = page_data(result)
+    assert data["is_packed"] is True
+    size = len(json.dumps(data, allow_nan=False, separators=(",", ":")))
+    assert size / len(result.trials) < 160  # 8 MB of 50,000 trials
+    assert page_data(replace(result, trials=result.trials[:MAX_PLAIN]))["is_packed"] is False

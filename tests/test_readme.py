@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import pytest
@@ -30,11 +34,32 @@ def run(command: str, cwd: Path, **environment: str) -> subprocess.CompletedProc
     return subprocess.run(shlex.split(command), cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
+def serve(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs what serves until Ctrl-C, follows its link as a browser does, and ends it so."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    arguments = shlex.split(command)
+    with subprocess.Popen(
+        arguments, cwd=cwd, env={**os.environ, "PATH": path}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            said = process.stderr.readline()
+            link = re.search(r"http://\S+", said)
+            assert link is not None, f"{command}: {said}"
+            opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+            with opener.open(link.group(), timeout=60) as answer:
+                assert "<h1" in answer.read().decode("utf-8")
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, rest = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, process.returncode, "", said + rest)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder as a reader has it: the search spaces, and the README's own files."""
+    """A folder as a reader has it: the search spaces, the study that is kept, and the README's own files."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / "search_spaces").symlink_to(ROOT / "search_spaces")
+    shutil.copytree(ROOT / "studies" / "reference", folder / "studies" / "reference")
     for block in [*blocks("python"), *blocks("yaml")]:
         name = block.splitlines()[0].removeprefix("# ")
         (folder / name).write_text(block)
@@ -46,7 +71,7 @@ def test_readme_commands_run_in_their_order(place):
     run_here = [line for line in commands() if line.startswith("explore ")]
     assert len(run_here) >= 10
     for command in run_here:
-        done = run(command, place)
+        done = (serve if command.startswith("explore dashboard ") else run)(command, place)
         assert done.returncode == 0, f"{command}: {done.stderr}"
     assert (place / "studies" / "my-network" / "front.csv").stat().st_size > 0
     assert (place / "mine.yaml").is_file()

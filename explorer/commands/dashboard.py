@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from explorer.commands.printing import note
@@ -12,12 +14,13 @@ from explorer.measure import cores
 from explorer.space.values import SearchSpace
 from explorer.study.interrupt import Interrupt
 from explorer.study.locate import study_folder
-from explorer.study.result import StudyResult
 from explorer.study.vocabulary import vocabulary
-from explorer.study.watch import StudyWatch
+from explorer.study.watch import Sight, StudyWatch
+from explorer.views.pace import TrialPace
 from explorer.views.server.feed import Feed, Status
 from explorer.views.server.security import is_loopback
 from explorer.views.server.thread import Server
+from explorer.views.wording import one_line
 
 _S_BETWEEN_LOOKS = 1.0
 
@@ -31,44 +34,52 @@ def dashboard(study: str, studies: Path | None, port: int | None, host: str, is_
             "port with ssh"
         )
     watch = StudyWatch(study_folder(study, studies))
-    result = watch.result()
-    _keep_off_measuring_cores(result.space)
-    feed = Feed(result, _status(watch, result, _n_possible(result.space)))
-    with Interrupt() as interrupt:
+    sight = watch.look()
+    space = sight.result.space
+    feed = Feed(sight.result, _status(sight))
+    _tell(feed, sight)
+    with Interrupt() as interrupt, _off_measuring_cores(space):
         server = Server(feed, port, host, on_fault=note)
         try:
             if not is_loopback(host):
                 note(f"open to other machines, at every address that {host} stands for, without encryption")
-            note(f"dashboard of {result.name}: {server.link}")
+            note(f"dashboard of {one_line(sight.result.name)}: {server.link}")
             note("Ctrl-C ends it")
             open_browser(server.link)
-            _follow(watch, feed, interrupt)
+            _follow(watch, sight, feed, interrupt)
         finally:
             server.stop()
 
 
-def _follow(watch: StudyWatch, feed: Feed, interrupt: Interrupt) -> None:
-    """Tell the feed what changes, until a signal comes. A database that does not read for a while is said once."""
+def _follow(watch: StudyWatch, sight: Sight, feed: Feed, interrupt: Interrupt) -> None:
+    """Tell the feed what changes, until a signal comes. A study that does not read for a while is said once."""
     complaint = ""
     while not wait(interrupt, _S_BETWEEN_LOOKS):
-        before = feed.state()
+        before = sight
         try:
-            result = watch.result()
-        except StudyError as error:
+            sight = watch.look()
+        except (StudyError, OSError) as error:
             if str(error) != complaint:
                 complaint = str(error)
                 note(complaint)
             continue
         complaint = ""
-        status = _status(watch, result, _n_possible(result.space))
-        if result is not before.result or status != before.status:
-            feed.update(result, status)
+        if sight != before:
+            _tell(feed, sight)
 
 
-def _status(watch: StudyWatch, result: StudyResult, n_possible: int) -> Status:
-    if watch.is_running:
+def _tell(feed: Feed, sight: Sight) -> None:
+    """What the coordinator's own page would show."""
+    search, trials = sight.result.space.search, sight.result.trials
+    pace = None if sight.since is None else TrialPace.of_run(search, sight.since, trials, time.time)
+    running, progress = (None, None) if sight.now is None else (sight.now.running, sight.now.progress)
+    feed.update(sight.result, _status(sight), running, progress, pace)
+
+
+def _status(sight: Sight) -> Status:
+    if sight.since is not None:
         return "running"
-    return "finished" if len(result.trials) >= n_possible else "interrupted"
+    return "finished" if len(sight.result.trials) >= _n_possible(sight.result.space) else "interrupted"
 
 
 def _n_possible(space: SearchSpace) -> int:
@@ -78,10 +89,8 @@ def _n_possible(space: SearchSpace) -> int:
     return min(n_trials, space.n_variants(words)) if is_known else n_trials
 
 
-def _keep_off_measuring_cores(space: SearchSpace) -> None:
+def _off_measuring_cores(space: SearchSpace) -> AbstractContextManager[None]:
     """A study that runs beside this process measures on the last cores: leave them alone, as far as others are left."""
     available = cores.available()
     threads = max(int(str(value)) for value in space.parameters["threads"].values)
-    others = set(available) - set(cores.measuring(available, min(threads, len(available))))
-    if others:
-        os.sched_setaffinity(0, others)
+    return cores.kept_free(cores.measuring(available, min(threads, len(available))), [os.getpid()])

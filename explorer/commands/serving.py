@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
 import sys
 import threading
-import webbrowser
 from collections.abc import Mapping
 
 from explorer.errors import Interrupted
@@ -25,10 +25,24 @@ def has_display(environ: Mapping[str, str] = os.environ, platform: str = sys.pla
     return "SSH_CONNECTION" not in environ
 
 
+# The browser is to be nobody's child: a second Ctrl-C kills the descendants of a study's process.
+_OPENER = """
+import os, sys, webbrowser
+if os.fork() == 0:
+    os.setsid()
+    webbrowser.open(sys.argv[1])
+"""
+
+
 def open_browser(link: str) -> None:
     """Open the link where somebody sits at a display. Nobody waits for the browser, which may take seconds."""
     if is_at_terminal() and has_display():
-        threading.Thread(target=webbrowser.open, args=(link,), name="browser", daemon=True).start()
+        threading.Thread(target=_launch, args=(link,), name="browser", daemon=True).start()
+
+
+def _launch(link: str) -> None:
+    nothing = subprocess.DEVNULL  # browsers complain of much
+    subprocess.run([sys.executable, "-c", _OPENER, link], stdin=nothing, stdout=nothing, stderr=nothing, check=False)
 
 
 def wait(interrupt: Interrupt, seconds: float | None = None) -> bool:

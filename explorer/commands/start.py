@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -64,10 +65,30 @@ def start(
             page.serve_on(interrupt, str(nothing))
             raise
         except Interrupted as stopped:
-            again = f"explore start {file}" + (f" --name {space.name}" if overrides.name or fork else "")
-            raise Interrupted(f"{stopped}; what was measured is in {folder}. To go on: {again}") from None
+            again = replace(overrides, name=space.name if overrides.name or fork else None)
+            line = _command_line(file, again, data, studies, storage)
+            raise Interrupted(f"{stopped}; what was measured is in {folder}. To go on: {line}") from None
         finally:
             page.close()
+
+
+def _command_line(
+    file: Path, overrides: Overrides, data: Path | None, studies: Path | None, storage: str | None
+) -> str:
+    """What starts the same study again, as a shell reads it."""
+    options = {
+        "--name": overrides.name,
+        "--trials": overrides.n_trials,
+        "--timeout": None if overrides.timeout_s is None else f"{overrides.timeout_s:g}",
+        "--sampler": overrides.sampler,
+        "--seed": overrides.seed,
+        "--data": data,
+        "--studies": studies,
+        # A password is not repeated on the screen.
+        "--storage": "URL" if storage is not None and "@" in storage else storage,
+    }
+    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    return shlex.join(["explore", "start", str(file), *words])
 
 
 def _run(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from explorer.errors import StudyDamaged, StudyError
@@ -59,14 +61,34 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
 
 def connect_to_look(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing at all, not even what a crash left to be rolled back: then reading fails.
+    """A connection that writes nothing beside the file or in it, not even to roll back what a crash left.
 
     A finished database with a write-ahead log would get one again, even from `mode=ro`; as long as it has none,
     nobody writes, and it is as good as immutable.
     """
     is_at_rest = not any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal"))
     uri = f"{path.resolve().as_uri()}?mode=ro" + ("&immutable=1" if is_at_rest and _has_log(path) else "")
-    return sqlite3.connect(uri, uri=True, timeout=_LOOK_TIMEOUT_S, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=_LOOK_TIMEOUT_S, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        connection.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise
+        return _rolled_back(path)
+    return connection
+
+
+def _rolled_back(path: Path) -> sqlite3.Connection:
+    """The database in memory, without the transaction that a crash left half-written in the file."""
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        for suffix in ("", "-journal"):
+            shutil.copyfile(path.with_name(f"{path.name}{suffix}"), copy.with_name(f"{copy.name}{suffix}"))
+        with closing(sqlite3.connect(copy)) as source:
+            source.backup(memory)
+    return memory
 
 
 def _has_log(path: Path) -> bool:
@@ -118,7 +140,7 @@ def translated(place: object) -> Iterator[None]:
             raise damaged(place, str(cause)) from error
         if code in _BUSY:
             raise StudyError(
-                f"another program has locked {place} for more than {BUSY_TIMEOUT_S:.0f} s: close it and start again"
+                f"another program has locked {place}, and does not let go of it: close it and start again"
             ) from error
         if code == sqlite3.SQLITE_FULL:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place)) from error

@@ -39,7 +39,7 @@ class StudyFacts:
         if values["format"] != FORMAT:
             raise ValueError(f"the study has format {values['format']}, this version reads {FORMAT}")
         return cls(
-            space=_space(values["space"]),
+            space=space_from_json(values["space"]),
             identity=values["identity"],
             provenance=values["provenance"],
             n_classes=values["n_classes"],
@@ -47,8 +47,11 @@ class StudyFacts:
         )
 
 
-def _space(values: Mapping[str, Any]) -> SearchSpace:
-    """A search space from what `dataclasses.asdict` and JSON made of it: tuples had become lists."""
+def space_from_json(values: Mapping[str, Any]) -> SearchSpace:
+    """A search space from what `dataclasses.asdict` and JSON made of it: tuples had become lists.
+
+    Raises KeyError, TypeError, ValueError or AttributeError for anything else.
+    """
     return SearchSpace(
         **{
             **values,

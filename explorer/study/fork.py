@@ -13,6 +13,7 @@ from pathlib import Path
 
 from explorer.errors import StudyDamaged, UsageError
 from explorer.files import new_folder
+from explorer.runtimes.artifact import FILE_NAME
 from explorer.study.journal import Entry, Journal
 from explorer.study.judge import judge
 from explorer.study.session import Session
@@ -77,7 +78,7 @@ class Fork:
         baseline = session.result().baseline_values() if session.n_finished else None
         if judge(entry.record.outcome, session.space, baseline)[0] == "failed":
             return "they lack a metric that is needed now"
-        if entry.record.outcome.artifact and not self._artifact(self._old_folder, entry).is_dir():
+        if entry.record.outcome.artifact and not self._has_artifact(entry):
             return "their artifacts are gone"
         return ""
 
@@ -90,6 +91,10 @@ class Fork:
         number = session.begin(record.variant, record.started)
         session.finish(number, replace(record.outcome, details=details), record.started, record.finished)
         self._n_adopted += 1
+
+    def _has_artifact(self, entry: Entry) -> bool:
+        """Whether the old study still has the files: one that is kept to be looked at has only its measurements."""
+        return (self._artifact(self._old_folder, entry) / FILE_NAME).is_file()
 
     @staticmethod
     def _artifact(folder: Path, entry: Entry) -> Path:

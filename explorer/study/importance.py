@@ -7,7 +7,7 @@ as much about an objective; failed ones tell nothing.
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,8 +58,7 @@ def parameter_importance(result: StudyResult) -> tuple[Importance, ...]:
             else f"it takes {MIN_TRIALS} measured trials to tell, and there are {len(chosen)}"
         )
         return tuple(Importance(name, None, len(chosen), why) for name in names)
-    study = _study(result.objectives, parameters, chosen)
-    return tuple(_importance(study, place, objective, chosen) for place, objective in enumerate(result.objectives))
+    return tuple(_importance(objective, parameters, chosen) for objective in result.objectives)
 
 
 def _is_usable(trial: TrialRecord, metrics: Sequence[str], parameters: Sequence[Parameter]) -> bool:
@@ -70,12 +69,33 @@ def _is_usable(trial: TrialRecord, metrics: Sequence[str], parameters: Sequence[
     )
 
 
-def _study(objectives: Sequence[Objective], parameters: Sequence[Parameter], trials: Sequence[TrialRecord]) -> Study:
+def _importance(objective: Objective, parameters: Sequence[Parameter], trials: Sequence[TrialRecord]) -> Importance:
+    """The importance for one objective."""
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    metric, n = objective.metric, len(trials)
+    best_share = max(_BEST_SHARE, _MIN_BEST / n)
+    ordered = sorted((trial.values()[metric] for trial in trials), reverse=objective.direction == "maximize")
+    if ordered[0] == ordered[-1]:
+        return Importance(metric, None, n, "every trial has the same value")
+    # Ties with the worst of the best are among the best: here that would be every trial.
+    is_everyone_best = ordered[math.ceil(best_share * n) - 1] == ordered[-1]
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=best_share)
+    names = [parameter.name for parameter in parameters]
+    raw = {} if is_everyone_best else evaluator.evaluate(_study(objective, parameters, trials), params=names)
+    total = sum(raw.values())
+    if total <= 0:
+        return Importance(metric, None, n, "the best trials lie where all trials lie")
+    largest_first = sorted(raw.items(), key=lambda item: (-item[1], item[0]))
+    return Importance(metric, {name: float(value / total) for name, value in largest_first}, n)
+
+
+def _study(objective: Objective, parameters: Sequence[Parameter], trials: Sequence[TrialRecord]) -> Study:
     """The trials as a study of Optuna in memory. A number is its place among the parameter's values."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=[objective.direction for objective in objectives])
+    study = optuna.create_study(direction=objective.direction)
     levels = {p.name: sorted(p.values) if p.is_ordered else list(p.values) for p in parameters}
     distributions: dict[str, BaseDistribution] = {
         p.name: (
@@ -93,34 +113,8 @@ def _study(objectives: Sequence[Objective], parameters: Sequence[Parameter], tri
                 for place in (levels[p.name].index(getattr(trial.variant, p.name)),)
             },
             distributions=distributions,
-            values=[trial.values()[objective.metric] for objective in objectives],
+            value=trial.values()[objective.metric],
         )
         for trial in trials
     )
     return study
-
-
-def _importance(study: Study, place: int, objective: Objective, trials: Sequence[TrialRecord]) -> Importance:
-    """The importance for the objective at that place."""
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-    n = len(trials)
-    if len({trial.values()[objective.metric] for trial in trials}) == 1:
-        return Importance(objective.metric, None, n, "every trial has the same value")
-    sign = -1.0 if objective.direction == "maximize" else 1.0
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(_BEST_SHARE, _MIN_BEST / n))
-    with warnings.catch_warnings():
-        # It warns that smaller is taken for better, which the sign sees to, and when ties make all trials the best.
-        warnings.simplefilter("ignore")
-        raw = get_param_importances(
-            study,
-            evaluator=evaluator,
-            params=sorted({name for trial in study.get_trials(deepcopy=False) for name in trial.params}),
-            target=lambda trial: sign * trial.values[place],
-            normalize=False,
-        )
-    total = sum(raw.values())
-    if total <= 0:
-        return Importance(objective.metric, None, n, "the best trials lie where all trials lie")
-    ordered = sorted(raw.items(), key=lambda item: (-item[1], item[0]))
-    return Importance(objective.metric, {name: float(value / total) for name, value in ordered}, n)

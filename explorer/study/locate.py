@@ -9,6 +9,8 @@ from pathlib import Path
 from explorer.errors import UsageError
 
 DATABASE_NAME = "study.db"
+NOW_NAME = "now.json"
+"""What a coordinator is at (explorer.study.now): all that there is of a study that is still being prepared."""
 
 
 def studies_folder(studies: Path | None) -> Path:
@@ -34,8 +36,8 @@ def study_folder(study: str, studies: Path | None = None) -> Path:
 
 
 def is_study(folder: Path) -> bool:
-    """Whether the folder holds a study, whole or damaged."""
-    return any((folder / name).exists() for name in (DATABASE_NAME, "space.yaml"))
+    """Whether the folder holds a study, whole or damaged, or one that is being prepared."""
+    return any((folder / name).exists() for name in (DATABASE_NAME, "space.yaml", NOW_NAME))
 
 
 def _is_name(study: str) -> bool:

@@ -28,8 +28,11 @@ _SAME_PROCESS_S = 1.0
 
 
 @contextmanager
-def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[None]:
-    """Hold the study in `folder`, with a note when a stale holder is replaced. Raises StudyLocked when it is held."""
+def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[float]:
+    """Hold the study in `folder`, with a note when a stale holder is replaced. Raises StudyLocked when it is held.
+
+    Gives the time at which the hold began, which is also its name: `held_since` gives the same.
+    """
     lock = FileLock(folder / LOCK_NAME)
     holder = folder / HOLDER_NAME
     try:
@@ -41,29 +44,36 @@ def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[None]:
     try:
         if (stale := _facts(holder)) is not None:
             on_note(f"took the study over from {_described(stale)}, which {_end_of(stale)}")
-        write_json(holder, _own_facts())
-        yield
+        facts = _own_facts()
+        write_json(holder, facts)
+        yield facts["since"]
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
 
 
-def is_held(folder: Path) -> bool:
-    """Whether a living coordinator holds the study, by its note alone: trying the lock would hold it for a moment.
+def held_since(folder: Path) -> float | None:
+    """Since when (Unix seconds) a living coordinator holds the study; None when none does.
 
-    Of a holder on another machine nothing better is known than its note.
+    It goes by the holder's note alone: trying the lock would hold it for a moment. Of a holder on another machine
+    nothing better is known than its note.
     """
     facts = _facts(folder / HOLDER_NAME)
-    if facts is None:
-        return False
-    if facts["host"] != socket.gethostname():
-        return True
+    is_believed = facts is not None and (facts["host"] != socket.gethostname() or _is_alive(facts))
+    return float(facts["since"]) if facts is not None and is_believed else None
+
+
+def _is_alive(facts: dict[str, Any]) -> bool:
+    """Whether the process of this machine that wrote these facts still runs."""
     try:
-        started = psutil.Process(facts["pid"]).create_time()
+        process = psutil.Process(facts["pid"])
+        started = process.create_time()
+        # Killed, and its parent has not noticed: in a container it may stay so for good.
+        is_dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.NoSuchProcess:
         return False
     is_same = abs(started - float(facts.get("process_started", started))) < _SAME_PROCESS_S
-    return is_same and bool(facts["boot"] == _boot_id())
+    return is_same and not is_dead and bool(facts["boot"] == _boot_id())
 
 
 def _own_facts() -> dict[str, Any]:
@@ -88,7 +98,9 @@ def _facts(holder: Path) -> dict[str, Any] | None:
         facts = json.loads(holder.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return facts if isinstance(facts, dict) and {"pid", "host", "boot", "since"} <= facts.keys() else None
+    is_whole = isinstance(facts, dict) and {"pid", "host", "boot", "since"} <= facts.keys()
+    is_sound = is_whole and isinstance(facts["pid"], int) and isinstance(facts["since"], int | float)
+    return facts if is_sound else None
 
 
 def _described(facts: dict[str, Any] | None) -> str:

@@ -17,6 +17,7 @@ from explorer.study.fork import Fork
 from explorer.study.interrupt import Interrupt
 from explorer.study.lock import study_lock
 from explorer.study.misses import nothing_feasible_message
+from explorer.study.now import noted
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.session import Session, open_session, stored_study
 from explorer.study.view import StudyView
@@ -48,7 +49,7 @@ def run_study(
     began = clock()
     with _disk_full_is_said(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with study_lock(folder, view.on_note):
+        with study_lock(folder, view.on_note) as since, noted(view, space, folder, since) as view:
             fork = None if fork_from is None else Fork(fork_from, folder)
             stored = stored_study(space, folder, storage_url)
             prepared = evaluator.prepare(view.on_progress)

@@ -33,9 +33,9 @@ def front_csv(result: StudyResult, summary: FrontSummary) -> str:
 
 
 def _columns(result: StudyResult, metrics: Sequence[str]) -> list[str]:
-    """The heading."""
+    """The heading. A database from elsewhere may call its metrics anything."""
     ends = [f"{metric}_{end}" for metric in metrics for end in ("low", "high")]
-    return ["trial", "state", "feasible", *result.space.parameters, *metrics, *ends]
+    return [_text(name) for name in ("trial", "state", "feasible", *result.space.parameters, *metrics, *ends)]
 
 
 def _cells(result: StudyResult, metrics: Sequence[str], trial: TrialRecord) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import final
 
 from explorer.records import Progress
 from explorer.space.values import SearchSettings
+from explorer.study.result import TrialRecord
 
 # Less than this says nothing about the pace.
 _MIN_SHARE = 0.005
@@ -24,6 +26,21 @@ class TrialPace:
         self._first_trial: float | None = None
         self._last_end = self._started
         self._n_here = 0
+
+    @classmethod
+    def of_run(
+        cls, search: SearchSettings, since: float, trials: Sequence[TrialRecord], clock: Callable[[], float]
+    ) -> TrialPace:
+        """The pace of a run that another process began at `since`, by its trials; `clock` and they tell the same time.
+
+        `trials` are all of the study, in the order in which they finished.
+        """
+        pace = cls(search, clock)
+        pace._started = pace._last_end = since
+        here = list(takewhile(lambda trial: trial.started >= since, reversed(trials)))
+        if here:
+            pace._first_trial, pace._last_end, pace._n_here = here[-1].started, here[0].finished, len(here)
+        return pace
 
     def start_trial(self) -> None:
         """A trial of this run begins."""

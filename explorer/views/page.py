@@ -17,6 +17,7 @@ from explorer.study.front import front_summary
 from explorer.study.result import StudyResult
 from explorer.views.compare import compare
 from explorer.views.detail import trial_detail
+from explorer.views.insights import insights
 from explorer.views.page_data import page_data
 from explorer.views.sentences import weights_sentence
 from explorer.views.tables import flattened
@@ -29,11 +30,11 @@ _DETAIL_BYTES = 3 * 2**20
 _MAX_COMPARED = 10
 _MAX_FACT = 400
 
-# Besides inline scripts and styles, which one file cannot do without, plotly.js needs 'unsafe-eval' (its WebGL traces
-# compile their shaders' bindings with `Function`) and data: and blob: images ("Download plot as a PNG"). The page's own
-# modules are data: URLs. Nothing may be asked for from anywhere.
+# Besides inline scripts and styles, which one file cannot do without, the page's own modules are data: URLs, and
+# plotly.js needs data: and blob: images ("Download plot as a PNG"). 'unsafe-eval', which its WebGL traces once needed
+# to compile with `Function`, it needs no longer. Nothing may be asked for from anywhere.
 _OFFLINE_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' data: blob:; style-src 'unsafe-inline'; "
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 
@@ -62,6 +63,7 @@ def render_offline(result: StudyResult) -> str:
             "snapshot": page_data(result),
             "details": _details(result),
             "comparisons": _comparisons(result),
+            "insights": insights(result),
         },
         policy=_OFFLINE_POLICY,
         style=Markup(_text("page.css")),

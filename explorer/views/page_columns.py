@@ -26,10 +26,16 @@ Ticks = tuple[Any, ...] | None
 """The values of a parameter that is not all numbers, in order; None for one that is."""
 
 
+def finite_numbers(values: Sequence[float | None] | NDArray[Any]) -> NDArray[np.float64]:
+    """`values` [n]; None, NaN and infinities become NaN."""
+    array = np.array(values, dtype=np.float64)  # None becomes NaN
+    array[np.isinf(array)] = np.nan
+    return array
+
+
 def rounded(values: Sequence[float | None] | NDArray[Any]) -> NDArray[np.float64]:
     """`values` [n] with seven significant digits; None, NaN and infinities become NaN."""
-    array = np.array(values, dtype=np.float64)  # None becomes NaN
-    array[~np.isfinite(array)] = np.nan
+    array = finite_numbers(values)
     exponent = np.zeros(array.shape, dtype=np.int64)
     is_known = np.isfinite(array) & (array != 0)
     exponent[is_known] = np.floor(np.log10(np.abs(array[is_known])))
@@ -67,33 +73,38 @@ def trial_columns(result: StudyResult, first: int = 0) -> Columns:
         "state": np.array([STATES[trial.state] for trial in trials], dtype=np.int64),
         "seconds": rounded(finished - started),
         "finished": np.round(finished, 3),
-        "is_cached": np.array([_is_cached(trial) for trial in trials], dtype=np.int64),
+        "is_cached": np.array([is_from_cache(trial) for trial in trials], dtype=np.int64),
         "batch_size": np.array([trial.outcome.variant.batch_size for trial in trials], dtype=np.int64),
     }
 
 
 def metric_columns(result: StudyResult, first: int = 0) -> dict[str, Columns]:
-    """Value, low and high of every metric of the result, in its order; NaN where they are not known."""
+    """Value (rounded), low and high (in full) of every metric of the result, in its order; NaN where not known.
+
+    The ends are rounded where they are written, since packing keeps only their distance from the value.
+    """
     trials = [trial.outcome.metrics for trial in result.trials[first:]]
     columns = {}
     for name in result.metric_names():
         measured = [metrics.get(name, _NOT_MEASURED) for metrics in trials]
         columns[name] = {
             "value": rounded([m.value for m in measured]),
-            "low": rounded([m.low for m in measured]),
-            "high": rounded([m.high for m in measured]),
+            "low": finite_numbers([m.low for m in measured]),
+            "high": finite_numbers([m.high for m in measured]),
         }
     return columns
 
 
 def parameter_ticks(result: StudyResult) -> dict[str, Ticks]:
     """Each varying parameter's values where some are no numbers, in the space's order; None where all are numbers."""
-    baseline = result.space.baseline()
+    baseline, varying = result.space.baseline(), varying_parameters(result.space)
     ticks: dict[str, Ticks] = {}
-    for name in varying_parameters(result.space):
-        found = [*result.space.parameters[name].values, getattr(baseline, name)]
+    for name, parameter in result.space.parameters.items():
         # Forked trials may have values that the space no longer offers.
-        values = tuple(dict.fromkeys([*found, *(getattr(trial.outcome.variant, name) for trial in result.trials)]))
+        tried = dict.fromkeys(getattr(trial.outcome.variant, name) for trial in result.trials)
+        if name not in varying and set(tried) <= set(parameter.values):
+            continue
+        values = tuple(dict.fromkeys([*parameter.values, getattr(baseline, name), *tried]))
         ticks[name] = None if all(isinstance(value, int | float) for value in values) else values
     return ticks
 
@@ -105,6 +116,11 @@ def parameter_column(result: StudyResult, name: str, ticks: Ticks, first: int = 
         return np.array(values, dtype=None if values else np.float64)
     place = {value: index for index, value in enumerate(ticks)}
     return np.array([place[value] for value in values], dtype=np.int64)
+
+
+def as_cell(value: Any) -> float | str:
+    """A parameter's value for a table: a number as it is, else words."""
+    return value if isinstance(value, int | float) else one_line(parameter_text(value))
 
 
 def tick_texts(ticks: Ticks) -> list[str] | None:
@@ -138,7 +154,7 @@ def _reason(trial: TrialRecord) -> str:
     return "not " + ", not ".join(trial.broken())
 
 
-def _is_cached(trial: TrialRecord) -> int:
-    """1 when everything that the caches could have given came from there."""
+def is_from_cache(trial: TrialRecord) -> bool:
+    """Whether everything that the caches could have given came from there."""
     stages = [stage.is_cached for stage in trial.outcome.stages if stage.name not in _FRESH_STAGES]
-    return int(bool(stages) and all(stages))
+    return bool(stages) and all(stages)

@@ -4,8 +4,10 @@
      "study": {"name", "device", "model", "weights": a sentence or ""},
      "objectives":  [{"metric", "direction"}],
      "constraints": [{"text", "metric", "is_lower_bound", "bound": number in the metric's unit | null: not known yet}],
-     "metrics":     [{"name", "title", "unit", "scale" (shown = value · scale), "better", "is_log"}],
+     "metrics":     [{"name", "title", "unit", "scale" (shown = value · scale), "better", "is_log",
+                      "is_counted": exact, neither sampled nor timed}],
      "parameters":  [{"name", "title", "ticks": [text] (values are places in it) | null (values are numbers)}],
+     "space":       [{"name", "fixed": its one value | null: it is among "parameters"}],     every parameter, in order
      "prices":      {"hardware_usd_per_hour", "memory_usd_per_gib_hour", "other_usd_per_million"},
      "reference_point": {metric: number} | null,  "ideal_point": {metric: number} | null,
      "n_trials": asked for,
@@ -39,12 +41,14 @@ from explorer.views.infos import axis_directions
 from explorer.views.page_columns import (
     Columns,
     Ticks,
+    as_cell,
     as_list,
     finite,
     known,
     metric_columns,
     parameter_column,
     parameter_ticks,
+    rounded,
     tick_texts,
     trial_columns,
     trial_reasons,
@@ -79,6 +83,10 @@ def page_data(result: StudyResult, is_packed: bool | None = None) -> dict[str, A
             {"name": name, "title": parameter_title(name), "ticks": tick_texts(values)}
             for name, values in ticks.items()
         ],
+        "space": [
+            {"name": name, "fixed": None if name in ticks else as_cell(parameter.values[0])}
+            for name, parameter in result.space.parameters.items()
+        ],
         "prices": {
             "hardware_usd_per_hour": device.hardware_usd_per_hour,
             "memory_usd_per_gib_hour": device.memory_usd_per_gib_hour,
@@ -106,7 +114,8 @@ def _plain_rows(
         **{name: as_list(column) for name, column in trial_columns(result, first).items()},
         "parameters": {name: as_list(parameter_column(result, name, ticks[name], first)) for name in ticks},
         "metrics": {
-            name: {end: as_list(column) for end, column in columns.items()} for name, columns in metrics.items()
+            name: {end: as_list(rounded(column)) for end, column in columns.items()}
+            for name, columns in metrics.items()
         },
         **_LATER,
     }
@@ -139,9 +148,18 @@ def _metrics(result: StudyResult, metrics: Mapping[str, Columns]) -> list[dict[s
             "scale": scale_of(name),
             "better": directions[name],
             "is_log": is_wide_span(_ends(columns["value"])),
+            "is_counted": _is_counted(result, name, columns),
         }
         for name, columns in metrics.items()
     ]
+
+
+def _is_counted(result: StudyResult, name: str, columns: Columns) -> bool:
+    """Whether each known value is exact, as explorer.views.compare takes it: without interval and number of samples."""
+    if np.isnan(columns["value"]).all() or not np.isnan(columns["low"]).all():
+        return False
+    measured = (trial.outcome.metrics.get(name) for trial in result.trials)
+    return all(one.n is None for one in measured if one is not None and one.value is not None)
 
 
 def _ends(column: NDArray[np.float64]) -> list[float]:

@@ -13,6 +13,7 @@ from explorer.pareto.hypervolume import hypervolume, ideal_point
 from explorer.space.values import SearchSpace
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.pace import TrialPace
+from explorer.views.page_columns import is_from_cache
 
 _N_FAILURES = 3
 
@@ -32,7 +33,8 @@ class TallyInfo:
     """Where a study stands. `seconds_left` is None before the first trial of this run has ended.
 
     `hypervolume_ratio` is the share of the box between reference and ideal; None when either does not exist.
-    `failures` are the last ones, newest first, as (trial, reason).
+    `n_cached` are the trials for which nothing had to be built. `failures` are the last ones, newest first, as
+    (trial, reason).
     """
 
     n_trials: int
@@ -73,8 +75,7 @@ class _Count:
         """Count one trial; whether it is on the front now."""
         self.n_seen += 1
         self.states[trial.state] += 1
-        stages = trial.outcome.stages
-        self.n_cached += bool(stages) and all(stage.is_cached for stage in stages)
+        self.n_cached += is_from_cache(trial)
         if trial.outcome.failure is not None:
             self.failures.appendleft((trial.number, trial.outcome.failure.reason))
         values = trial.values()

@@ -8,13 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
-from fakes import small_space, start
+from fakes import FakeEvaluator, RecordingView, small_space, start
 
 from explorer.commands.dashboard import dashboard
-from explorer.errors import NotAvailable, UsageError
+from explorer.errors import Interrupted, NotAvailable, UsageError
+from explorer.measure import cores
 from explorer.space.values import Parameter
 from explorer.views.server.thread import _bound
 
@@ -94,11 +96,71 @@ def test_study_that_goes_on_is_followed(run, folder, eventually):
     assert running.end(signal.SIGTERM)[0] == 0
 
 
-def test_study_that_was_stopped_early_is_called_interrupted(run, folder):
-    start(small_space(n_trials=4), folder)
-    running = run(str(folder), "--port", "0")
+def test_study_that_is_running_is_shown_as_its_coordinator_shows_it(run, folder, eventually):
+    """Stage, progress, the trial that is tried, and the time left come from the note that the coordinator keeps."""
+    running, seen = run(str(folder), "--port", "0"), []
+    live = lambda: json.loads(running.get("/api/state")[1])["live"]  # noqa: E731
+
+    def look(event):
+        if event == "progress measuring":
+            number = len(seen) + 4
+            eventually(lambda: (live()["running"] or {}).get("trial") == number and live()["progress"])
+            seen.append(live())
+
+    start(small_space(n_trials=7), folder, view=RecordingView(look))
+    assert [one["running"]["trial"] for one in seen] == [4, 5, 6]
+    assert "width" in seen[0]["running"]["variant"]
+    assert {one["progress"]["stage"] for one in seen} == {"measuring"}
+    assert [(one["status"], one["n_done"]) for one in seen] == [("running", n) for n in (4, 5, 6)]
+    assert [one["seconds_left"] is None for one in seen] == [True, False, False]
+    eventually(lambda: live()["status"] == "finished")
+    assert live()["running"] is None
+
+
+def test_study_that_is_still_being_prepared_is_shown(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "cache"))
+    seen = []
+
+    def look(event):
+        if event == "progress data":
+            one = run("small", "--studies", str(tmp_path), "--port", "0")
+            seen.append(json.loads(one.get("/api/state")[1]))
+            one.end()
+
+    start(small_space(n_trials=2), tmp_path / "small", view=RecordingView(look))
+    ((state),) = seen
+    assert (state["n_trials"], state["trials"]["number"]) == (2, [])
+    assert state["live"]["progress"]["stage"] == "data"
+    assert state["live"]["status"] == "running"
+
+
+def test_study_that_was_stopped_early_is_called_interrupted(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "cache"))
+
+    def stop(variant, number):
+        if number == 2:
+            raise Interrupted("now")
+
+    with pytest.raises(Interrupted):
+        start(small_space(n_trials=4), tmp_path / "small", FakeEvaluator(tmp_path / "small", before=stop))
+    running = run(str(tmp_path / "small"), "--port", "0")
+    assert json.loads(running.get("/api/state")[1])["live"]["status"] == "interrupted"
     assert running.get("/nowhere")[0] == 404
     assert running.end()[0] == 0
+
+
+def test_study_that_does_not_read_for_a_while_is_said_once_and_shown_as_it_was(run, folder, eventually):
+    running = run(str(folder), "--port", "0")
+    whole = (folder / "study.db").read_bytes()
+    (folder / "study.db").write_bytes(b"not a database" * 100)
+    assert "Ctrl-C" in running.process.stderr.readline()
+    assert "damaged" in running.process.stderr.readline()
+    assert json.loads(running.get("/api/state")[1])["trials"]["number"] == [0, 1, 2, 3]
+    (folder / "study.db").write_bytes(whole)
+    start(small_space(n_trials=5), folder)
+    eventually(lambda: json.loads(running.get("/api/state")[1])["live"]["version"] == 5)
+    code, rest = running.end()
+    assert (code, rest) == (0, "")
 
 
 def test_host_that_others_reach_needs_allow_remote_and_says_what_it_opens(run, folder):
@@ -119,18 +181,21 @@ def test_taken_port_ends_with_5(folder):
     assert found.value.exit_code == 5
 
 
-def test_process_leaves_the_measuring_cores_alone(folder, monkeypatch):
-    from explorer.commands import dashboard as command
+def test_process_leaves_the_measuring_cores_alone():
+    """Every thread of it, those that NumPy has begun included; and nothing moves where no core is to spare."""
+    from explorer.commands.dashboard import _off_measuring_cores
 
-    moved = []
-    monkeypatch.setattr(command.cores, "available", lambda: [0, 1, 2, 3])
-    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, found: moved.append(found))
-    space = small_space(threads=(1, 2))
-    command._keep_off_measuring_cores(space)
-    assert moved == [{0, 1}]
-    monkeypatch.setattr(command.cores, "available", lambda: [0, 1])
-    command._keep_off_measuring_cores(space)
-    assert moved == [{0, 1}]  # none to spare
+    available, ended = cores.available(), threading.Event()
+    other = threading.Thread(target=ended.wait)
+    other.start()
+    for threads in ((1,), (1, len(available))):
+        spared = set(available) - set(available[-max(threads) :])
+        with _off_measuring_cores(small_space(threads=threads)):
+            assert os.sched_getaffinity(0) == (spared or set(available))
+            assert os.sched_getaffinity(other.native_id) == (spared or set(available))
+        assert os.sched_getaffinity(0) == set(available)
+    ended.set()
+    other.join()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -190,5 +191,18 @@ def test_interrupted_study_does_not_wait(start, monkeypatch):
         if number == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(Interrupted, match="To go on: explore start"):
+    with pytest.raises(Interrupted, match="To go on: explore start") as found:
         start(stop)
+    _, _, line = str(found.value).partition("To go on: ")
+    rest = ["--trials", "3", "--sampler", "random", "--studies", str(start.studies)]
+    assert shlex.split(line) == ["explore", "start", str(DIGITS), *rest]
+
+
+@pytest.mark.parametrize(
+    ("storage", "shown"), [("sqlite:///a b.db", "sqlite:///a b.db"), ("postgresql://me:secret@host/db", "URL")]
+)
+def test_command_line_that_goes_on_has_what_was_given_but_no_password(storage, shown):
+    overrides = Overrides("my study", 5, 90.0, None, 0)
+    line = command._command_line(Path("a b.yaml"), overrides, Path("data"), None, storage)
+    words = ["--name", "my study", "--trials", "5", "--timeout", "90", "--seed", "0", "--data", "data"]
+    assert shlex.split(line) == ["explore", "start", "a b.yaml", *words, "--storage", shown]

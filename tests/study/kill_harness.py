@@ -34,6 +34,7 @@ from explorer.study import session, storage
 from explorer.study.evidence import Evidence
 from explorer.study.front import front_summary
 from explorer.study.journal import Journal
+from explorer.study.locate import NOW_NAME
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult
 
@@ -43,7 +44,7 @@ STEPS: tuple[tuple[Any, str, tuple[int, ...]], ...] = (
     (storage, "_create_study", (1,)),
     (storage.StudyStorage, "create", (1,)),
     (storage.StudyStorage, "set_reference_point", (1,)),
-    (os, "replace", (1, 2, 6)),
+    (os, "replace", (1, 2, 3, 4, 5, 7, 9)),
     (optuna.Study, "enqueue_trial", (1, 3)),
     (optuna.Study, "ask", (1, 3)),
     (FakeEvaluator, "evaluate", (1, 3)),
@@ -128,6 +129,7 @@ def violated(folder: Path, n_trials: int, n_deaths: int, expected: list[Variant]
         "I5 the database is whole": integrity == "ok",
         "I6 the front is that of brute force": fronts_agree(result),
         "I7 nothing half-written is left": not list(folder.rglob(".*.tmp")) and not list(folder.glob(".study.db*")),
+        "nothing is said to be going on": not (folder / NOW_NAME).exists(),
         "I8 at most one variant is paid for twice a death": paid.total() - len(paid) <= n_deaths,
         "no variant is tried twice": len({trial.variant for trial in result.trials}) == n_trials,
         "what was tried is what an undisturbed study tries": [trial.variant for trial in result.trials] == expected,

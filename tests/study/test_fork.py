@@ -65,9 +65,10 @@ def test_fork_damaged_record_is_left_out(old, tmp_path):
     assert "1 did not: their record is damaged" in fork(old, tmp_path / "forked")[2][0]
 
 
-def test_fork_missing_artifact_is_left_out(old, tmp_path):
+@pytest.mark.parametrize("lost", ["", "artifact.json"])
+def test_fork_missing_artifact_is_left_out(old, tmp_path, lost):
     artifact = load_result(old).trials[4].outcome.artifact
-    (old / "artifacts" / str(artifact)).rename(old / "gone")
+    (old / "artifacts" / str(artifact) / lost).rename(old / "gone")
     assert "1 did not: their artifacts are gone" in fork(old, tmp_path / "forked")[2][0]
 
 

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from explorer.errors import StudyLocked
-from explorer.study.lock import HOLDER_NAME, study_lock
+from explorer.study.lock import HOLDER_NAME, held_since, study_lock
 
 HOLD = """
 import sys
@@ -38,6 +39,31 @@ def test_study_lock_held_elsewhere_names_the_holder(tmp_path):
     with study_lock(tmp_path, pytest.fail):
         assert json.loads((tmp_path / HOLDER_NAME).read_text())["pid"] == os.getpid()
     assert not (tmp_path / HOLDER_NAME).exists()
+
+
+def test_held_since_is_what_the_lock_gave_and_none_afterwards(tmp_path):
+    assert held_since(tmp_path) is None
+    with study_lock(tmp_path, pytest.fail) as since:
+        assert held_since(tmp_path) == since
+    assert held_since(tmp_path) is None
+
+
+def test_held_since_killed_holder_that_its_parent_has_not_noticed_holds_nothing(tmp_path):
+    with holder(tmp_path) as process:
+        assert held_since(tmp_path) is not None
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+        assert held_since(tmp_path) is None
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["", "{", "[]", '{"pid": 1}', '{"pid": "x", "host": "h", "boot": "b", "since": 1}', "\x00\xff"]
+)
+def test_held_since_spoilt_note_says_nothing(tmp_path, spoilt):
+    (tmp_path / HOLDER_NAME).write_text(spoilt)
+    assert held_since(tmp_path) is None
 
 
 def test_study_lock_killed_holder_is_replaced_with_a_note(tmp_path):

@@ -1,6 +1,7 @@
 """The page's mathematics in JavaScript against Python's, in one process of Node.js."""
 
-import base64
+import csv
+import io
 import json
 import os
 import random
@@ -16,10 +17,12 @@ import pytest
 from explorer.measure.cost import Prices, cost
 from explorer.objectives import Constraint, Objective
 from explorer.pareto.front import front_mask
-from explorer.pareto.hypervolume import hypervolume, hypervolume_history, ideal_point
+from explorer.pareto.hypervolume import hypervolume_history, ideal_point
 from explorer.pareto.knee import knee_index
-from explorer.records import Measurement
+from explorer.records import Measurement, Variant
 from explorer.study.front import front_summary
+from explorer.views.compare import compare
+from explorer.views.csv_text import trials_csv
 from explorer.views.infos import front_info, history_info
 from explorer.views.page_data import page_data
 from explorer.views.sentences import recommendation
@@ -29,68 +32,98 @@ PAGE = ROOT / "explorer" / "views" / "page"
 NODE = shutil.which("node")
 LARGE_STUDY = runpy.run_path(str(ROOT / "benchmarks" / "large_study.py"))
 
-# The modules come as data: URLs, as they do in the report.
+# The page's modules find each other as "explore/<name>": here as a package, on the page by its import map.
 RUNNER = """
+import { candidateMask, frontMask, hiddenRows, staircase } from "explore/front";
+import { baselineRow, kneeRow, recommendation } from "explore/knee";
+import { boxVolume, hypervolumeHistory } from "explore/hypervolume";
+import { costOf } from "explore/cost";
+import { derive } from "explore/derive";
+import { toCsv } from "explore/export";
+import { differenceOf, turned, verdictText } from "explore/pair";
+import { unpacked } from "explore/unpack";
+import { usualView } from "explore/url";
+
 let text = "";
 for await (const part of process.stdin) text += part;
-const { modules, cases } = JSON.parse(text);
-const load = (code) => import(`data:text/javascript;base64,${code}`);
-const [front, { unpacked }] = await Promise.all(modules.map(load));
 
 const run = {
   points({ columns, directions, mask, reference }) {
-    const found = front.frontMask(columns, directions, mask);
+    const found = frontMask(columns, directions, mask);
     return {
       front: Array.from(found),
-      knee: front.kneeRow(columns, directions, found),
-      volume: front.hypervolume(columns, directions, reference, mask),
-      history: front.hypervolumeHistory(columns, directions, reference, mask),
+      knee: kneeRow(columns, directions, found),
+      history: hypervolumeHistory(columns, directions, reference, mask),
     };
   },
+  csv({ snapshot }) {
+    const whole = unpacked(snapshot);
+    const view = usualView(whole);
+    const derived = derive(whole, view);
+    return toCsv({ snapshot: whole, view, derived }, derived.byNumber);
+  },
+  pairs({ snapshot, pairs }) {
+    const whole = unpacked(snapshot);
+    const derived = derive(whole, usualView(whole));
+    return pairs.map((numbers) => {
+      const [one, other] = numbers.map((number) => derived.indexOf(number));
+      const judged = (metric) => differenceOf(
+        { ...metric, better: derived.betterOf(metric.name) },
+        derived.measurement(metric.name, one), derived.measurement(metric.name, other));
+      return whole.metrics.map((metric) => [metric.name, judged(metric)]).filter(([, row]) => row).map(
+        ([name, row]) => ({ ...row, name, words: verdictText(row, numbers), twice: turned(turned(row)) }));
+    });
+  },
   unpack: ({ snapshot }) => unpacked(snapshot),
-  study({ snapshot, prices, constraints, x, y }) {
+  study({ snapshot, prices, constraints, x, y, reference }) {
     const { trials, objectives } = unpacked(snapshot);
     const values = Object.fromEntries(Object.entries(trials.metrics).map(([name, metric]) => [name, metric.value]));
-    const cost = front.costOf(trials, prices);
+    const cost = costOf(trials, prices);
     values.cost_usd_per_million = cost.value;
     const directions = objectives.map((objective) => objective.direction);
     const columns = objectives.map((objective) => values[objective.metric]);
-    const mask = front.candidateMask(trials.state, values, objectives, constraints);
-    const found = front.frontMask(columns, directions, mask);
-    const baseline = front.baselineRow(trials);
-    const { knee, nearly } = front.recommendation(values, objectives, trials.number, found, baseline);
+    const mask = candidateMask(trials.state, values, objectives, constraints);
+    const found = frontMask(columns, directions, mask);
+    const baseline = baselineRow(trials);
+    const { knee, nearly } = recommendation(values, objectives, trials.number, found, baseline);
     const number = (row) => (row === null ? null : trials.number[row]);
     const better = Object.fromEntries(objectives.map((objective) => [objective.metric, objective.direction]));
-    const stairs = front.staircase(values[x], values[y], [better[x] ?? "minimize", better[y] ?? "minimize"], mask);
-    const reference = front.repricedReference(
-      snapshot.reference_point, objectives, baseline === null ? null : cost.value[baseline]);
+    const stairs = staircase(values[x], values[y], [better[x] ?? "minimize", better[y] ?? "minimize"], mask);
     const ends = (point) => objectives.map((objective) => point[objective.metric]);
     return {
-      cost, knee: number(knee), nearly: number(nearly), stairs: stairs.map(number), reference,
+      cost, knee: number(knee), nearly: number(nearly), stairs: stairs.map(number),
       front: trials.number.filter((_, row) => found[row]),
-      hidden: front.hiddenRows(found, stairs).map(number),
-      history: reference && front.hypervolumeHistory(columns, directions, ends(reference), mask),
-      box: reference && front.boxVolume(ends(snapshot.ideal_point), directions, ends(reference)),
+      hidden: hiddenRows(found, stairs).map(number),
+      history: reference && hypervolumeHistory(columns, directions, ends(reference), mask),
+      box: reference && boxVolume(ends(snapshot.ideal_point), directions, ends(reference)),
     };
   },
 };
-console.log(JSON.stringify(cases.map((one) => run[one.kind](one))));
+console.log(JSON.stringify(JSON.parse(text).map((one) => run[one.kind](one))));
 """
 
 
-def run_node(cases):
-    """What the page's modules answer, one answer a case."""
-    modules = [base64.b64encode((PAGE / name).read_bytes()).decode() for name in ("front.js", "unpack.js")]
-    done = subprocess.run(
-        [NODE, "--input-type=module", "-e", RUNNER],
-        input=json.dumps({"modules": modules, "cases": cases}, allow_nan=False),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture
+def run_node(tmp_path):
+    """A function: what the page's modules answer, one answer a case."""
+    package = tmp_path / "node_modules" / "explore"
+    shutil.copytree(PAGE, package)
+    (package / "package.json").write_text('{"type": "module", "exports": {"./*": "./*.js"}}', encoding="utf-8")
+    (tmp_path / "runner.mjs").write_text(RUNNER, encoding="utf-8")
+
+    def run(cases):
+        done = subprocess.run(
+            [NODE, tmp_path / "runner.mjs"],
+            input=json.dumps(cases, allow_nan=False),
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +159,7 @@ def point_cases(n_cases, seed):
         yield points, ["maximize"] * m, np.ones(len(points), int), [0.0] * m
 
 
-def test_front_js_random_points_have_pythons_front_knee_and_hypervolume():
+def test_front_js_random_points_have_pythons_front_knee_and_hypervolume(run_node):
     cases = list(point_cases(240, seed=0))
     payload = []
     for points, directions, mask, reference in cases:
@@ -149,9 +182,8 @@ def test_front_js_random_points_have_pythons_front_knee_and_hypervolume():
         knee = knee_index(chosen, directions)
         assert found["knee"] == (None if knee is None else rows[knee])
         if len(directions) > 3:
-            assert found["volume"] is found["history"] is None
+            assert found["history"] is None
             continue
-        assert found["volume"] == pytest.approx(hypervolume(chosen, directions, reference), rel=1e-9, abs=1e-12)
         history = hypervolume_history(points, mask.astype(bool).tolist(), directions, reference)
         assert found["history"] == pytest.approx(history.tolist(), rel=1e-9, abs=1e-12)
 
@@ -196,7 +228,7 @@ def study_cases(makers):
     yield LARGE_STUDY["large_result"](2500), Prices(0.2, 0.1, 0.0), [Constraint("accuracy", ">=", 0.8)]
 
 
-def test_front_js_studies_have_pythons_front_cost_and_recommendation(makers):
+def test_front_js_studies_have_pythons_front_cost_and_recommendation(makers, run_node):
     cases = list(study_cases(makers))
     payload = []
     for result, prices, limits in cases:
@@ -211,10 +243,21 @@ def test_front_js_studies_have_pythons_front_cost_and_recommendation(makers):
                 ],
                 "x": info.x,
                 "y": info.y,
+                "reference": repriced_reference(with_prices(result, prices)),
             }
         )
     for (result, prices, limits), found in zip(cases, run_node(payload), strict=True):
         check_study(without_constraints(with_prices(result, prices)), limits, found)
+
+
+def repriced_reference(result):
+    """The study's reference point at its prices, which decide about the baseline's cost."""
+    is_priced = any(objective.metric == "cost_usd_per_million" for objective in result.objectives)
+    if result.reference_point is None or not is_priced:
+        return result.reference_point
+    return dict(result.reference_point) | {
+        "cost_usd_per_million": 1.1 * result.baseline_values()["cost_usd_per_million"]
+    }
 
 
 def check_study(repriced, limits, found):
@@ -239,14 +282,10 @@ def check_study(repriced, limits, found):
     info = front_info(replace(repriced, trials=tuple(inside)))
     assert found["stairs"] == list(info.staircase)
     assert found["hidden"] == [number for number in found["front"] if number not in info.staircase]
-    baseline = repriced.baseline_values()
-    if repriced.reference_point is None:
-        assert found["reference"] is found["history"] is None
+    reference = repriced_reference(repriced)
+    if reference is None:
+        assert found["history"] is None
         return
-    reference = dict(repriced.reference_point)
-    if any(objective.metric == "cost_usd_per_million" for objective in repriced.objectives):
-        reference["cost_usd_per_million"] = 1.1 * baseline["cost_usd_per_million"]
-    assert found["reference"] == pytest.approx(reference, rel=1e-6)
     excluded = [replace(t, state="failed") if broken(t, limits) else t for t in repriced.trials]
     history = history_info(replace(repriced, trials=tuple(excluded), reference_point=reference))
     assert ideal_point(repriced.objectives) is not None
@@ -276,7 +315,7 @@ def assert_close(found, plain):
     assert found["trials"]["finished"] == pytest.approx(plain["trials"]["finished"], abs=2e-3)
 
 
-def test_unpack_js_packed_snapshot_is_the_plain_one(makers):
+def test_unpack_js_packed_snapshot_is_the_plain_one(makers, run_node):
     odd = [
         makers.make_trial(7, {"accuracy": 1.0, "n_parameters": 123456789.0, "latency_ms": 1e-12}),
         makers.make_trial(3, {"accuracy": 0.1, "latency_ms": Measurement(0.01, 0.001, None)}),
@@ -292,3 +331,66 @@ def test_unpack_js_packed_snapshot_is_the_plain_one(makers):
     answers = run_node([{"kind": "unpack", "snapshot": page_data(result, is_packed=True)} for result in results])
     for result, found in zip(results, answers, strict=True):
         assert_close(found, page_data(result, is_packed=False))
+
+
+def test_export_js_csv_has_the_columns_and_cells_of_pythons(makers, run_node):
+    space = makers.make_space(constraints=(), batch_size=(4,), runtime=("=eager", "onnxruntime"), threads=(1, 2))
+    variants = [Variant(), Variant(width=0.5, runtime="=eager", batch_size=4), Variant(quantization="static_int8")]
+    metrics = {
+        "accuracy": Measurement(0.9, 0.88, 0.92, 500),
+        "latency_ms": 1.5,
+        "cost_usd_per_million": 0.25,
+        "=evil": 1.0,
+    }
+    trials = [makers.make_trial(number, metrics, variant) for number, variant in enumerate(variants)]
+    result = makers.make_result([*trials, makers.make_trial(3, reason='no, "never"')], space)
+    seeded = makers.make_seeded_result(40)
+    kinds = [
+        {"kind": "csv", "snapshot": page_data(one, is_packed=packed)} for one in (result, seeded) for packed in (0, 1)
+    ]
+    for one, found in zip((result, result, seeded, seeded), run_node(kinds), strict=True):
+        ours, pythons = (list(csv.reader(io.StringIO(text))) for text in (found, trials_csv(one)))
+        assert ours[0] == pythons[0]
+        assert len(ours) == len(pythons)
+        for mine, expected in zip(ours[1:], pythons[1:], strict=True):
+            assert [as_number(cell) for cell in mine] == [near(cell) for cell in expected]
+    assert not [cell for row in ours for cell in row if cell.startswith(("=", "+", "@"))]
+
+
+def as_number(cell):
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def near(cell):
+    """The page's numbers have seven digits, the ends of packed intervals fewer."""
+    value = as_number(cell)
+    return value if isinstance(value, str) else pytest.approx(value, rel=3e-4)
+
+
+def test_pair_js_pairs_without_samples_are_judged_as_python_does(makers, run_node):
+    small, seeded = makers.make_small_result(), makers.make_seeded_result(12)
+    latency = [Measurement(v, v - 0.1, v + 0.1, 50) for v in (1.0, 1.15, 2.0)]
+    trials = [
+        makers.make_trial(n, {"accuracy": Measurement(0.9, n=5000), "latency_ms": one, "n_parameters": 10.0 - n})
+        for n, one in enumerate(latency)
+    ]
+    results = [small, seeded, makers.make_result(trials)]
+    pairs = [[(0, 1), (1, 0), (2, 3), (3, 5)], [(0, n) for n in range(1, 12)], [(0, 1), (0, 2), (2, 1)]]
+    cases = [{"kind": "pairs", "snapshot": page_data(r), "pairs": p} for r, p in zip(results, pairs, strict=True)]
+    words = set()
+    for result, wanted, answers in zip(results, pairs, run_node(cases), strict=True):
+        for (first, second), rows in zip(wanted, answers, strict=True):
+            expected = {row["name"]: row for row in compare(result, first, second)["metrics"]}
+            assert [row["name"] for row in rows] == list(expected)
+            for row in rows:
+                said = expected[row["name"]]
+                assert (row["is_tie"], row["better"], row["method"]) == (said["is_tie"], said["better"], said["method"])
+                for end in ("difference", "low", "high"):
+                    assert (row[end] is None) == (said[end] is None)
+                    assert row[end] is None or row[end] == pytest.approx(said[end], rel=1e-4, abs=1e-6)
+                assert row["twice"] == {key: row[key] for key in row["twice"]}
+                words.add(row["words"])
+    assert {"cannot be told", "a tie: it may be chance", "the same", "trial 2 is better"} <= words

@@ -40,6 +40,7 @@ def test_offline_page_loads_nothing_from_anywhere(offline):
     assert not re.search(r"\b(src|href|action)\s*=\s*[\"'](?!data:|#)", own)
     assert not re.search(r"url\(|@import", own)
     assert "default-src &#39;none&#39;" in own
+    assert "unsafe-eval" not in own
 
 
 def test_module_sources_ask_only_this_server():
@@ -85,6 +86,10 @@ def test_offline_page_has_snapshot_details_and_provenance(makers, offline):
     boot = data_of(offline)
     assert boot["snapshot"]["study"]["name"] == "cifar10-cnn"
     assert set(boot["details"]) == {str(number) for number in range(40)}
+    assert boot["insights"]["n_trials"] == 40
+    assert [one["metric"] for one in boot["insights"]["importance"]] == [
+        objective["metric"] for objective in boot["snapshot"]["objectives"]
+    ]
     assert "CIFAR-10 (JPEG)" in offline
 
 
@@ -131,3 +136,11 @@ def test_offline_page_many_trials_are_packed(makers):
     many = tuple(replace(first.trials[0], number=number) for number in range(1, 2100))
     snapshot = data_of(render_offline(replace(first, trials=(first.trials[0], *many))))["snapshot"]
     assert snapshot["is_packed"]
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_module_is_short_and_says_what_it_is(name):
+    lines = PAGE.joinpath(f"{name}.js").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("// ")
+    assert len(lines) <= 220
+    assert max(map(len, lines)) <= 120

@@ -1,9 +1,8 @@
 """The page as a browser shows it: offline from a file, and live from its server."""
 
-import os
 import re
-import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,8 @@ from explorer.measure.cost import Prices
 from explorer.objectives import Objective
 from explorer.space.limits import parse_constraint
 from explorer.study.front import front_summary
+from explorer.study.importance import parameter_importance
+from explorer.views.infos import history_info
 from explorer.views.page import render_offline
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import Server
@@ -25,26 +26,11 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
   return kind.startsWith("webgl") ? null : context.call(this, kind, ...rest);
 };
 """
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 POINTS = "#plot-front .scatterlayer path.point"
 # The trials that the picture draws as the front: those with error bars.
 FRONT = """() => document.getElementById("plot-front").data.find((trace) => trace.error_y).customdata"""
 
 RANGE = """() => document.getElementById("plot-front")._fullLayout.xaxis.range"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("the page is tested in Chromium, which CI must install")
-        pytest.skip("no chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -104,7 +90,8 @@ def test_page_one_objective_is_drawn_over_the_trials(makers, open_page):
 
 def test_page_only_failures_says_so_with_the_reason(makers, open_page):
     page = open_page(makers.make_result([makers.make_trial(0, reason="no memory")]), has_points=False)
-    assert "none has a result" in page.locator("#advice").inner_text()
+    assert "The one finished trial has no result" in page.locator("#advice").inner_text()
+    assert "the first trial that has a result" in page.locator("#plot-empty").inner_text()
     assert "no memory" in page.locator("#failures").inner_text()
     assert page.complaints == []
 
@@ -125,10 +112,10 @@ def test_page_limits_change_the_front_to_what_python_computes(makers, open_page)
         "slider => { slider.value = 0; slider.dispatchEvent(new Event('input')); }"
     )
     expected = front_summary(result, [parse_constraint("latency_ms <= 0.5"), parse_constraint(least_memory(result))])
-    page.wait_for_function("() => location.hash.includes('peak_memory')")
+    wait_for_address(page, "peak_memory")
     assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(expected)]
     page.get_by_role("button", name="Back to the study's").click()
-    page.wait_for_function("() => !location.hash.includes('limit')")
+    wait_for_address(page, "limit", is_there=False)
     assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(front_summary(result))]
     assert page.complaints == []
 
@@ -137,7 +124,7 @@ def test_page_price_changes_the_cost_to_what_python_computes(makers, open_page):
     result = makers.make_seeded_result(20)
     page = open_page(result, view="trial=0")
     page.get_by_label("hardware").fill("5")
-    page.wait_for_function("() => location.hash.includes('price')")
+    wait_for_address(page, "price")
     values = result.baseline_values()
     cost = Prices(5.0, 0.005, 0.0).usd_per_million(values["latency_mean_ms"], values["peak_memory_mib"], 1)
     assert value_text("cost_usd_per_million", cost) in page.locator(".metrics").inner_text()
@@ -157,11 +144,51 @@ def test_page_click_shows_the_variant_and_two_are_compared(makers, open_page):
     assert page.complaints == []
 
 
+def test_page_comparison_tells_apart_only_what_intervals_allow(makers, open_page):
+    page = open_page(makers.make_seeded_result(30), view="trial=7&pinned=10")  # in no stored comparison
+    rows = dict(row.split("\t", 1) for row in page.locator("#compare tbody tr").all_inner_texts())
+    assert "cannot be told" in rows["cold start"]
+    assert "counted" in rows["parameters"]
+    assert page.locator("#compare .tie").count() == sum("a tie" in row or "the same\n" in row for row in rows.values())
+    assert page.complaints == []
+
+
+def test_page_importance_is_pythons(makers, open_page):
+    result = makers.make_seeded_result(60)
+    page = open_page(result)
+    expected = parameter_importance(result)
+    assert page.locator("#importance h4").count() == len(expected)
+    shares = page.locator("#importance .text").all_inner_texts()
+    assert shares == [f"{100 * share:.0f} %" for one in expected for share in one.shares.values()]
+    assert page.complaints == []
+
+
+def test_page_four_objectives_has_its_hypervolume(makers, open_page):
+    result = makers.make_seeded_result(30)
+    objectives = (*result.objectives, Objective("peak_memory_mib", "minimize"))
+    reference = dict(result.reference_point) | {"peak_memory_mib": 800.0}
+    result = replace(result, space=replace(result.space, objectives=objectives), reference_point=reference)
+    page = open_page(result)
+    share = 100 * history_info(result).values[-1]
+    assert page.locator("#history-now").inner_text() == f"{share:.3g} % after 30 trials"
+    assert page.complaints == []
+
+
+def test_page_saves_the_filtered_rows_as_csv(makers, open_page):
+    page = open_page(makers.make_seeded_result(20), view="filter=eager")
+    with page.expect_download() as download:
+        page.locator("#csv-shown").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert lines[0].split(",")[3:10] == list(makers.make_space().parameters)
+    assert len(lines) - 1 == page.locator("#trials-table tr[data-trial]").count()
+    assert all(",eager," in line for line in lines[1:])
+
+
 def test_page_filter_of_the_table_pales_the_other_points(makers, open_page):
     result = makers.make_seeded_result(40)
     page = open_page(result)
     page.fill("#table-filter", "eager latency<2")
-    page.wait_for_function("() => location.hash.includes('filter')")
+    wait_for_address(page, "filter")
     expected = [
         t.number for t in result.trials if t.variant.runtime == "eager" and t.values().get("latency_ms", 9.0) < 2
     ]
@@ -179,7 +206,7 @@ def test_page_reload_keeps_the_view(makers, open_page):
         makers.make_seeded_result(30), view="x=peak_memory_mib&logx=1&trial=3&limit.latency_ms<%3D=1.5&theme=dark"
     )
     page.get_by_role("button", name="width").first.click()
-    page.wait_for_function("() => location.hash.includes('sort=width')")
+    wait_for_address(page, "sort=width")
     page.reload()
     page.wait_for_selector(POINTS)
     plot = page.evaluate(
@@ -242,7 +269,7 @@ def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp
         feed.on_trial_end(full.trials[n_trials - 1], replace(full, trials=full.trials[:n_trials]))
 
     def wait_for(n_trials):
-        # not wait_for_function: it evaluates text, which the live page's policy forbids
+        # not wait_for_function: it evaluates text, which the page's policy forbids
         page.locator("#table-count", has_text=re.compile(rf"^{n_trials} trial")).wait_for()
 
     context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -275,10 +302,21 @@ def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp
         assert page.evaluate(FRONT) == [e.trial.number for e in sorted_by_number(front_summary(full))]
         assert page.evaluate(RANGE) == zoomed
         assert "zoom" in page.url
+        page.locator("#importance-empty", has_text="it takes 20 measured trials to tell, and there are 18").wait_for()
         assert errors == []
     finally:
         context.close()
         server.stop()
+
+
+def wait_for_address(page, text, is_there=True):
+    """Until the view in the address has, or has no longer, that text."""
+    # not wait_for_function: it evaluates text in the page, which its policy forbids
+    for _ in range(600):
+        if (text in page.evaluate("location.hash")) == is_there:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{text} in {page.url}: expected {is_there}")
 
 
 def drag(page):
@@ -288,7 +326,7 @@ def drag(page):
     page.mouse.down()
     page.mouse.move(box["x"] + 400, box["y"] + 260, steps=5)
     page.mouse.up()
-    page.wait_for_url(re.compile("zoom"))
+    wait_for_address(page, "zoom")
 
 
 def sorted_by_number(summary):

@@ -60,6 +60,25 @@ def test_page_data_parameters_are_ticks_for_words_and_numbers_else(makers):
     assert data["trials"]["parameters"]["quantization"] == [0, 0, 0, 0, 2, 0]
 
 
+def test_page_data_space_has_every_parameter_in_order_with_what_is_fixed(makers):
+    space = makers.make_space(batch_size=(4,), quantization=("none",))
+    strange = makers.make_trial(1, variant=Variant(quantization="static_int8"))
+    plain, forked = (page_data(makers.make_result(trials, space)) for trials in ([makers.make_trial(0)], [strange]))
+    assert [one["name"] for one in plain["space"]] == list(space.parameters)
+    fixed, forks = ({one["name"]: one["fixed"] for one in data["space"]} for data in (plain, forked))
+    assert (fixed["threads"], fixed["quantization"], fixed["width"]) == (1, "none", None)
+    # The baseline runs single images, whatever the space fixes; a fork may bring what its space no longer offers.
+    assert fixed["batch_size"] is None
+    assert forks["quantization"] is None
+    assert forked["parameters"][2]["ticks"] == ["none", "static_int8"]
+
+
+def test_page_data_metrics_that_are_counted_are_marked(makers):
+    result = makers.make_seeded_result(10)
+    counted = {metric["name"] for metric in page_data(result)["metrics"] if metric["is_counted"]}
+    assert counted == {"artifact_size_mib", "n_parameters", "mega_macs"}
+
+
 def test_page_data_widths_per_stage_are_ticks(makers):
     space = makers.make_space(width=((1.0, 0.5), (0.5, 1.0)))
     result = makers.make_result([makers.make_trial(0), makers.make_trial(1, variant=Variant(width=(0.5, 1.0)))], space)

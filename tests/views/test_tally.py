@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from explorer.records import Stage
 from explorer.study.front import front_summary
 from explorer.views.tally import Best, Tally
 
@@ -54,12 +55,14 @@ def test_tally_failures_are_the_last_three_newest_first(makers, clock):
     assert (info.hypervolume, info.hypervolume_ratio, info.n_front) == (None, None, 0)
 
 
-def test_tally_cached_counts_trials_that_cost_nothing(makers, clock):
-    from explorer.records import Stage
-
+def test_tally_cached_counts_trials_for_which_nothing_had_to_be_built(makers, clock):
+    """As the stages are named and marked by builder and probe: storing and measuring is always done anew."""
+    fresh = (Stage("store", 0.1), Stage("measure", 3.0))
     stages = (
-        (Stage("export", 0.0, True), Stage("measure", 0.0, True)),
-        (Stage("export", 0.0, True), Stage("m", 1.0)),
+        (Stage("network", 0.1, True), Stage("export", 0.0, True), *fresh),
+        (Stage("network", 0.1, True), Stage("export", 1.0), *fresh),
+        (Stage("width", 0.1), Stage("export", 0.0, True), *fresh),
+        fresh,
         (),
     )
     trials = [makers.make_trial(n, {"accuracy": 0.5}, stages=chosen) for n, chosen in enumerate(stages)]

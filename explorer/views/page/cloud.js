@@ -26,7 +26,10 @@ export function drawCloud(indices, axes, box, colors, { derived, matches }) {
     places.x.push(x);
     places.y.push(y);
   }
-  const layers = [[false, colors.faint, drawCross], [true, colors.rest, drawDot]];
+  const layers = [
+    [false, colors.faint, drawCross],
+    [true, colors.rest, drawDot],
+  ];
   for (const [isFeasible, color, mark] of layers) {
     Object.assign(context, { fillStyle: color, strokeStyle: color, lineWidth: 1 });
     for (const isKept of [false, true]) {

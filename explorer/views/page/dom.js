@@ -1,6 +1,6 @@
 // Elements made from text: every word that comes from data goes through `textContent`, never through markup.
 
-/** An element. `attributes`: `class`, `on<event>` listeners, booleans, else plain attributes; children: nodes or text. */
+/** An element. `attributes`: `on<event>` listeners, `style`, booleans, else plain ones; children: nodes or text. */
 export function h(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
@@ -35,7 +35,10 @@ export function download(name, type, text) {
 /** Copy a text, also where the clipboard is closed to pages (a file opened from disk in some browsers). */
 export async function copy(text) {
   if (navigator.clipboard && window.isSecureContext) {
-    const isDone = await navigator.clipboard.writeText(text).then(() => true, () => false);
+    const isDone = await navigator.clipboard.writeText(text).then(
+      () => true,
+      () => false,
+    );
     if (isDone) return true;
   }
   const area = h("textarea", { class: "offscreen", readonly: true, "aria-hidden": "true" });

@@ -1,19 +1,29 @@
-// Rows as CSV and JSON, with the columns of `trials.csv` but for fixed parameters; text that a spreadsheet would run is disarmed.
+// Rows as CSV and JSON: the columns of `trials.csv`, in its order; text that a spreadsheet would run is disarmed.
 import { parameterText } from "explore/format";
 
+const STATES = ["complete", "infeasible", "failed"];
 // A cell of text that begins so is run as a formula by spreadsheets (OWASP, "CSV injection").
 const FORMULA = /^[=+\-@\t\r]/;
 
-/** CSV of these trials: trial, state, feasible, each parameter, each metric, then `<metric>_low`, `<metric>_high`. */
+/**
+ * CSV of these trials: trial, state, feasible, each parameter, each metric, then `<metric>_low`, `<metric>_high`.
+ * Numbers have the digits of the page; `feasible` and the cost are what the view's limits and prices make of them.
+ */
 export function toCsv(state, indices) {
   const { snapshot } = state;
   const metrics = snapshot.metrics.map((metric) => metric.name);
   const ends = metrics.flatMap((name) => [`${name}_low`, `${name}_high`]);
-  const heading = ["trial", "state", "feasible", ...snapshot.parameters.map((one) => one.name), ...metrics, ...ends];
+  const heading = ["trial", "state", "feasible", ...snapshot.space.map((one) => one.name), ...metrics, ...ends];
   const lines = indices.map((index) => {
     const row = cells(state, index);
-    return [row.trial, row.state, row.feasible ? "True" : "False", ...Object.values(row.parameters), ...metrics.map((name) => row.metrics[name].value),
-      ...metrics.flatMap((name) => [row.metrics[name].low, row.metrics[name].high])];
+    return [
+      row.trial,
+      row.state,
+      row.feasible ? "True" : "False",
+      ...Object.values(row.parameters),
+      ...metrics.map((name) => row.metrics[name].value),
+      ...metrics.flatMap((name) => [row.metrics[name].low, row.metrics[name].high]),
+    ];
   });
   return [heading, ...lines].map((line) => line.map(cell).join(",")).join("\n") + "\n";
 }
@@ -21,29 +31,37 @@ export function toCsv(state, indices) {
 /** The same as JSON: a list of trials with their parameters and metrics, and the limits and prices that were asked. */
 export function toJson(state, indices) {
   const { snapshot, view, derived } = state;
-  const trials = indices.map((index) => ({ ...cells(state, index), on_front: Boolean(derived.isFront[index]), knee: index === derived.knee }));
-  return JSON.stringify({ study: snapshot.study.name, limits: derived.bounds, prices: { ...snapshot.prices, ...view.prices }, trials }, null, 1);
+  const trials = indices.map((index) => ({
+    ...cells(state, index),
+    on_front: Boolean(derived.isFront[index]),
+    knee: index === derived.knee,
+  }));
+  const prices = { ...snapshot.prices, ...view.prices };
+  return JSON.stringify({ study: snapshot.study.name, limits: derived.bounds, prices, trials }, null, 1);
 }
 
-function cells(state, index) {
-  const { snapshot, derived } = state;
+function cells({ snapshot, derived }, index) {
   const { trials } = derived;
-  const values = ([name]) => derived.columns[name];
-  const metrics = snapshot.metrics.map((metric) => [metric.name]).map((key) => [
-    key[0], { value: values(key).value[index], low: values(key).low[index] ?? null, high: values(key).high[index] ?? null },
-  ]);
-  const parameters = snapshot.parameters.map((one) => {
-    const value = trials.parameters[one.name]?.[index];
-    return [one.name, one.ticks || value === undefined ? parameterText(one, value) : value];
+  const metrics = snapshot.metrics.map(({ name }) => {
+    const { value, low, high } = derived.measurement(name, index);
+    return [name, { value: value ?? null, low: low ?? null, high: high ?? null }];
+  });
+  const parameters = snapshot.space.map(({ name, fixed }) => {
+    const one = derived.parameters.get(name);
+    const value = trials.parameters[name]?.[index] ?? null;
+    return [name, one ? (one.ticks && value !== null ? parameterText(one, value) : value) : fixed];
   });
   return {
-    trial: trials.number[index], state: ["complete", "infeasible", "failed"][trials.state[index]],
-    feasible: Boolean(derived.isFeasible[index]), parameters: Object.fromEntries(parameters), metrics: Object.fromEntries(metrics),
+    trial: trials.number[index],
+    state: STATES[trials.state[index]],
+    feasible: Boolean(derived.isFeasible[index]),
+    parameters: Object.fromEntries(parameters),
+    metrics: Object.fromEntries(metrics),
   };
 }
 
 function cell(value) {
-  if (value === null || value === undefined) return "";
+  if (value === null) return "";
   if (typeof value === "number") return String(value);
   const text = FORMULA.test(value) ? `'${value}` : String(value);
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

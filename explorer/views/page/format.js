@@ -34,12 +34,6 @@ export function gainText(metric, value, baseline) {
   return `${ratio >= 100 ? Math.round(ratio).toLocaleString("en-US") : ratio.toPrecision(2)}×`;
 }
 
-/** 1 better than the baseline, −1 worse, 0 the same or not known. */
-export function gainSign(metric, value, baseline) {
-  if (!isKnown(value) || !isKnown(baseline) || value === baseline) return 0;
-  return value > baseline === (metric.better === "maximize") ? 1 : -1;
-}
-
 /** The ends of a difference's interval, with their signs, without the unit. */
 export function rangeText(metric, low, high) {
   const text = (end) => `${end < 0 ? "−" : "+"}${numberText(metric, Math.abs(end))}`;
@@ -71,13 +65,16 @@ export function durationText(seconds) {
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
 }
 
+/** `1,234`. */
+export const thousands = (number) => number.toLocaleString("en-US");
+
 /** `1 trial`, `12 trials`. */
-export const countText = (number, word) => `${number.toLocaleString("en-US")} ${word}${number === 1 ? "" : "s"}`;
+export const countText = (number, word) => `${thousands(number)} ${word}${number === 1 ? "" : "s"}`;
 
 /** A parameter's value: the words of its ticks, or the number as it is. */
 export function parameterText(parameter, value) {
   if (value === null || value === undefined) return DASH;
-  return parameter.ticks ? parameter.ticks[value] ?? DASH : String(Number(value.toPrecision(6)));
+  return parameter.ticks ? (parameter.ticks[value] ?? DASH) : String(Number(value.toPrecision(6)));
 }
 
 /** Plotly reads tags and entities in its labels: this is the text that it shows as it is. */

@@ -19,6 +19,9 @@ export const fetchTrial = (number) => fetchJson(`/api/trials/${number}`);
 /** Two trials side by side. Throws an Error with a sentence. */
 export const fetchComparison = (first, second) => fetchJson(`/api/compare/${first}/${second}`);
 
+/** What all trials say together. Throws an Error with a sentence. */
+export const fetchInsights = () => fetchJson("/api/insights");
+
 async function fetchJson(address) {
   const response = await fetch(address, { credentials: "same-origin", cache: "no-store" });
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
@@ -68,7 +71,11 @@ export function follow(store) {
     try {
       store.set(await fetchState());
     } catch (error) {
-      if (error instanceof Refused) lost("The server was started again and has a new link.", "Open the link that it printed; this page keeps what it had.");
+      if (error instanceof Refused)
+        lost(
+          "The server was started again and has a new link.",
+          "Open the link that it printed; this page keeps what it had.",
+        );
       else lost("The server of this study cannot be reached.");
       again();
       return;

@@ -2,18 +2,53 @@
 
 // Okabe & Ito (2008) for words, cividis (Nuñez et al. 2018) for numbers: both do without red against green.
 const WORDS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f"];
-const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
+const CIVIDIS = [
+  "#00224e",
+  "#123570",
+  "#3b496c",
+  "#575d6d",
+  "#707173",
+  "#8a8678",
+  "#a59c74",
+  "#c3b369",
+  "#e1cc55",
+  "#fee838",
+];
 
 const LIGHT = {
-  ink: "#1f2933", quiet: "#616e7c", grid: "#e8ecf1", axis: "#cbd2d9", paper: "#ffffff", rest: "#c3cbd4", faint: "#b3bcc8",
-  line: "#52606d", rim: "rgba(31,41,51,0.55)", bar: "#9aa5b1", knee: "#d55e00", front: "#0072b2", wash: "rgba(0,114,178,0.09)", words: WORDS, scale: CIVIDIS,
+  ink: "#1f2933",
+  quiet: "#616e7c",
+  grid: "#e8ecf1",
+  axis: "#cbd2d9",
+  paper: "#ffffff",
+  rest: "#c3cbd4",
+  faint: "#b3bcc8",
+  line: "#52606d",
+  rim: "rgba(31,41,51,0.55)",
+  bar: "#9aa5b1",
+  knee: "#d55e00",
+  front: "#0072b2",
+  wash: "rgba(0,114,178,0.09)",
+  words: WORDS,
+  scale: CIVIDIS,
 };
-// The darkest third of cividis would vanish on a dark ground.
 const DARK = {
-  ink: "#e6ebf0", quiet: "#9aa8b6", grid: "#252f3a", axis: "#3a4653", paper: "#161d25", rest: "#586676", faint: "#687684",
-  line: "#9aa8b6", rim: "rgba(14,19,25,0.9)", bar: "#7b8794", knee: "#ff9142", front: "#56b4e9", wash: "rgba(86,180,233,0.13)",
+  ink: "#e6ebf0",
+  quiet: "#9aa8b6",
+  grid: "#252f3a",
+  axis: "#3a4653",
+  paper: "#161d25",
+  rest: "#586676",
+  faint: "#687684",
+  line: "#9aa8b6",
+  rim: "rgba(14,19,25,0.9)",
+  bar: "#7b8794",
+  knee: "#ff9142",
+  front: "#56b4e9",
+  wash: "rgba(86,180,233,0.13)",
   words: ["#56b4e9", "#e69f00", "#2cc29a", "#e39ac0", "#4f8fd6", "#ff7f3f", "#b69ad6", "#a9b4bf"],
-  scale: CIVIDIS.slice(3),
+  // The dark third of cividis would vanish on a dark ground, and its gray among what is dominated.
+  scale: ["#4f8be0", "#6d9bd0", "#8aaabf", "#a5b7a8", "#c0c48c", "#decf66", "#fee838"],
 };
 
 export const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "star", "pentagon", "hourglass"];
@@ -36,28 +71,46 @@ export const onSystemTheme = (listener) => wantsDark().addEventListener("change"
 /** The layout that every figure has. */
 export function baseLayout(colors) {
   const axis = {
-    gridcolor: colors.grid, zeroline: false, linecolor: colors.axis, ticks: "outside", tickcolor: colors.axis, ticklen: 4,
+    gridcolor: colors.grid,
+    zeroline: false,
+    linecolor: colors.axis,
+    ticks: "outside",
+    tickcolor: colors.axis,
+    ticklen: 4,
     automargin: false,
   };
   return {
     template: "none",
     font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: 13, color: colors.ink },
-    paper_bgcolor: colors.paper, plot_bgcolor: colors.paper, showlegend: false, hovermode: "closest",
+    paper_bgcolor: colors.paper,
+    plot_bgcolor: colors.paper,
+    showlegend: false,
+    hovermode: "closest",
     margin: { l: 64, r: 14, t: 10, b: 50 },
-    xaxis: { ...axis }, yaxis: { ...axis },
+    xaxis: { ...axis },
+    yaxis: { ...axis },
   };
 }
 
-/** 0.1, 0.2, 0.5, 1: in full, where Plotly would write lone digits between the decades; each digit within one decade. */
+/** 0.1, 0.2, 0.5, 1 in full, where Plotly would write lone digits between the decades; every digit within one. */
 export const axisKind = (isLog, range = [0, 2]) =>
-  isLog ? { type: "log", dtick: range[1] - range[0] < 0.8 ? "D1" : "D2", tickformat: "~g" } : { type: "linear", dtick: null, tickformat: "" };
+  isLog
+    ? { type: "log", dtick: range[1] - range[0] < 0.8 ? "D1" : "D2", tickformat: "~g" }
+    : { type: "linear", dtick: null, tickformat: "" };
+
+/** An axis title in the size of the page's other words. */
+export const axisTitle = (text, standoff) => ({ text, standoff, font: { size: 13 } });
 
 /** Plotly's scale from a list of colors. */
 export const colorScale = (colors) => colors.map((color, index) => [index / (colors.length - 1), color]);
 
 /** Plotly's default toolbar has a button that uploads the chart's data: it goes, with everything else unused. */
 export const plotConfig = {
-  responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", doubleClick: "autosize",
+  responsive: true,
+  displaylogo: false,
+  showSendToCloud: false,
+  plotlyServerURL: "",
+  doubleClick: "autosize",
   modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "resetScale2d"],
 };
 

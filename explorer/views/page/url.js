@@ -5,20 +5,38 @@ export function usualView(snapshot) {
   const objectives = snapshot.objectives.map((objective) => objective.metric);
   const y = objectives.includes("accuracy") ? "accuracy" : objectives[0];
   const others = objectives.filter((name) => name !== y);
-  const x = others.includes("latency_ms") ? "latency_ms" : others[0] ?? "trial";
+  const x = others.includes("latency_ms") ? "latency_ms" : (others[0] ?? "trial");
   const third = others.find((name) => name !== x) ?? "";
   return {
-    x, y, z: third, mode: "2d", isLogX: null, isLogY: null, zoom: null,
-    color: third, size: "", shape: "",
-    bounds: {}, prices: {},
-    selected: null, pinned: [],
-    filter: "", show: "all", sort: "trial", isDown: false,
-    brush: {}, theme: "",
+    x,
+    y,
+    z: third,
+    mode: "2d",
+    isLogX: null,
+    isLogY: null,
+    zoom: null,
+    color: third,
+    size: "",
+    shape: "",
+    bounds: {},
+    prices: {},
+    selected: null,
+    pinned: [],
+    filter: "",
+    show: "all",
+    sort: "trial",
+    isDown: false,
+    brush: {},
+    theme: "",
   };
 }
 
 const WORDS = ["x", "y", "z", "mode", "color", "size", "shape", "filter", "show", "sort", "theme"];
-const CHOICES = { mode: ["2d", "3d"], show: ["all", "front", "feasible", "infeasible", "failed"], theme: ["", "light", "dark"] };
+const CHOICES = {
+  mode: ["2d", "3d"],
+  show: ["all", "front", "feasible", "infeasible", "failed"],
+  theme: ["", "light", "dark"],
+};
 const LOGS = { isLogX: "logx", isLogY: "logy" };
 const PRICES = ["hardware_usd_per_hour", "memory_usd_per_gib_hour", "other_usd_per_million"];
 
@@ -49,7 +67,11 @@ export function fromHash(hash, usual, snapshot) {
   view.isDown = query.get("down") === "1";
   view.zoom = numbers(query.get("zoom") ?? "", 4);
   view.selected = trialNumber(query.get("trial"));
-  view.pinned = (query.get("pinned") ?? "").split(",").map(trialNumber).filter((n) => n !== null).slice(0, 2);
+  view.pinned = (query.get("pinned") ?? "")
+    .split(",")
+    .map(trialNumber)
+    .filter((n) => n !== null)
+    .slice(0, 2);
   for (const [key, value] of query) {
     const [kind, name] = [key.slice(0, key.indexOf(".")), key.slice(key.indexOf(".") + 1)];
     const number = Number(value);

@@ -1,6 +1,7 @@
-// What if: a limit for every metric that matters, and the prices; each answer is computed here, nothing is measured again.
+// What if: a limit for every metric that matters, and the prices; each answer is computed here, nothing is measured.
 import { h, fill, say, byId } from "explore/dom";
-import { countText, isKnown, valueText } from "explore/format";
+import { countText, isKnown, thousands, valueText } from "explore/format";
+import { boundKey, studyBound } from "explore/limits";
 
 const STEPS = 400;
 const PRICES = [
@@ -48,7 +49,10 @@ export function makeWhatIf(store, onDrag) {
       if ([...rows.keys()].join() !== wanted.join()) {
         rows.clear();
         for (const key of wanted) rows.set(key, makeRow(key, derived, setBound));
-        fill(list, [...rows.values()].map((row) => row.element));
+        fill(
+          list,
+          [...rows.values()].map((row) => row.element),
+        );
       }
       for (const [key, row] of rows) row.draw(state, derived.boundOf(key), studyBound(snapshot, key));
       for (const [name, field] of prices) {
@@ -64,27 +68,23 @@ export function makeWhatIf(store, onDrag) {
   };
 }
 
-/** The study's own bound of a key such as `accuracy>=`, in the metric's unit; null without one. */
-function studyBound(snapshot, key) {
-  const found = snapshot.constraints.filter((one) => `${one.metric}${one.is_lower_bound ? ">=" : "<="}` === key && isKnown(one.bound));
-  if (!found.length) return null;
-  const bounds = found.map((one) => one.bound);
-  return key.endsWith(">=") ? Math.max(...bounds) : Math.min(...bounds);
-}
-
 function answer(derived) {
   if (!derived.measured.length) return "";
   const { feasible } = derived.counts;
   const knee = derived.knee < 0 ? "no knee" : `knee: trial ${derived.number[derived.knee]}`;
-  return `${feasible.toLocaleString("en-US")} of ${countText(derived.measured.length, "measured trial")} within these limits; front: ${derived.front.length.toLocaleString("en-US")}; ${knee}.`;
+  const front = thousands(derived.front.length);
+  const measured = countText(derived.measured.length, "measured trial");
+  return `${thousands(feasible)} of ${measured} within these limits; front: ${front}; ${knee}.`;
 }
 
 // A slider for each usual metric that was measured, in its useful direction, and for every limit of the study or link.
 function limitKeys({ snapshot, view, derived }) {
   const keys = derived.usual.map((name) => `${name}${derived.metrics.get(name).better === "maximize" ? ">=" : "<="}`);
-  for (const one of snapshot.constraints) keys.push(`${one.metric}${one.is_lower_bound ? ">=" : "<="}`);
+  keys.push(...snapshot.constraints.map(boundKey));
   keys.push(...Object.keys(view.bounds));
-  return [...new Set(keys)].filter((key) => derived.metrics.has(key.slice(0, -2)) && isKnown(derived.spanOf(key.slice(0, -2))[0]));
+  return [...new Set(keys)].filter(
+    (key) => derived.metrics.has(key.slice(0, -2)) && isKnown(derived.spanOf(key.slice(0, -2))[0]),
+  );
 }
 
 function makeRow(key, derived, setBound) {
@@ -93,9 +93,22 @@ function makeRow(key, derived, setBound) {
   const metric = derived.metrics.get(name);
   const words = `${metric.title} ${isLower ? "at least" : "at most"}`;
   const range = h("input", { type: "range", min: 0, max: STEPS, step: 1, "aria-label": words });
-  const field = h("input", { type: "number", step: "any", inputmode: "decimal", placeholder: "no limit", "aria-label": `${words}, in ${metric.unit || "numbers"}` });
+  const field = h("input", {
+    type: "number",
+    step: "any",
+    inputmode: "decimal",
+    placeholder: "no limit",
+    "aria-label": `${words}, in ${metric.unit || "numbers"}`,
+  });
   const own = h("small", { class: "own" });
-  const element = h("div", { class: "limit" }, h("span", { class: "what" }, words), h("span", { class: "number" }, field, h("small", {}, metric.unit.replace(" per million", "/M"))), range, own);
+  const element = h(
+    "div",
+    { class: "limit" },
+    h("span", { class: "what" }, words),
+    h("span", { class: "number" }, field, h("small", {}, metric.unit.replace(" per million", "/M"))),
+    range,
+    own,
+  );
   let span = [0, 1];
   let isLog = false;
 
@@ -134,7 +147,8 @@ function makeRow(key, derived, setBound) {
       const step = String(toStep(bound));
       if (document.activeElement !== range && range.value !== step) range.value = step;
       const text = bound === null ? "" : shownNumber(metric, bound);
-      if (document.activeElement !== field && document.activeElement !== range && field.value !== text) field.value = text;
+      if (document.activeElement !== field && document.activeElement !== range && field.value !== text)
+        field.value = text;
       describe(range, metric, bound);
       element.classList.toggle("off", bound === null);
       element.classList.toggle("changed", bound !== studys);
@@ -156,4 +170,3 @@ function rounded(shown, isLower, span) {
 }
 
 const shownNumber = (metric, value) => String(Number((value * metric.scale).toPrecision(6)));
-

@@ -24,15 +24,18 @@ from explorer.views.csv_text import trials_csv
 from explorer.views.detail import trial_detail
 from explorer.views.server.events import EventStreams
 from explorer.views.server.feed import Feed
+from explorer.views.server.kept_insights import KeptInsights
 from explorer.views.server.security import Door, Guard, policy
 from explorer.views.server.snapshots import Snapshots
 from explorer.views.server.static_files import StaticFile, static_files
 from explorer.views.trials_json import trials_json
+from explorer.views.wording import one_line
 
 _LEAST_ZIPPED_BYTES = 64 * 2**10
 _ZIP_LEVEL = 1  # the reader is on this machine: what costs time is packing
 _MAX_NAME = 64
 _MAX_DIGITS = 10
+_MAX_FAULTS = 100
 _IMPORT_MAP = re.compile(r'<script type="importmap"[^>]*>(.*?)</script>', re.DOTALL)
 
 
@@ -41,9 +44,13 @@ def make_app(
 ) -> ASGIApp:
     """The application behind its guard. `on_fault` hears of an answer that failed; the reader gets a 500."""
     pages = _Pages(feed, streams)
+    said: set[str] = set()
 
     async def fault(request: Request, error: Exception) -> Response:
-        on_fault(f"the dashboard could not answer {request.url.path}: {type(error).__name__}: {error}")
+        sentence = one_line(f"the dashboard could not answer {request.url.path}: {type(error).__name__}: {error}")
+        if sentence not in said and len(said) < _MAX_FAULTS:  # a page asks again and again
+            said.add(sentence)
+            on_fault(sentence)
         return Response("The dashboard could not answer; the terminal says why.", 500, media_type="text/plain")
 
     app = Starlette(
@@ -55,6 +62,7 @@ def make_app(
             Route("/api/trials.json", pages.json),
             Route("/api/trials/{number}", pages.trial),
             Route("/api/compare/{first}/{second}", pages.compare),
+            Route("/api/insights", pages.insights),
             Route("/api/events", pages.events),
         ],
         exception_handlers={Exception: fault},
@@ -71,6 +79,7 @@ class _Pages:
         self._feed = feed
         self._streams = streams
         self._snapshots = Snapshots(feed)
+        self._insights = KeptInsights(feed)
         self._static: Mapping[str, StaticFile] = {}
 
     async def page(self, request: Request) -> Response:
@@ -103,6 +112,10 @@ class _Pages:
         result = self._feed.state().result
         return await _found(request, lambda: compare(result, first, second))
 
+    async def insights(self, request: Request) -> Response:
+        """What all trials say together."""
+        return await _zipped(request, await asyncio.to_thread(self._insights.text), "application/json")
+
     async def csv(self, request: Request) -> Response:
         """Every trial, as `trials.csv` has them."""
         result = self._feed.state().result
@@ -117,6 +130,10 @@ class _Pages:
 
     async def events(self, request: Request) -> Response:
         """The stream; it goes on from the event that the reader had last."""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")  # who asks for no content would wait for its end
+        if self._streams.is_full:
+            return Response("Too many pages follow this study: close some.", 503, media_type="text/plain")
         said = request.headers.get("last-event-id", request.query_params.get("since"))
         return StreamingResponse(self._streams.stream(said), media_type="text/event-stream")
 

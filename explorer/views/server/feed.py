@@ -11,7 +11,7 @@ from typing import Any, Literal, final
 from explorer.measure.probing import TIMING_STAGE
 from explorer.records import Progress, Variant
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.views.pace import TrialPace
+from explorer.views.pace import StagePace, TrialPace
 
 Status = Literal["running", "finished", "interrupted"]
 Ring = Callable[[], None]
@@ -21,8 +21,9 @@ Ring = Callable[[], None]
 class FeedState:
     """What is known at one moment.
 
-    The trials of one `epoch` only ever grow at their end; a new epoch begins when a study is begun anew. `running` is
-    the number and the variant of the trial that is being tried.
+    Within one `epoch` the search space stays and trials only ever come at the end; a new one begins when a study is
+    begun anew, or with other limits. `running` is the number and the variant of the trial that is being tried,
+    `stage_seconds_left` how long the stage of `progress` will still take.
     """
 
     result: StudyResult
@@ -30,6 +31,7 @@ class FeedState:
     epoch: int = 0
     progress: Progress | None = None
     running: tuple[int, Variant] | None = None
+    stage_seconds_left: float | None = None
 
     @property
     def version(self) -> int:
@@ -37,9 +39,11 @@ class FeedState:
         return len(self.result.trials)
 
     @property
-    def is_timing(self) -> bool:
-        """Whether a probe is taking times, so that everybody else should keep still."""
-        return self.progress is not None and self.progress.stage == TIMING_STAGE
+    def timing(self) -> tuple[int, int, int | None] | None:
+        """Which trial's times a probe is taking, so that everybody else should keep still; None when none is."""
+        if self.progress is None or self.progress.stage != TIMING_STAGE:
+            return None
+        return self.epoch, self.version, None if self.running is None else self.running[0]
 
 
 @final
@@ -56,6 +60,7 @@ class Feed:
         """`result` is what the study had found before anybody told of it."""
         self._state = FeedState(result, status)
         self._pace = TrialPace(result.space.search, clock)
+        self._stage_pace = StagePace(clock)
         self._lock = threading.Lock()  # of the listeners only: the state is replaced whole
         self._listeners: tuple[Ring, ...] = ()
 
@@ -98,27 +103,42 @@ class Feed:
     def close(self) -> None:
         """Nothing: the server outlives the terminal's view."""
 
-    def update(self, result: StudyResult, status: Status) -> None:
-        """The study as it is now, between two trials."""
-        before = self._state.result.trials
-        is_same = not before or (len(result.trials) >= len(before) and _is_same(before[-1], result, len(before) - 1))
-        epoch = self._state.epoch + (not is_same)
-        self._change(result=result, status=status, epoch=epoch, running=None, progress=None)
+    def update(
+        self,
+        result: StudyResult,
+        status: Status,
+        running: tuple[int, Variant] | None = None,
+        progress: Progress | None = None,
+        pace: TrialPace | None = None,
+    ) -> None:
+        """The study as it is now. `pace` is that of a run of which nobody tells the feed trial by trial."""
+        before = self._state.result
+        epoch = self._state.epoch + (not _is_continued(before, result))
+        self._pace = self._pace if pace is None else pace
+        self._change(result=result, status=status, epoch=epoch, running=running, progress=progress)
 
     def end(self, status: Status) -> None:
         """The study runs no longer."""
         self._change(status=status, running=None, progress=None)
 
     def _change(self, **news: Any) -> None:
-        was_timing = self._state.is_timing
-        self._state = replace(self._state, **news)
-        if was_timing and self._state.is_timing:
+        timing = self._state.timing
+        progress = news.get("progress", self._state.progress)
+        left = None if progress is None else self._stage_pace.seconds_left(progress)
+        self._state = replace(self._state, stage_seconds_left=left, **news)
+        if timing is not None and timing == self._state.timing:
             return
         for ring in self._listeners:
             ring()
 
 
-def _is_same(trial: TrialRecord, result: StudyResult, index: int) -> bool:
-    """Whether `result` has this very trial at that position: if so, it has everything before it as well."""
-    other = result.trials[index]
-    return (other.number, other.started, other.finished) == (trial.number, trial.started, trial.finished)
+def _is_continued(before: StudyResult, after: StudyResult) -> bool:
+    """Whether `after` has all that `before` had: if it has the last trial, then everything before it as well."""
+    n = len(before.trials)
+    if after.space is not before.space and after.space != before.space:
+        return False
+    return not n or (len(after.trials) >= n and _identity(after.trials[n - 1]) == _identity(before.trials[-1]))
+
+
+def _identity(trial: TrialRecord) -> tuple[int, float, float]:
+    return trial.number, trial.started, trial.finished

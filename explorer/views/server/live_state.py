@@ -1,6 +1,6 @@
 """The live object: what happens in a study at this moment, JSON-ready; it goes beside the snapshot.
 
-{"progress": {"stage", "done", "total": number | null, "note"} | null,
+{"progress": {"stage", "done", "total": number | null, "note", "seconds_left": number | null: of this stage} | null,
  "running": {"trial", "variant": text} | null,
  "status": "running" | "finished" | "interrupted",
  "n_done", "seconds_left": number | null, "version": finished trials}
@@ -21,7 +21,7 @@ def live_state(feed: Feed, state: FeedState) -> dict[str, Any]:
     """The live object of `state`, with the time that `feed` expects to be left."""
     left = feed.seconds_left()
     return {
-        "progress": None if state.progress is None else _progress(state.progress),
+        "progress": None if state.progress is None else _progress(state.progress, state.stage_seconds_left),
         "running": _running(state),
         "status": state.status,
         "n_done": state.version,
@@ -30,12 +30,13 @@ def live_state(feed: Feed, state: FeedState) -> dict[str, Any]:
     }
 
 
-def _progress(progress: Progress) -> dict[str, Any]:
+def _progress(progress: Progress, seconds_left: float | None) -> dict[str, Any]:
     return {
         "stage": one_line(progress.stage),
         "done": _finite(progress.done) or 0.0,
         "total": _finite(progress.total),
         "note": one_line(progress.note),
+        "seconds_left": None if seconds_left is None else round(seconds_left, 1),
     }
 
 

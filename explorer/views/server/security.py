@@ -23,9 +23,10 @@ from explorer.views.server.keys import Keys
 TOKEN_HEADER = "x-explore-token"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _READING = ("GET", "HEAD")
+_HTTP_PORT = 80
 
 # Besides our own files, plotly.js needs inline styles, because it styles its SVG so, and data: and blob: images, for
-# "Download plot as a PNG". Its traces scattergl, splom and parcoords would need 'unsafe-eval' too: the page has none.
+# "Download plot as a PNG". 'unsafe-eval', which its WebGL traces once needed, it needs no longer.
 _POLICY = (
     "default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -72,7 +73,9 @@ def allowed_hosts(host: str, port: int) -> frozenset[str]:
         found = [address for addresses in psutil.net_if_addrs().values() for address in addresses]
         names |= {address.address for address in found if address.family in (socket.AF_INET, socket.AF_INET6)}
         names |= {host, socket.gethostname(), socket.getfqdn()}
-    return frozenset(f"{_bracketed(name)}:{port}".lower() for name in names)
+    # Browsers leave out the port that HTTP has by itself.
+    ends = (f":{port}", "") if port == _HTTP_PORT else (f":{port}",)
+    return frozenset(f"{_bracketed(name)}{end}".lower() for name in names for end in ends)
 
 
 def policy(script_hashes: tuple[str, ...] = ()) -> str:
@@ -166,7 +169,8 @@ def _sign(headers: MutableHeaders) -> None:
 
 async def _refuse(send: Send, title: str, text: str, more: str = "") -> None:
     page = _PAGE.format(title=html.escape(title), text=html.escape(text), more=more)
-    await _answer(send, 403, page.encode(), [(b"content-type", b"text/html; charset=utf-8")])
+    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"connection", b"close")]
+    await _answer(send, 403, page.encode(), headers)
 
 
 async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

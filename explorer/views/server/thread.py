@@ -6,16 +6,18 @@ while a probe runs. Child processes do not inherit its socket. Whatever happens 
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
 from collections.abc import Callable
-from typing import final
+from typing import cast, final
 
 import uvicorn
 
 from explorer.errors import NotAvailable
 from explorer.views.server.app import make_app
+from explorer.views.server.connections import connection
 from explorer.views.server.events import EventStreams
 from explorer.views.server.feed import Feed
 from explorer.views.server.keys import new_keys
@@ -54,7 +56,7 @@ class Server:
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=cast("type[asyncio.Protocol]", connection),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -79,9 +81,15 @@ class Server:
         self._thread.join(_STOP_S)
         self._socket.close()
 
+    async def _serve(self) -> None:
+        await self._uvicorn.serve(sockets=[self._socket])
+        for one in self._uvicorn.server_state.connections:
+            one.transport.abort()  # its reader does not read: what is left in its buffer would keep it open
+        await asyncio.sleep(0)
+
     def _run(self) -> None:
         try:
-            self._uvicorn.run(sockets=[self._socket])
+            asyncio.run(self._serve())
         except (Exception, SystemExit) as error:  # whatever it is, it must not reach the study
             self._on_fault(f"the dashboard has stopped: {type(error).__name__}: {error}; the study goes on")
         finally:

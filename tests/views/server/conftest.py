@@ -120,6 +120,7 @@ class Stream:
     def __init__(self, connection, answer):
         self.connection = connection
         self.answer = answer
+        self.last_id = None
 
     def __iter__(self):
         return self
@@ -136,7 +137,8 @@ class Stream:
                 name, _, value = text.partition(": ")
                 fields[name] = value
             elif not text and "data" in fields:
-                return fields["event"], int(fields["id"]), json.loads(fields["data"])
+                self.last_id = fields["id"]
+                return fields["event"], int(self.last_id.partition("-")[0]), json.loads(fields["data"])
             elif not text:
                 fields = {}
 

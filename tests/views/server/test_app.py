@@ -13,6 +13,7 @@ from explorer.views.compare import compare
 from explorer.views.csv_text import trials_csv
 from explorer.views.detail import trial_detail
 from explorer.views.page_data import page_data
+from explorer.views.server import events
 
 
 def test_state_is_the_snapshot_and_what_happens_now(site):
@@ -167,6 +168,20 @@ def test_head_has_no_surprises(site):
     assert site.ask("/api/state", "HEAD")[0] == 200
 
 
+def test_head_of_the_stream_ends(site):
+    status, headers, body = site.ask("/api/events", "HEAD")
+    assert (status, body) == (200, b"")
+    assert headers["content-type"].startswith("text/event-stream")
+
+
+def test_more_pages_than_can_be_followed_are_told_so(site, monkeypatch):
+    monkeypatch.setattr(events, "MAX_STREAMS", 0)
+    status, headers, body = site.ask("/api/events")
+    assert status == 503
+    assert b"close some" in body
+    assert headers["x-frame-options"] == "DENY"
+
+
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/state/", "/api/trials", "/artifact/../../etc/passwd"])
 def test_anything_else_is_404(site, path):
     assert site.ask(path)[0] == 404
@@ -182,3 +197,13 @@ def test_fault_is_a_500_and_one_sentence(site, monkeypatch):
     assert b"not today" not in body
     assert headers["x-content-type-options"] == "nosniff"
     assert site.faults == ["the dashboard could not answer /: ValueError: not today"]
+
+
+def test_fault_is_said_once_and_without_control_codes(site, monkeypatch):
+    def broken(result):
+        raise ValueError("\x1b[2Jnot\ntoday")
+
+    monkeypatch.setattr(page, "render_live", broken)
+    for _ in range(3):
+        assert site.ask("/")[0] == 500
+    assert site.faults == ["the dashboard could not answer /: ValueError: [2Jnot today"]

@@ -22,7 +22,7 @@ def read(messages):
         assert message.endswith(b"\n\n")
         assert message.count(b"\n") == 4
         fields = dict(line.split(": ", 1) for line in message.decode("ascii").splitlines() if line)
-        found.append((fields["event"], int(fields["id"]), json.loads(fields["data"])))
+        found.append((fields["event"], int(fields["id"].partition("-")[0]), json.loads(fields["data"])))
     return found
 
 
@@ -78,11 +78,43 @@ def test_trial_that_knows_a_new_metric_brings_the_metrics(feed, makers):
     assert "energy_mj" in [metric["name"] for metric in data["metrics"]]
 
 
-@pytest.mark.parametrize("said", ["7", "-1", "abc", "", "6.0", "٣", "9" * 5000, "1 or 1"])
+@pytest.mark.parametrize(
+    "said", ["7", "-1", "abc", "", "6.0", "٣", "9" * 5000, "1 or 1", "6-", "6-0123456789ab", "6-6-6"]
+)
 def test_reader_that_has_what_never_was_is_reset(feed, said):
     messages, position = news(feed, feed.state(), position_of(said, feed.state()))
     assert [event for event, _, _ in read(messages)] == ["reset", "live"]
     assert position.n_trials == 6
+
+
+def last_id(messages):
+    """What a browser would say next."""
+    return messages[-1].decode("ascii").partition("id: ")[2].partition("\n")[0]
+
+
+def test_reader_that_comes_back_says_which_trials_it_has(feed, makers):
+    said = last_id(news(feed, feed.state(), position_of("6", feed.state()))[0])
+    grown(feed, makers, 1)
+    (name, _, data), _ = read(news(feed, feed.state(), position_of(said, feed.state()))[0])
+    assert (name, data["first"]) == ("trials", 6)
+
+
+def test_reader_of_as_many_trials_of_another_study_is_reset(feed, makers):
+    """The study was removed and begun anew while its server was down; the page knows nothing of it."""
+    said = last_id(news(feed, feed.state(), position_of("6", feed.state()))[0])
+    result = feed.state().result
+    begun_anew = tuple(replace(trial, started=trial.started + 1e6) for trial in result.trials)
+    for other in (replace(result, trials=begun_anew), replace(result, space=makers.make_space(n_trials=99))):
+        again = Feed(other)
+        messages, _ = news(again, again.state(), position_of(said, again.state()))
+        assert [event for event, _, _ in read(messages)] == ["reset", "live"]
+
+
+def test_reader_is_reset_when_the_study_goes_on_with_other_limits(feed, makers):
+    position = news(feed, feed.state(), position_of("6", feed.state()))[1]
+    result = feed.state().result
+    feed.update(replace(result, space=replace(result.space, search=makers.make_space(n_trials=99).search)), "running")
+    assert [event for event, _, _ in read(news(feed, feed.state(), position)[0])] == ["reset", "live"]
 
 
 def test_reader_that_says_nothing_gets_the_last_trials_again(feed):
@@ -117,3 +149,21 @@ def test_reader_hears_that_times_are_taken_and_then_nothing(feed, makers):
     assert news(feed, feed.state(), position) == ([], position)
     grown(feed, makers, 1)
     assert [event for event, _, _ in read(news(feed, feed.state(), position)[0])] == ["trials", "live"]
+
+
+def test_progress_costs_no_look_at_the_trials(feed, monkeypatch):
+    position = news(feed, feed.state(), position_of("6", feed.state()))[1]
+    feed.on_progress(Progress("train", 1, 2))
+    monkeypatch.setattr(type(feed.state().result), "metric_names", None)
+    assert [event for event, _, _ in read(news(feed, feed.state(), position)[0])] == ["live"]
+
+
+def test_reader_hears_of_the_next_trial_whose_times_are_taken(feed, makers):
+    feed.update(feed.state().result, "running", (6, Variant()), Progress(TIMING_STAGE))
+    position = news(feed, feed.state(), position_of("6", feed.state()))[1]
+    longer = replace(feed.state().result, trials=(*feed.state().result.trials, makers.make_trial(6, reason="gone")))
+    feed.update(longer, "running", (7, Variant()), Progress(TIMING_STAGE))
+    messages, position = news(feed, feed.state(), position)
+    assert [event for event, _, _ in read(messages)] == ["trials", "live"]
+    feed.update(longer, "running", (7, Variant()), Progress(TIMING_STAGE, 1))
+    assert news(feed, feed.state(), position)[0] == []

@@ -6,6 +6,7 @@ import pytest
 
 from explorer.measure import probing
 from explorer.records import Progress, Variant
+from explorer.views.pace import TrialPace
 from explorer.views.server.feed import Feed
 from explorer.views.server.live_state import live_state
 
@@ -39,10 +40,38 @@ def test_feed_holds_the_news_back_while_a_probe_takes_times(heard, result):
     for done in range(5):
         feed.on_progress(Progress(probing.TIMING_STAGE, done))
     assert len(rings) == 1  # the announcement
-    assert feed.state().is_timing
+    assert feed.state().timing is not None
     feed.on_trial_end(result.trials[-1], result)
     assert len(rings) == 2
-    assert not feed.state().is_timing
+    assert feed.state().timing is None
+
+
+def test_feed_of_who_only_looks_now_and_then_does_not_miss_what_came_between_two_times(heard, result, makers):
+    """Each look finds a probe at work, but not on the same trial."""
+    feed, rings = heard
+    work = Progress(probing.TIMING_STAGE)
+    feed.update(result, "running", (6, Variant()), work)
+    feed.update(result, "running", (6, Variant()), Progress(probing.TIMING_STAGE, 1))
+    assert len(rings) == 1
+    longer = replace(result, trials=(*result.trials, makers.make_trial(6, reason="gone")))
+    feed.update(longer, "running", (7, Variant(width=0.5)), work)
+    assert len(rings) == 2
+    assert feed.state().version == 7
+    feed.update(longer, "interrupted")
+    assert len(rings) == 3
+
+
+def test_feed_takes_the_pace_of_a_run_elsewhere(heard, result, clock):
+    feed, _ = heard
+    assert feed.seconds_left() is None
+    here = [replace(trial, started=10.0 * n, finished=10.0 * n + 5) for n, trial in enumerate(result.trials)]
+    clock.now = 55.0
+    pace = TrialPace.of_run(result.space.search, 0.0, here, clock)
+    feed.update(result, "running", (6, Variant()), Progress("train"), pace)
+    assert feed.seconds_left() == pytest.approx((60 - 6) * 55 / 6)
+    assert (feed.state().running, feed.state().progress) == ((6, Variant()), Progress("train"))
+    feed.update(result, "finished")
+    assert feed.seconds_left() is None
 
 
 def test_probe_tells_of_the_stage_that_the_feed_knows():
@@ -79,6 +108,8 @@ def test_feed_begins_a_new_epoch_only_when_earlier_trials_were_replaced(heard, r
     begun_anew = replace(result.trials[0], started=5000.0, finished=5001.0)
     feed.update(replace(result, trials=(begun_anew, *result.trials[1:])), "running")
     assert feed.state().epoch == 2
+    feed.update(replace(feed.state().result, space=makers.make_space()), "running")
+    assert feed.state().epoch == 3  # the limits are others
 
 
 def test_live_state_says_what_happens_now(result, clock):
@@ -104,3 +135,13 @@ def test_seconds_left_come_from_this_runs_trials(makers, clock):
     assert feed.seconds_left() == pytest.approx(18.0)
     feed.end("finished")
     assert feed.seconds_left() is None
+
+
+def test_time_that_a_stage_still_takes_comes_from_its_pace(result, clock):
+    feed = Feed(result, clock=clock)
+    feed.on_progress(Progress("train", 0, 100))
+    clock.now += 10.0
+    feed.on_progress(Progress("train", 25, 100))
+    assert live_state(feed, feed.state())["progress"]["seconds_left"] == pytest.approx(30.0)
+    feed.on_progress(Progress("measure"))
+    assert live_state(feed, feed.state())["progress"]["seconds_left"] is None

@@ -54,6 +54,7 @@ def test_nothing_is_answered_without_the_token(site, path):
         assert b"explore dashboard" in body
         assert b"made-up" not in body
         assert "set-cookie" not in headers
+        assert headers["connection"] == "close"
 
 
 def test_token_of_the_link_becomes_a_strict_cookie_and_leaves_the_address(site):
@@ -117,7 +118,12 @@ def test_keys_know_the_token_and_nothing_else():
 @pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True)])
 def test_loopback_is_known_by_name_and_address(host, expected):
     assert is_loopback(host) is expected
-    assert allowed_hosts(host, 80) == {"127.0.0.1:80", "localhost:80", "[::1]:80"}
+    assert allowed_hosts(host, 8321) == {"127.0.0.1:8321", "localhost:8321", "[::1]:8321"}
+
+
+def test_port_that_browsers_leave_out_may_be_left_out():
+    names = {"127.0.0.1", "localhost", "[::1]"}
+    assert allowed_hosts("127.0.0.1", 80) == names | {f"{name}:80" for name in names}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])

@@ -11,6 +11,7 @@ import pytest
 
 from explorer.measure import cores
 from explorer.records import Progress, Variant
+from explorer.views import page
 from explorer.views.server import events, thread
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import NoDashboard, Server
@@ -64,10 +65,10 @@ def test_stream_gathers_trials_that_come_fast(feed, serve, makers):
 def test_reader_that_comes_back_gets_what_it_missed(feed, serve, makers):
     _, reader = serve(feed)
     stream = reader.events(since=6)
-    _, last_id, _ = next(stream)
+    next(stream)
     stream.close()
     grown(feed, makers, 3)
-    event, version, data = next(reader.events(last_id=last_id))
+    event, version, data = next(reader.events(last_id=stream.last_id))
     assert (event, version) == ("trials", 9)
     assert data["trials"]["number"] == [6, 7, 8]
 
@@ -185,6 +186,42 @@ def test_stop_ends_streams_and_frees_the_port(feed, serve):
     idle.close()
 
 
+def test_last_words_of_a_study_reach_the_page_before_the_server_goes(feed, serve, makers):
+    server, reader = serve(feed)
+    stream = reader.events(since=6)
+    stream.until("live")
+    grown(feed, makers)
+    feed.end("finished")
+    server.stop()
+    told = list(stream)
+    assert [number for event, _, data in told if event == "trials" for number in data["trials"]["number"]] == [6]
+    assert told[-1][2]["status"] == "finished"
+
+
+def test_reader_that_does_not_read_costs_a_bounded_buffer_and_no_time(makers, serve, eventually):
+    """Its socket fills; what the server has not got rid of by then is one event, however much there is to tell."""
+    result = makers.make_seeded_result(1500)
+    feed = Feed(result)
+    server, reader = serve(feed)
+    server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)  # so that the system's own fill soon
+    with socket.socket() as sleeping:
+        sleeping.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sleeping.connect(("127.0.0.1", server.port))
+        lines = ["GET /api/events?since=0 HTTP/1.1", f"Host: {reader.netloc}", f"Cookie: {reader.headers['Cookie']}"]
+        sleeping.sendall("\r\n".join([*lines, "", ""]).encode())
+        eventually(lambda: feed._listeners)
+        (one,) = server._uvicorn.server_state.connections
+        eventually(lambda: one.flow is not None and one.flow.write_paused)
+        kept = one.transport.get_write_buffer_size()
+        for number in range(2000):
+            feed.on_progress(Progress("train", number, 2000, "x" * 150))
+        awake = reader.events(since=1500)
+        assert awake.until("live")["progress"]["done"] == 1999
+        assert one.transport.get_write_buffer_size() <= kept
+        server.stop()
+        assert "dashboard" not in [each.name for each in threading.enumerate()]
+
+
 def test_port_that_is_taken_is_refused_in_one_sentence(feed, serve):
     server, _ = serve(feed)
     with pytest.raises(NoDashboard, match=f"port {server.port} of 127.0.0.1 cannot be had.*--port") as found:
@@ -230,11 +267,32 @@ def test_server_leaves_the_measuring_cores_with_the_coordinator(feed, serve):
     assert os.sched_getaffinity(one.native_id) == set(available)
 
 
+def test_workers_begun_while_a_probe_runs_leave_its_cores_too(feed, serve, monkeypatch):
+    """Whatever a page asks for meanwhile is made elsewhere, as far as there is an elsewhere."""
+    seen = []
+
+    def render(result):
+        seen.append((threading.current_thread().name, os.sched_getaffinity(0)))
+        return "page"
+
+    monkeypatch.setattr(page, "render_live", render)
+    _, reader = serve(feed)
+    available = cores.available()
+    measuring = cores.measuring(available, 1)
+    with cores.kept_free(measuring, [os.getpid()]):
+        assert reader.get("/")[0] == 200
+    assert reader.get("/")[0] == 200
+    (worker, meanwhile), (_, afterwards) = seen
+    assert worker != threading.current_thread().name
+    assert meanwhile == (set(available) - set(measuring) or set(available))
+    assert afterwards == set(available)
+
+
 def test_server_that_breaks_says_so_and_nothing_else_happens(feed, monkeypatch, eventually):
-    def broken(self, sockets):
+    async def broken(self, sockets):
         raise SystemExit(3)
 
-    monkeypatch.setattr(thread.uvicorn.Server, "run", broken)
+    monkeypatch.setattr(thread.uvicorn.Server, "serve", broken)
     faults = []
     server = Server(feed, 0, on_fault=faults.append)
     eventually(lambda: faults)

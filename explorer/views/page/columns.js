@@ -1,0 +1,34 @@
+// Columns of numbers, and masks: a mask is a Uint8Array with 1 for the rows that are meant.
+
+/** The rows of a mask. */
+export function rowsOf(mask) {
+  const rows = new Int32Array(mask.length);
+  let n = 0;
+  for (let row = 0; row < mask.length; row += 1) if (mask[row]) rows[n++] = row;
+  return rows.subarray(0, n);
+}
+
+/** The column turned so that smaller is better; null becomes NaN, which masks keep out. */
+export function minimized(column, direction) {
+  const sign = direction === "maximize" ? -1 : 1;
+  const turned = new Float64Array(column.length);
+  for (let row = 0; row < turned.length; row += 1) turned[row] = column[row] === null ? NaN : sign * column[row];
+  return turned;
+}
+
+/** The smallest and the largest value of these rows. */
+export function ends(column, rows) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const row of rows) {
+    if (column[row] < low) low = column[row];
+    if (column[row] > high) high = column[row];
+  }
+  return [low, high];
+}
+
+/** Whether row `one` comes before `other` by the first column in which they differ. */
+export function isBefore(columns, one, other) {
+  for (const column of columns) if (column[one] !== column[other]) return column[one] < column[other];
+  return false;
+}

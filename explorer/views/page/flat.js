@@ -1,0 +1,182 @@
+// The front over two metrics: every trial behind it, intervals as bars, the edge of what the two alone allow.
+import { drawCloud } from "explore/cloud";
+import { isKnown, plotlyText } from "explore/format";
+import { frontMarker, shownColumn, symbolsOf } from "explore/marks";
+import { axisKind, axisTitle, baseLayout, isNarrow } from "explore/theme";
+
+/** Up to here SVG stays fluid, in this picture with its bars; above it what is behind the front is one picture. */
+export const MAX_SVG_POINTS = 3000;
+
+/** Whether an axis is logarithmic: as was chosen, else where its numbers span much. */
+export function isLogAxis(view, derived, letter) {
+  const chosen = view[`isLog${letter.toUpperCase()}`];
+  return chosen ?? derived.isWide(view[letter]);
+}
+
+/** The room around the axes. */
+export const marginOf = () => (isNarrow() ? { l: 50, r: 8, t: 8, b: 46 } : { l: 62, r: 12, t: 10, b: 50 });
+
+/**
+ * The figure. `rest` keeps what is behind the front between two drawings, in a box of `width` and `height` pixels.
+ */
+export function flatFigure(state, colors, rest, isDragging, width, height) {
+  const { view, derived, matches } = state;
+  const [x, y] = [view.x, view.y];
+  const isPlaced = (index) => isKnown(derived.columns[x].value[index]) && isKnown(derived.columns[y].value[index]);
+  const front = derived.front.filter(isPlaced);
+  const stairs = derived.stairs(x, y);
+  const isLog = { x: isLogAxis(view, derived, "x"), y: isLogAxis(view, derived, "y") };
+  const trace = (indices, more) => ({
+    x: shownColumn(derived, x, indices),
+    y: shownColumn(derived, y, indices),
+    customdata: indices.map((index) => derived.number[index]),
+    mode: "markers",
+    type: "scatter",
+    hoverinfo: "none",
+    ...more,
+  });
+  const shape = derived.betterOf(x) === "minimize" ? "hv" : "vh";
+  const onStairs = new Set(stairs);
+  const ring = (indices, marker) => trace(indices, { marker, hoverinfo: "skip", cliponaxis: false });
+  const marked = (numbers) =>
+    numbers.map((number) => derived.indexOf(number)).filter((index) => index >= 0 && isPlaced(index));
+  // Not Plotly but the view keeps the zoom: Plotly would drop it when new data move the ends of the axes.
+  const [zoomX, zoomY] = view.zoom ? [view.zoom.slice(0, 2), view.zoom.slice(2)] : [];
+  const ranges = { x: zoomX ?? axisRange(derived, x, isLog.x), y: zoomY ?? axisRange(derived, y, isLog.y) };
+  const margin = marginOf();
+  const box = { width: width - margin.l - margin.r, height: height - margin.t - margin.b };
+  // While a slider moves over very many trials only the front follows at once; what is behind it follows at rest.
+  if (!isDragging)
+    Object.assign(rest, behindFront(state, colors, derived.measured.filter(isPlaced), ranges, isLog, box));
+  const data = [
+    ...rest.traces,
+    trace(stairs, { mode: "lines", line: { shape, color: colors.line, width: 1.3 }, hoverinfo: "skip" }),
+    trace(front, {
+      marker: frontMarker(state, colors, front, onStairs),
+      ...dimmed(front, matches, 0.1),
+      error_x: bars(derived, x, front, matches, colors),
+      error_y: bars(derived, y, front, matches, colors),
+    }),
+    ring(marked(derived.knee < 0 ? [] : [derived.number[derived.knee]]), {
+      symbol: "circle-open",
+      size: 22,
+      color: colors.knee,
+      line: { width: 2.6 },
+    }),
+    ring(marked([0]), { symbol: "square-open", size: 16, color: colors.ink, line: { width: 1.8 } }),
+    ring(marked(view.pinned), { symbol: "diamond-open", size: 22, color: colors.ink, line: { width: 1.6 } }),
+    ring(marked(view.selected === null ? [] : [view.selected]), {
+      symbol: "circle-open",
+      size: 30,
+      color: colors.ink,
+      line: { width: 2 },
+    }),
+  ];
+  const layout = baseLayout(colors);
+  const isEmpty = derived.measured.length === 0;
+  layout.margin = margin;
+  layout.images = rest.image ? [rest.image] : [];
+  // The pointer finds the points of a picture by itself.
+  layout.hovermode = rest.image ? false : "closest";
+  layout.dragmode = isNarrow() ? false : "zoom";
+  const title = (name) => axisTitle(plotlyText(derived.label(name)), 8);
+  for (const [letter, name] of [
+    ["x", x],
+    ["y", y],
+  ]) {
+    const range = ranges[letter];
+    Object.assign(layout[`${letter}axis`], axisKind(isLog[letter], range), {
+      title: title(name),
+      range,
+      showticklabels: !isEmpty,
+    });
+  }
+  return { data, layout };
+}
+
+// An axis holds every measured trial with its interval, whatever is filtered, so that nothing jumps.
+function axisRange(derived, name, isLog) {
+  const [low, high] = derived.shownSpanOf(name);
+  if (!isKnown(low)) return isLog ? [-1, 1] : [0, 1];
+  const [from, to] = isLog && low > 0 ? [Math.log10(low), Math.log10(high)] : [low, high];
+  const room = (to - from || Math.abs(to) * 0.1 || 1) * 0.055;
+  return [from - room, to + room];
+}
+
+// What is behind the front: traces of points, or above MAX_SVG_POINTS one picture in the axes' own coordinates, which
+// moves with them while one drags, is in a saved PNG, and costs nothing while a slider moves.
+function behindFront(state, colors, placed, ranges, isLog, box) {
+  if (placed.length <= MAX_SVG_POINTS) return { traces: restTraces(state, colors, placed), image: null, places: null };
+  const { view, derived } = state;
+  const axis = (letter) => ({
+    column: derived.columns[view[letter]].value,
+    scale: derived.scaleOf(view[letter]),
+    range: ranges[letter],
+    isLog: isLog[letter],
+  });
+  const { url, places } = drawCloud(placed, { x: axis("x"), y: axis("y") }, box, colors, state);
+  const image = {
+    source: url,
+    layer: "below",
+    sizing: "stretch",
+    xref: "x",
+    yref: "y",
+    xanchor: "left",
+    yanchor: "top",
+    x: ranges.x[0],
+    y: ranges.y[1],
+    sizex: ranges.x[1] - ranges.x[0],
+    sizey: ranges.y[1] - ranges.y[0],
+  };
+  return { traces: [], image, places };
+}
+
+function restTraces(state, colors, placed) {
+  const { view, derived, matches } = state;
+  const groups = { infeasible: [], invalid: [], feasible: [] };
+  for (const index of placed)
+    groups[derived.isInvalid(index) ? "invalid" : derived.isFeasible[index] ? "feasible" : "infeasible"].push(index);
+  const size = placed.length > 600 ? 5.5 : 7;
+  const trace = (indices, marker) => ({
+    type: "scatter",
+    mode: "markers",
+    hoverinfo: "none",
+    x: shownColumn(derived, view.x, indices),
+    y: shownColumn(derived, view.y, indices),
+    customdata: indices.map((index) => derived.number[index]),
+    marker,
+    ...dimmed(indices, matches, 0.12),
+  });
+  const faint = { size, color: colors.faint, opacity: 0.75, line: { width: 1.4, color: colors.faint } };
+  return [
+    trace(groups.infeasible, { ...faint, symbol: "x-thin" }),
+    trace(groups.invalid, { ...faint, symbol: "circle-open" }),
+    trace(groups.feasible, { symbol: symbolsOf(state, groups.feasible), size, color: colors.rest }),
+  ];
+}
+
+// What a filter leaves out stays where it is, and pales.
+function dimmed(indices, matches, opacity) {
+  if (!matches) return { selectedpoints: null };
+  const kept = [];
+  indices.forEach((index, place) => matches[index] && kept.push(place));
+  return { selectedpoints: kept, unselected: { marker: { opacity } } };
+}
+
+function bars(derived, name, indices, matches, colors) {
+  const column = derived.columns[name];
+  const scale = derived.scaleOf(name);
+  const length = (index, end) => {
+    const ends = [column.value[index], column[end]?.[index]];
+    return ends.every(isKnown) && (!matches || matches[index]) ? Math.abs(ends[1] - ends[0]) * scale : 0;
+  };
+  return {
+    type: "data",
+    symmetric: false,
+    color: colors.bar,
+    thickness: 1.2,
+    width: 0,
+    array: indices.map((index) => length(index, "high")),
+    arrayminus: indices.map((index) => length(index, "low")),
+  };
+}

@@ -1,0 +1,100 @@
+// The legend of the front's picture: what each mark means, and how many there are.
+import { fill, h, s } from "explore/dom";
+import { looks } from "explore/marks";
+import { SYMBOLS, palette } from "explore/theme";
+
+/** Draw it of elements, not by Plotly: it keeps its place while data arrive, and names in it are only text. */
+export function drawLegend(element, state, mode) {
+  const { view, derived } = state;
+  const colors = palette(view.theme);
+  const stairs = new Set(derived.stairs(view.x, view.y));
+  const aside = derived.front.filter((index) => !stairs.has(index)).length;
+  const n = (number) => number.toLocaleString("en-US");
+  const { feasible, infeasible, failed } = derived.counts;
+  const thirds = derived.objectives
+    .map((o) => o.metric)
+    .filter((name) => name !== view.x && name !== view.y)
+    .map((name) => derived.title(name));
+  const items = [
+    item(colors, "dot", `front ${n(derived.front.length)}`),
+    mode === "2d" && aside
+      ? item(colors, "small", `${n(aside)} of them only through ${thirds.join(", ") || "other objectives"}`)
+      : null,
+    item(colors, "rest", `dominated ${n(feasible - derived.front.length)}`),
+    mode === "2d" ? item(colors, "cross", `infeasible ${n(infeasible)}`) : null,
+    item(colors, "knee", "knee"),
+    item(colors, "square", "baseline"),
+    mode === "2d" ? item(colors, "stairs", "best of these two axes alone") : null,
+    failed ? h("span", { class: "quiet" }, `${n(failed)} failed, not drawn`) : null,
+  ];
+  fill(element, items, colorKey(state, colors), mode === "2d" ? shapeKey(state, colors) : null);
+}
+
+function item(colors, kind, text) {
+  const svg = (...shapes) => s("svg", { viewBox: "0 0 18 14", width: 18, height: 14, "aria-hidden": "true" }, shapes);
+  const circle = (r, fillColor, stroke = "none") =>
+    s("circle", { cx: 9, cy: 7, r, fill: fillColor, stroke, "stroke-width": 2 });
+  const drawn = {
+    dot: () => circle(5.5, colors.front),
+    small: () => circle(3.6, colors.front),
+    rest: () => circle(3.4, colors.rest),
+    cross: () => s("path", { d: "M6 4l6 6M12 4l-6 6", stroke: colors.faint, "stroke-width": 1.6 }),
+    knee: () => circle(5.5, "none", colors.knee),
+    square: () =>
+      s("rect", { x: 4, y: 2, width: 10, height: 10, fill: "none", stroke: colors.ink, "stroke-width": 1.7 }),
+    stairs: () => s("path", { d: "M1 12h7V6h9", fill: "none", stroke: colors.line, "stroke-width": 1.5 }),
+  };
+  return h("span", { class: "key" }, svg(drawn[kind]()), text);
+}
+
+function colorKey(state, colors) {
+  const { view, derived } = state;
+  if (!view.color || !derived.front.length) return null;
+  const words = derived.wordsOf(view.color);
+  if (words) {
+    const patches = words.map((word, place) =>
+      h(
+        "span",
+        { class: "key" },
+        h("i", { class: "patch", style: { background: colors.words[place % colors.words.length] } }),
+        word,
+      ),
+    );
+    return h("span", { class: "scale" }, `color: ${derived.title(view.color)}`, patches);
+  }
+  const found = looks(derived, view.color, derived.front);
+  if (!found.isKnown) return null;
+  const ramp = h("i", { class: "ramp", style: { background: `linear-gradient(90deg, ${colors.scale.join(",")})` } });
+  return h(
+    "span",
+    { class: "scale" },
+    `color: ${derived.label(view.color)}`,
+    h("span", { class: "ends" }, derived.shown(view.color, found.low), ramp, derived.shown(view.color, found.high)),
+  );
+}
+
+function shapeKey(state, colors) {
+  const { view, derived } = state;
+  if (!view.shape) return null;
+  const signs = {
+    circle: "●",
+    square: "■",
+    diamond: "◆",
+    "triangle-up": "▲",
+    cross: "✚",
+    star: "★",
+    pentagon: "⬟",
+    hourglass: "⧗",
+  };
+  const kinds = derived
+    .kindsOf(view.shape)
+    .map((kind, place) =>
+      h(
+        "span",
+        { class: "key" },
+        h("i", { class: "sign", style: { color: colors.front } }, signs[SYMBOLS[place % SYMBOLS.length]]),
+        kind.text,
+      ),
+    );
+  return h("span", { class: "scale" }, `shape: ${derived.title(view.shape)}`, kinds);
+}

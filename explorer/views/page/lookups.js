@@ -1,0 +1,103 @@
+// Lookups: a name's title, column, ends, words and direction, and where a trial stands.
+import { gainText, isKnown, labelText, numberText, parameterText } from "explore/format";
+import { staircase } from "explore/front";
+import { boundKey } from "explore/limits";
+
+const MAX_KINDS = 8;
+const WIDE_SPAN = 8;
+
+/** Functions that answer by a metric's or parameter's name, or by a row. */
+export function lookups(derived) {
+  const { metrics, columns, parameters, objectives, trials } = derived;
+  const spans = new Map();
+  const stairs = new Map();
+  const kinds = new Map();
+  const trialAxis = { name: "trial", title: "trial", unit: "", scale: 1, better: "minimize" };
+  const metricOf = (name) => metrics.get(name) ?? (name === "trial" ? trialAxis : null);
+  const scaleOf = (name) => metricOf(name)?.scale ?? 1;
+  const columnOf = (name) => (metricOf(name) ? columns[name].value : (trials.parameters[name] ?? []));
+  const betterOf = (name) =>
+    objectives.find((one) => one.metric === name)?.direction ?? metricOf(name)?.better ?? "minimize";
+  const spanOf = (name) => {
+    if (!spans.has(name)) {
+      const { low = [], high = [] } = columns[name] ?? {};
+      const [raw, below, above] = [columnOf(name), low, high].map(endsOf);
+      // An interval may reach down to 0, which has no place on a logarithmic axis.
+      const from = below[0] === null || (below[0] <= 0 && raw[0] > 0) ? raw[0] : Math.min(raw[0], below[0]);
+      const to = above[1] === null ? raw[1] : Math.max(raw[1], above[1]);
+      spans.set(name, { raw, shown: isKnown(from) ? [from * scaleOf(name), to * scaleOf(name)] : [null, null] });
+    }
+    return spans.get(name);
+  };
+  return {
+    columnOf,
+    betterOf,
+    metricOf,
+    /** `{value, low, high}` of a metric in a row. */
+    measurement: (name, row) => {
+      const { value, low, high } = columns[name];
+      return { value: value[row], low: low[row], high: high[row] };
+    },
+    scaleOf,
+    /** The ends of what is known, in the metric's unit. */
+    spanOf: (name) => spanOf(name).raw,
+    /** The ends of the intervals, as they are shown. */
+    shownSpanOf: (name) => spanOf(name).shown,
+    isWide: (name) => {
+      const [low, high] = spanOf(name).raw;
+      return name !== "trial" && isKnown(low) && low > 0 && high / low > WIDE_SPAN;
+    },
+    title: (name) => metricOf(name)?.title ?? parameters.get(name)?.title ?? name,
+    label: (name) => (metricOf(name) ? labelText(metricOf(name)) : (parameters.get(name)?.title ?? name)),
+    shown: (name, value) =>
+      metricOf(name)
+        ? numberText(metricOf(name), value)
+        : parameters.has(name)
+          ? parameterText(parameters.get(name), value)
+          : String(value),
+    wordsOf: (name) => parameters.get(name)?.ticks ?? null,
+    kindsOf: (name) => {
+      if (!kinds.has(name)) {
+        const found = [...new Set(columnOf(name).filter(isKnown))].sort((a, b) => a - b).slice(0, MAX_KINDS);
+        const parameter = parameters.get(name);
+        kinds.set(
+          name,
+          found.map((value) => ({ value, text: parameter ? parameterText(parameter, value) : String(value) })),
+        );
+      }
+      return kinds.get(name);
+    },
+    stairs: (x, y) => {
+      const key = `${x}|${y}`;
+      if (!stairs.has(key))
+        stairs.set(key, staircase(columns[x].value, columns[y].value, [betterOf(x), betterOf(y)], derived.isFeasible));
+      return stairs.get(key);
+    },
+    boundOf: (key) => derived.bounds.find((one) => boundKey(one) === key)?.bound ?? null,
+    stateOf: (index) => {
+      if (trials.state[index] === 2) return "failed";
+      if (derived.isInvalid(index)) return "invalid";
+      return derived.isFront[index] ? "front" : derived.isFeasible[index] ? "feasible" : "infeasible";
+    },
+    gain: (name, index) =>
+      derived.baseline === null || index === derived.baseline
+        ? ""
+        : gainText(metrics.get(name), columns[name].value[index], columns[name].value[derived.baseline]),
+  };
+}
+
+const ends = new WeakMap();
+
+// The smallest and the largest known number of a column; null without one. A column is looked through once.
+function endsOf(column) {
+  if (!ends.has(column)) {
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of column) {
+      if (!isKnown(value)) continue;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    ends.set(column, low > high ? [null, null] : [low, high]);
+  }
+  return ends.get(column);
+}

@@ -1,0 +1,90 @@
+// How a trial looks in the picture: its place, color, size and shape.
+import { isKnown } from "explore/format";
+import { SYMBOLS, colorScale } from "explore/theme";
+
+const FRONT_SIZE = 12;
+const ASIDE_SIZE = 9;
+
+/** The values of an axis as they are shown, one a trial. */
+export const shownColumn = (derived, name, indices, end = "value") => {
+  const column = derived.columns[name][end];
+  const scale = derived.scaleOf(name);
+  return indices.map((index) => (isKnown(column[index]) ? column[index] * scale : null));
+};
+
+/** What a column looks like as numbers to color or size by: values, ends, and whether in logarithms. */
+export function looks(derived, name, indices) {
+  const column = derived.columnOf(name);
+  const known = indices.map((index) => column[index]).filter(isKnown);
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const isLog = known.length > 0 && low > 0 && high / low > 8;
+  const place = (value) => (isLog ? Math.log10(value) : value);
+  return {
+    low,
+    high,
+    isKnown: known.length > 0,
+    isLog,
+    values: indices.map((index) => (isKnown(column[index]) ? place(column[index]) : null)),
+    from: place(low),
+    to: place(high),
+  };
+}
+
+/** The front's points as a marker of Plotly, as the view wants their color, size and shape. */
+export function frontMarker(state, colors, front, onStairs) {
+  const { view, derived } = state;
+  const marker = {
+    symbol: symbolsOf(state, front),
+    color: colors.front,
+    opacity: membership(derived, front),
+    size: front.map((index) => (onStairs.has(index) ? FRONT_SIZE : ASIDE_SIZE)),
+    line: { width: 1, color: colors.rim },
+  };
+  if (view.color) {
+    const words = derived.wordsOf(view.color);
+    if (words)
+      marker.color = front.map((index) => colors.words[derived.columnOf(view.color)[index] % colors.words.length]);
+    else {
+      const found = looks(derived, view.color, front);
+      if (found.isKnown)
+        Object.assign(marker, {
+          color: found.values,
+          cmin: found.from,
+          cmax: found.to,
+          colorscale: colorScale(colors.scale),
+          showscale: false,
+        });
+    }
+  }
+  if (view.size) {
+    const found = looks(derived, view.size, front);
+    if (found.isKnown)
+      marker.size = found.values.map((value) =>
+        value === null ? 6 : 7 + 17 * Math.sqrt((value - found.from) / (found.to - found.from || 1)),
+      );
+  }
+  return marker;
+}
+
+// The less sure it is that a trial belongs to the front, the paler it is, once trials carry that probability.
+function membership(derived, indices) {
+  const sure = derived.trials.membership;
+  return sure ? indices.map((index) => (isKnown(sure[index]) ? 0.35 + 0.65 * sure[index] : 1)) : 1;
+}
+
+/** Each row's symbol, one for each kind of the parameter that the view shows as shapes. */
+export function symbolsOf(state, indices) {
+  const { view, derived } = state;
+  if (!view.shape) return "circle";
+  const kinds = derived.kindsOf(view.shape);
+  const column = derived.columnOf(view.shape);
+  return indices.map(
+    (index) =>
+      SYMBOLS[
+        Math.max(
+          0,
+          kinds.findIndex((kind) => kind.value === column[index]),
+        ) % SYMBOLS.length
+      ],
+  );
+}

@@ -1,0 +1,116 @@
+// The front as a picture, in 2-D and 3-D: it is drawn here, and here the pointer selects.
+/* global Plotly */
+import { byId, say } from "explore/dom";
+import { nearestRow } from "explore/cloud";
+import { MAX_SVG_POINTS, flatFigure, marginOf } from "explore/flat";
+import { isKnown, thousands } from "explore/format";
+import { drawLegend } from "explore/legend";
+import { spaceFigure } from "explore/space";
+import { hasWebGL, isNarrow, palette, plotConfig } from "explore/theme";
+import { showTip } from "explore/tip";
+
+const MOVED_PX = 5;
+
+/** The front's figure: `draw(state)` brings it up to date, the pointer selects. */
+export function makeFrontPlot(onSelect, onZoom, describe) {
+  const element = byId("plot-front");
+  const tip = byId("tip");
+  let isConnected = false;
+  let shownMode = "";
+  const rest = { traces: [], image: null, places: null };
+  let last = null;
+
+  // A large study's points are no elements: the pointer finds them by their places.
+  const found = (event) => {
+    if (!rest.places || !last || last.view.mode === "3d") return -1;
+    const box = element.getBoundingClientRect();
+    const margin = marginOf();
+    return nearestRow(
+      rest.places,
+      event.clientX - box.left - margin.l,
+      event.clientY - box.top - margin.t,
+      last.derived.isFront,
+    );
+  };
+  let pressed = null;
+  element.addEventListener("pointerdown", (event) => (pressed = [event.clientX, event.clientY]), true);
+  window.addEventListener("pointerup", (event) => {
+    if (!pressed) return;
+    const isClick = Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) < MOVED_PX;
+    pressed = null;
+    const row = isClick ? found(event) : -1;
+    if (row >= 0) onSelect(last.derived.number[row]);
+  });
+  element.addEventListener("pointermove", (event) => {
+    if (!rest.places || pressed) return;
+    const row = found(event);
+    if (row >= 0) showTip(tip, describe(last.derived.number[row]), event);
+    else tip.hidden = true;
+  });
+  element.addEventListener("pointerleave", () => (tip.hidden = true));
+
+  const connect = () => {
+    element.on("plotly_click", (event) => {
+      const trial = event.points.map((point) => point.customdata).find(isKnown);
+      if (trial !== undefined) onSelect(trial);
+    });
+    element.on("plotly_hover", (event) => {
+      const trial = event.points.map((point) => point.customdata).find(isKnown);
+      if (trial !== undefined) showTip(tip, describe(trial), event.event);
+    });
+    element.on("plotly_unhover", () => (tip.hidden = true));
+    element.on("plotly_relayout", (event) => {
+      const names = Object.keys(event);
+      if (names.some((name) => name.endsWith("axis.autorange"))) onZoom(null);
+      else if (names.some((name) => /^[xy]axis\.range/.test(name))) {
+        const { xaxis, yaxis } = element.layout;
+        onZoom([...xaxis.range, ...yaxis.range].map((end) => Number(end.toPrecision(6))));
+      }
+    });
+  };
+
+  return {
+    draw(state, isDragging) {
+      const { view, derived } = state;
+      last = state;
+      const mode = view.mode === "3d" && view.z && hasWebGL() ? "3d" : "2d";
+      const note =
+        mode === "2d" && view.mode === "3d"
+          ? "The view in space needs WebGL, which is switched off in this browser."
+          : "";
+      byId("plot-empty").hidden = derived.measured.length > 0;
+      if (derived.number.length)
+        say(byId("plot-empty"), "The first point appears with the first trial that has a result.");
+      say(byId("plot-note"), [note, ...plotNotes(state)].filter(Boolean).join(" "));
+      drawLegend(byId("plot-legend"), state, mode);
+      const colors = palette(view.theme);
+      const figure =
+        mode === "3d"
+          ? spaceFigure(state, colors)
+          : flatFigure(state, colors, rest, isDragging, element.clientWidth, element.clientHeight);
+      if (shownMode !== mode && shownMode) {
+        Plotly.purge(element);
+        isConnected = false;
+      }
+      shownMode = mode;
+      Plotly.react(element, figure.data, figure.layout, {
+        ...plotConfig,
+        displayModeBar: isNarrow() ? false : "hover",
+      });
+      if (!isConnected) connect();
+      isConnected = true;
+    },
+    isLarge: (state) => state.derived.measured.length > MAX_SVG_POINTS,
+  };
+}
+
+function plotNotes(state) {
+  const { derived, matches } = state;
+  const notes = [];
+  const n = derived.measured.length;
+  if (matches) {
+    const shown = derived.measured.filter((index) => matches[index]).length;
+    notes.push(`${thousands(shown)} of ${thousands(n)} measured trials pass the filter; the others are pale.`);
+  }
+  return notes;
+}

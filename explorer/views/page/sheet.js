@@ -1,0 +1,120 @@
+// One variant whole: what it is, what it costs, how to export it.
+import { byId, copy, h, say } from "explore/dom";
+import { DASH, intervalText, isKnown, parameterText, thousands, valueText } from "explore/format";
+import { differenceOf } from "explore/pair";
+import { parts } from "explore/parts";
+
+const NOT_HERE =
+  "This file holds the details of the front and of as many other trials as fit; `explore show` prints this one whole.";
+
+/** The selected trial as elements; `found` has its `detail`, or why there is none, or that it is waited for. */
+export function wholeSheet(state, index, found) {
+  const { derived, view } = state;
+  const { detail } = found;
+  const place = derived.placeText(index, view.x, view.y);
+  const left = [h("h3", {}, "Metrics"), metricsTable(state, index, detail)];
+  const right = [h("h3", {}, "Variant"), parameterFacts(state, index, detail)];
+  if (found.isWaiting) right.push(h("p", { class: "note" }, "Its details are being read …"));
+  else if (found.why) right.push(h("p", { class: "note", role: "alert" }, found.why));
+  else if (!detail) right.push(h("p", { class: "note" }, NOT_HERE));
+  else right.push(...parts(detail));
+  return [
+    place.length ? h("p", { class: "place" }, sentence(place)) : null,
+    detail?.command ? command(detail.command) : null,
+    h("div", { class: "variant-grid" }, h("div", {}, left), h("div", {}, right)),
+    detail ? facts(detail) : null,
+  ];
+}
+
+const sentence = (notes) => {
+  const text = notes.join("; ");
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
+};
+
+function command(text) {
+  const button = h("button", { type: "button", class: "main" }, "Copy");
+  button.addEventListener("click", async () => {
+    const isDone = await copy(text);
+    say(button, isDone ? "Copied" : "Select and copy");
+    say(byId("said"), isDone ? "The command is copied." : "This browser does not let pages copy.");
+    setTimeout(() => say(button, "Copy"), 1600);
+  });
+  return h("p", { class: "command" }, h("code", { id: "export-command" }, text), button);
+}
+
+function metricsTable({ snapshot, derived }, index, detail) {
+  const more = new Map((detail?.metrics ?? []).map((one) => [one.name, one]));
+  const rows = snapshot.metrics.map((metric) => metricRow(metric, derived, index, more.get(metric.name)));
+  const head = h(
+    "tr",
+    {},
+    h("th", { scope: "col", class: "word" }, "metric"),
+    h("th", { scope: "col" }, "value", h("small", {}, "95 % interval")),
+    h("th", { scope: "col" }, "against the", h("small", {}, "baseline")),
+    h("th", { scope: "col" }, "n"),
+  );
+  const table = h("table", { class: "metrics" }, h("thead", {}, head), h("tbody", {}, rows));
+  return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Metrics of this trial" }, table);
+}
+
+function metricRow(metric, derived, index, said) {
+  const found = derived.measurement(metric.name, index);
+  const name = h("th", { scope: "row", class: "word" }, metric.title);
+  if (!isKnown(found.value)) {
+    const why = said?.why ? `not known: ${said.why}` : "not known";
+    return h("tr", {}, name, h("td", { colspan: 3, class: "word quiet wrapped" }, why));
+  }
+  return h(
+    "tr",
+    {},
+    name,
+    h("td", {}, valueText(metric, found.value), h("small", {}, intervalText(metric, found.low, found.high))),
+    h("td", {}, gainOf(metric, derived, index, found)),
+    h("td", { class: "quiet" }, isKnown(said?.n) ? thousands(said.n) : ""),
+  );
+}
+
+// Against the baseline: colored only where the difference is more than chance.
+function gainOf(metric, derived, index, found) {
+  const { baseline } = derived;
+  if (baseline === null || index === baseline) return DASH;
+  const against = { ...metric, better: derived.betterOf(metric.name) };
+  const row = differenceOf(against, derived.measurement(metric.name, baseline), found);
+  const kind = { second: "better", first: "worse" }[row?.better] ?? "";
+  const note = row?.is_tie && row.low !== row.high ? "a tie" : "";
+  const text = h("span", { class: `gain ${kind}` }, derived.gain(metric.name, index) || DASH);
+  return note ? [text, h("small", {}, note)] : text;
+}
+
+function parameterFacts({ snapshot, derived }, index, detail) {
+  const pairs = detail
+    ? detail.parameters.map((one) => [one.title, one.text])
+    : snapshot.parameters.map((one) => [one.title, parameterText(one, derived.trials.parameters[one.name]?.[index])]);
+  return pairsList(pairs);
+}
+
+const pairsList = (pairs) =>
+  h(
+    "dl",
+    { class: "facts" },
+    pairs.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))),
+  );
+
+function facts(detail) {
+  const made = [
+    ["artifact", detail.artifact ?? DASH],
+    ["finished", new Date(1000 * detail.finished).toLocaleString()],
+    ...detail.violations.map((one) => [one.text, one.words]),
+  ];
+  const pairs = [
+    ...made,
+    ...detail.details.map((one) => [one.name, one.text]),
+    ...detail.provenance.map((one) => [one.name, one.text]),
+  ];
+  return h(
+    "details",
+    { class: "provenance" },
+    h("summary", {}, "Provenance and details of this trial"),
+    pairsList(pairs),
+  );
+}

@@ -1,0 +1,44 @@
+// The status line: what is happening, how far it is, how long it will take.
+import { byId, say } from "explore/dom";
+import { countText, durationText, isKnown } from "explore/format";
+
+/** The status line: what is happening, how far it is, how long it will take. */
+export function drawStatus(state) {
+  const { snapshot, live, connection, derived } = state;
+  const n = derived.number.length;
+  const status = live?.status ?? "finished";
+  const isRunning = status === "running" && connection !== "file";
+  document.body.dataset.status = connection === "lost" ? "lost" : isRunning ? "running" : status;
+  const total = Math.max(snapshot.n_trials ?? 0, n);
+  const words = { running: "running", finished: "finished", interrupted: "interrupted; `explore start` resumes it" };
+  say(
+    byId("status-word"),
+    connection === "lost" ? "connection lost" : connection === "file" ? "report" : (words[status] ?? status),
+  );
+  const parts = [
+    isRunning || n < total ? `${n.toLocaleString("en-US")} of ${countText(total, "trial")}` : countText(n, "trial"),
+  ];
+  if (isRunning && isKnown(live.seconds_left) && live.seconds_left >= 1)
+    parts.push(`about ${durationText(live.seconds_left)} left`);
+  say(byId("status-count"), parts.join(", "));
+  const { progress, running } = live ?? {};
+  const share = progress && progress.total ? ` ${Math.round((100 * progress.done) / progress.total)} %` : "";
+  const now = [
+    progress ? `${progress.stage}${share}` : "",
+    running ? `trial ${running.trial}: ${running.variant}` : "",
+    progress?.note ?? "",
+    stageLeft(live),
+  ];
+  say(byId("status-now"), isRunning ? now.filter(Boolean).join(" · ") : "");
+  byId("status-now").hidden = !isRunning;
+  const bar = byId("status-bar");
+  bar.hidden = !isRunning;
+  bar.max = total || 1;
+  bar.value = n;
+}
+
+// While a base network is trained, no trial says yet how long the study takes; the stage itself may.
+function stageLeft(live) {
+  const seconds = live?.progress?.seconds_left;
+  return !isKnown(live?.seconds_left) && seconds >= 1 ? `about ${durationText(seconds)} left` : "";
+}

@@ -1,0 +1,53 @@
+"""The page for those who do not see it, or not well: axe-core finds no serious violation, in light and dark."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from explorer.views.page import render_offline
+
+pytestmark = pytest.mark.slow
+
+ASK = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+  .filter((one) => ["serious", "critical"].includes(one.impact))
+  .map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)"""
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The script of the npm package axe-core, at AXE_CORE: the file, or the package's folder."""
+    place = os.environ.get("AXE_CORE")
+    if not place:
+        if os.environ.get("CI") == "true":
+            pytest.fail("AXE_CORE is not set: CI must install the npm package axe-core and say where it is")
+        pytest.skip("AXE_CORE is not set: npm install axe-core, then AXE_CORE=node_modules/axe-core/axe.min.js")
+    path = Path(place)
+    return path / "axe.min.js" if path.is_dir() else path
+
+
+STATES = {
+    "a variant and its comparison": "trial=7&pinned=0&color=runtime&shape=runtime&filter=eager",
+    "limits that nothing meets": "limit.latency_ms<%3D=0.01&brush.width=0.5,1",
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("state", [*STATES, "an empty study", "a phone"])
+def test_page_has_no_serious_violation(makers, browser, axe, tmp_path, theme, state):
+    result = makers.make_result() if state == "an empty study" else makers.make_seeded_result(30)
+    path = tmp_path / "report.html"
+    path.write_text(render_offline(result), encoding="utf-8")
+    width = 390 if state == "a phone" else 1280
+    context = browser.new_context(offline=True, viewport={"width": width, "height": 900}, reduced_motion="reduce")
+    try:
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        page.add_init_script(path=axe)
+        page.goto(f"{path.as_uri()}#theme={theme}&{STATES.get(state, '')}")
+        page.wait_for_selector("body[data-ready=true]")
+        for details in page.locator("details").all():
+            details.evaluate("element => { element.open = true; }")
+        assert page.evaluate(ASK) == []
+    finally:
+        context.close()

@@ -98,9 +98,10 @@ class World:
         return load_or_train(MODEL, self.data, RECIPE, show)
 
     def network(self, base: BaseNetwork, width: Width) -> StagedNetwork:
-        """As the builder makes it."""
+        """As the builder makes it: the base network's own statistics are right for the widest."""
         network = base.materialise(width)
-        recalibrate(network, self.recalibration, RECALIBRATION_BATCH)
+        if width != 1.0:
+            recalibrate(network, self.recalibration, RECALIBRATION_BATCH)
         return network
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +27,16 @@ def images() -> NDArray[np.uint8]:
     coarse = rng.integers(0, 256, (256, 3, 4, 4))
     fine = np.repeat(np.repeat(coarse, 4, axis=2), 4, axis=3) + rng.integers(-20, 20, (256, 3, 16, 16))
     return np.clip(fine, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Waits for something to become true."""
+
+    def wait(holds: Callable[[], bool]) -> None:
+        until = time.monotonic() + 60.0
+        while not holds():
+            assert time.monotonic() < until, "it never became true"
+            time.sleep(0.02)
+
+    return wait

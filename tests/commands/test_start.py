@@ -148,6 +148,8 @@ def test_study_that_cannot_begin_prints_no_link(start):
 def test_away_from_a_terminal_it_never_waits(start, monkeypatch):
     monkeypatch.setattr(study_page, "wait", None)
     start()
+    assert "until Ctrl-C" not in start.said
+    assert len(load_result(start.studies / "digits").trials) == 3
 
 
 def test_at_a_terminal_it_serves_on_until_ctrl_c(start, monkeypatch):

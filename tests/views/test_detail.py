@@ -16,7 +16,8 @@ def test_trial_detail_unknown_trial_is_none(makers):
 def test_trial_detail_every_trial_is_json_ready(makers):
     for result in (makers.make_small_result(), makers.make_seeded_result(20)):
         for trial in result.trials:
-            json.dumps(trial_detail(result, trial.number), allow_nan=False)
+            text = json.dumps(trial_detail(result, trial.number), allow_nan=False)
+            assert json.loads(text)["trial"] == trial.number
 
 
 def test_trial_detail_has_parameters_metrics_and_ratios(makers):

@@ -2,7 +2,6 @@ import asyncio
 import http.client
 import json
 import runpy
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -170,16 +169,3 @@ def serve():
     for server in servers:
         server.stop()
     assert faults == []
-
-
-@pytest.fixture
-def eventually():
-    """Waits for something to become true."""
-
-    def wait(holds, seconds=20.0):
-        until = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < until, "it never became true"
-            time.sleep(0.01)
-
-    return wait

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,8 +12,45 @@ from explorer.runtimes.runtime import ExportJob, Runtime, SegmentFile
 from explorer.runtimes.staged import Array, Segment
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-    from torch.export import ExportedProgram
+    from torch import nn
+
+
+def load_segments(files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
+    """One program a segment. Sets the threads of this process's torch."""
+    import torch
+
+    if quantization != "none":
+        import torchao  # noqa: F401  # registers the operators that a quantized program calls
+
+    torch.set_num_threads(threads)
+    if torch.get_num_threads() != threads:
+        raise RuntimeError(f"torch uses {torch.get_num_threads()} threads, not the {threads} that were asked for")
+    return [program_of(str(file)) for file in files]
+
+
+def program_of(file: str) -> Segment:
+    """A saved program's own graph, with its weights bound once.
+
+    `ExportedProgram.module()` looks every weight up again, and checks its inputs, at each call: 0.1 to 0.2 ms that a
+    plain module does not take.
+    """
+    import torch
+    from torch.export.graph_signature import InputKind
+
+    program = torch.export.load(file)
+    held = {**program.constants, **program.state_dict}
+    kinds = [(spec.kind, spec.target) for spec in program.graph_signature.input_specs]
+    position = [kind for kind, _ in kinds].index(InputKind.USER_INPUT)
+    weights = [held[str(target)] for kind, target in kinds if kind != InputKind.USER_INPUT]
+    before, after = weights[:position], weights[position:]
+    forward = program.graph_module.forward
+
+    def call(features: Array) -> tuple[Array, ...]:
+        with torch.inference_mode():
+            made = forward(*before, torch.from_numpy(features), *after)
+            return tuple(part.numpy() for part in made)
+
+    return call
 
 
 class Eager(Runtime):
@@ -24,6 +60,8 @@ class Eager(Runtime):
     packages = ("torch", "torchao")
     modules = ("torch", "torchao")
     quantizations = frozenset({"none", "dynamic_int8"})
+    provider = "cpu"
+    loading = (load_segments, program_of)
 
     def export(self, job: ExportJob, folder: Path) -> tuple[SegmentFile, ...]:
         """One .pt2 a segment."""
@@ -45,51 +83,9 @@ class Eager(Runtime):
                 features = made[1] if isinstance(made, tuple) else made
         return tuple(written)
 
-    def load(self, files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
-        """Sets the threads of this process's torch."""
-        import torch
-
-        if quantization != "none":
-            import torchao  # noqa: F401  # registers the operators that a quantized program calls
-
-        torch.set_num_threads(threads)
-        if torch.get_num_threads() != threads:
-            raise RuntimeError(f"torch uses {torch.get_num_threads()} threads, not the {threads} that were asked for")
-        return [_segment(file) for file in files]
-
-
-def _segment(file: Path) -> Segment:
-    import torch
-
-    call_program = _lifted(torch.export.load(os.fspath(file)))
-
-    def call(features: Array) -> tuple[Array, ...]:
-        with torch.inference_mode():
-            return tuple(part.numpy() for part in call_program(torch.from_numpy(features)))
-
-    return call
-
-
-def _lifted(program: ExportedProgram) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """The program's own graph, with its weights bound once.
-
-    `ExportedProgram.module()` looks every weight up again, and checks its inputs, at each call: 0.1 to 0.2 ms that a
-    plain module does not take.
-    """
-    from torch.export.graph_signature import InputKind
-
-    held = {**program.constants, **program.state_dict}
-    kinds = [(spec.kind, spec.target) for spec in program.graph_signature.input_specs]
-    position = [kind for kind, _ in kinds].index(InputKind.USER_INPUT)
-    weights = [held[str(target)] for kind, target in kinds if kind != InputKind.USER_INPUT]
-    before, after = weights[:position], weights[position:]
-    forward = program.graph_module.forward
-
-    def call(features: Tensor) -> tuple[Tensor, ...]:
-        made: tuple[Tensor, ...] = forward(*before, features, *after)
-        return made
-
-    return call
+    def requirements(self, quantization: str) -> tuple[str, ...]:
+        """torchao only for a quantized program."""
+        return ("torch",) if quantization == "none" else self.packages
 
 
 def _quantize_linear_layers(network: nn.Module) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +23,32 @@ if TYPE_CHECKING:
 
     from explorer.models.network import StagedNetwork
 
-_PROVIDER = "CPUExecutionProvider"
 _CALIBRATION_BATCH = 32
+
+
+def load_segments(files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
+    """One session a segment, each with `threads` threads."""
+    return [session_of(str(file), threads) for file in files]
+
+
+def session_of(model: str | bytes, threads: int) -> Segment:
+    """A session of an ONNX file, or of its bytes, on the processor. Raises RuntimeError when it runs elsewhere."""
+    import onnxruntime
+
+    provider = "CPUExecutionProvider"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    if session.get_providers() != [provider]:
+        raise RuntimeError(f"ONNX Runtime uses {session.get_providers()}, not the {provider} that was asked for")
+    name = session.get_inputs()[0].name
+
+    def call(features: Array) -> tuple[Array, ...]:
+        return tuple(session.run(None, {name: features}))
+
+    return call
 
 
 class OnnxRuntime(Runtime):
@@ -35,6 +58,8 @@ class OnnxRuntime(Runtime):
     packages = ("onnxruntime",)
     modules = ("onnxruntime",)
     quantizations = frozenset({"none", "dynamic_int8", "static_int8"})
+    provider = "CPUExecutionProvider"
+    loading = (load_segments, session_of)
 
     def is_batch_invariant(self, quantization: str) -> bool:
         """Dynamic int8 takes one activation scale for the whole batch, so that images depend on their neighbors."""
@@ -55,33 +80,6 @@ class OnnxRuntime(Runtime):
             if index < len(floats) - 1 and job.quantization == "static_int8":
                 features = _features(model, features)
         return tuple(written)
-
-    def load(self, files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
-        """One session a segment, each with `threads` threads."""
-        return [_segment(os.fspath(file), threads) for file in files]
-
-
-def _segment(model: str | bytes, threads: int) -> Segment:
-    session = _session(model, threads)
-    name = session.get_inputs()[0].name
-
-    def call(features: Array) -> tuple[Array, ...]:
-        return tuple(session.run(None, {name: features}))
-
-    return call
-
-
-def _session(model: str | bytes, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=[_PROVIDER])
-    if session.get_providers() != [_PROVIDER]:
-        raise RuntimeError(f"ONNX Runtime uses {session.get_providers()}, not the {_PROVIDER} that was asked for")
-    return session
 
 
 def _float_segments(job: ExportJob) -> list[onnx.ModelProto]:
@@ -210,6 +208,6 @@ def _normalization(model: onnx.ModelProto) -> list[str]:
 
 def _features(model: onnx.ModelProto, features: Array) -> Array:
     """What the next segment is calibrated with: this one's float32 features."""
-    segment = _segment(model.SerializeToString(), 1)
+    segment = session_of(model.SerializeToString(), 1)
     starts = range(0, len(features), _CALIBRATION_BATCH)
     return np.concatenate([segment(features[start : start + _CALIBRATION_BATCH])[1] for start in starts])

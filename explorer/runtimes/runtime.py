@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ExplorerError
 from explorer.runtimes.staged import Array, Segment
@@ -64,12 +64,17 @@ class Runtime(ABC):
     packages        the distributions that it needs, whose versions identify it
     modules         what must be importable
     quantizations   what it can execute
+    provider        what executes the kernels, in the runtime's own words
+    loading         the functions that turn files into segments; the first is called with files, threads, quantization.
+                    Each stands alone, its imports inside it: their very source is in every bundle's run.py
     """
 
     name: str
     packages: tuple[str, ...]
     modules: tuple[str, ...]
     quantizations: frozenset[str]
+    provider: str
+    loading: tuple[Callable[..., Any], ...]
 
     def missing(self) -> str | None:
         """Why this runtime cannot be used here, or None."""
@@ -88,9 +93,14 @@ class Runtime(ABC):
     def export(self, job: ExportJob, folder: Path) -> tuple[SegmentFile, ...]:
         """Write one file a segment into `folder`, with a dynamic batch. Called in the builder. Raises ExportFailed."""
 
-    @abstractmethod
     def load(self, files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
         """The segments, ready to be called, each call on `threads` threads; several threads may call them at once.
 
         Called in a probe: imports NumPy and the runtime, nothing else.
         """
+        loaded: list[Segment] = self.loading[0](files, threads, quantization)
+        return loaded
+
+    def requirements(self, quantization: str) -> tuple[str, ...]:
+        """The distributions that loading needs for this quantization, of `packages`."""
+        return self.packages

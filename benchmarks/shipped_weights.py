@@ -52,7 +52,7 @@ MODEL, DATA, RECIPE = "slimmable_cnn", DataSettings("cifar10", 5000, 512, None),
 WIDTHS: tuple[Width, ...] = (1.0, 0.75, 0.5, 0.25)
 PER_STAGE: tuple[Width, ...] = ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0), (0.25, 0.5, 0.5), (0.5, 0.5, 0.25))
 N_RECALIBRATION, RECALIBRATION_BATCH = 2048, 256  # as the builder does
-STEPS, RATIOS = (0, 30, 60, 120, 240, 480), (0.2, 0.4, 0.6)
+STEPS, RATIOS = (0, 15, 30, 60, 120), (0.2, 0.4, 0.6)
 REFERENCES = (
     ("ShuffleNetV2 ×0.5", 90.13, 10.9),
     ("MobileNetV2 ×0.5", 92.88, 28.0),

@@ -34,6 +34,13 @@ Studies = Annotated[
 Port = Annotated[
     int | None, typer.Option(metavar="P", min=0, max=65535, help="The dashboard's port (else 8321, or the next free).")
 ]
+Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle.")]
+Host = Annotated[
+    str, typer.Option(metavar="H", help="The address to listen on; one that others reach needs --allow-remote.")
+]
+Where = Annotated[
+    list[str] | None, typer.Option(metavar="LIMIT", help="A further limit, as 'latency_ms <= 1.5'; may be repeated.")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Nothing but errors.")]
 
@@ -111,10 +118,7 @@ def init(
 @app.command()
 def front(
     study: StudyName,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LIMIT", help="A further limit, as 'latency_ms <= 1.5'; may be repeated."),
-    ] = None,
+    where: Where = None,
     studies: Studies = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
@@ -142,9 +146,7 @@ def show(
 def dashboard(
     study: StudyName,
     port: Port = None,
-    host: Annotated[
-        str, typer.Option(metavar="H", help="The address to listen on; one that others reach needs --allow-remote.")
-    ] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Let other machines in, with the link and without encryption.")
     ] = False,
@@ -168,6 +170,70 @@ def report(
     from explorer.commands.read import report as run
 
     run(study, studies, output)
+
+
+@app.command()
+def export(
+    study: StudyName,
+    trial: Annotated[int | None, typer.Option(metavar="N", help="This trial.")] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="The knee of the front.")] = False,
+    best: Annotated[str | None, typer.Option(metavar="METRIC", help="The front's best in this metric.")] = None,
+    where: Where = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new folder (else STUDY-trial-N).")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", metavar="F", help="bundle, onnx, triton or mlflow.")] = "bundle",
+    data: Data = None,
+    studies: Studies = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier export; take a trial that is infeasible or dominated.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Export a trial for deployment: the very files that were measured, with what runs and proves them."""
+    from explorer.commands.export import export as run
+
+    run(study, studies, trial, knee, best, where or [], output, form, data, force, as_json)
+
+
+@app.command()
+def verify(
+    bundle: Bundle,
+    data: Data = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out accuracy, latency and memory.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Prove a bundle: its files, outputs, accuracy, latency and memory, promised against found."""
+    from explorer.commands.verify import verify as run
+
+    run(bundle, data, as_json, quick)
+
+
+@app.command()
+def serve(
+    bundle: Bundle,
+    port: Annotated[
+        int | None, typer.Option(metavar="P", min=0, max=65535, help="The port (else 8000, or the next free).")
+    ] = None,
+    host: Host = "127.0.0.1",
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let other machines in, without encryption.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Requests classified at once (else cores / threads).")
+    ] = None,
+    queue: Annotated[int, typer.Option(metavar="N", min=1, help="Requests that may wait; more are sent away.")] = 64,
+    max_batch: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Images of several requests classified together.")
+    ] = 1,
+    max_delay_ms: Annotated[
+        float, typer.Option(metavar="MS", min=0, help="How long a request waits for others to join it.")
+    ] = 0.0,
+) -> None:
+    """Serve a bundle over HTTP (Open Inference Protocol v2, and a page to drop an image on), until Ctrl-C."""
+    from explorer.commands.serve import serve as run
+
+    run(bundle, host, port, allow_remote, workers, queue, max_batch, max_delay_ms)
 
 
 @app.command()

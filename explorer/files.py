@@ -49,10 +49,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, is_replacing: bool = False) -> Iterator[Path]:
     """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
 
-    When `path` appeared in the meantime (another process made the same content), that one is kept.
+    When there is a folder `path` already (another process made the same content), that one is kept, unless
+    `is_replacing`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -62,6 +63,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         for entry in draft.rglob("*"):
             flush_to_disk(entry)
         flush_to_disk(draft)
+        if is_replacing and path.is_dir():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old.tmp", dir=path.parent))
+            os.rename(path, old)  # onto an empty folder, which POSIX allows
+            os.rename(draft, path)
+            flush_to_disk(path.parent)
+            shutil.rmtree(old)
+            return
         try:
             os.rename(draft, path)
         except OSError:

@@ -18,7 +18,7 @@ LEVELS = [
     {"study"},
     {"measure"},
     {"variants", "runtimes", "pareto"},
-    {"models", "data", "space", "records"},
+    {"models", "data", "space", "records", "addresses"},
     {"objectives", "environment", "errors", "files", "hashing", "cache", "__init__"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -37,7 +37,8 @@ HOMES = {
     "onnxruntime": {"runtimes"},
     "onnxscript": {"runtimes"},
     "ruamel": {"space"},
-    "pydantic": {"space"},
+    "pydantic": {"space", "deploy"},
+    "mlflow": {"deploy"},
     "moocore": {"pareto"},
     "torch": {"models", "variants", "runtimes"},
     "torchvision": {"data"},

@@ -7,6 +7,7 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from explorer.addresses import is_loopback
 from explorer.commands.printing import note
 from explorer.commands.serving import open_browser, wait
 from explorer.errors import StudyError, UsageError
@@ -18,7 +19,6 @@ from explorer.study.vocabulary import vocabulary
 from explorer.study.watch import Sight, StudyWatch
 from explorer.views.pace import TrialPace
 from explorer.views.server.feed import Feed, Status
-from explorer.views.server.security import is_loopback
 from explorer.views.server.thread import Server
 from explorer.views.wording import one_line
 

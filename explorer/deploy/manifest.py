@@ -5,9 +5,9 @@ The fields are an allow-list: what is not named here is in no manifest, and a ma
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_serializer, model_validator
 
 FORMAT: Literal[1] = 1
 MANIFEST = "manifest.json"
@@ -16,7 +16,7 @@ MODEL = "model"
 """The folder of the artifact's files, as they were measured."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)]  # no "..", too
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -34,6 +34,19 @@ class Metric(_Frozen):
     high: float | None = None
     n: Count | None = None
     why: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_value_or_a_reason(self) -> Self:
+        if (self.value is None) == (self.why is None):
+            raise ValueError("expected a value, or null and why")
+        return self
+
+    @model_serializer
+    def _as_in_every_json(self) -> dict[str, float | int | str | None]:
+        """As `explorer.records.Measurement.to_json` has it."""
+        if self.value is None:
+            return {"value": None, "why": self.why}
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
 class VariantFacts(_Frozen):
@@ -98,7 +111,8 @@ class Execution(_Frozen):
 class Samples(_Frozen):
     """samples.npz: `n` validation images with what was measured on them.
 
-    images [n, c, h, w] uint8, labels [n], logits [n_exits, n, classes] float32 of every exit, exits [n], predictions [n]
+    images [n, c, h, w] uint8, labels [n], logits [n_exits, n, classes] float32 of every exit, exits [n] that the images
+    took, predictions [n]
 
     Logits made elsewhere must lie within `tolerance` of these, relative to the largest of them (or 1 if that is
     larger), and images whose decision that could not turn must get the same exit and class.

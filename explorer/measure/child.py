@@ -20,6 +20,8 @@ _MAX_MESSAGE_BYTES = 16 * 2**20
 _LOG_BYTES = 16 * 2**10
 _TERMINATE_S = 5.0
 _CHUNK = 64 * 2**10
+# ONNX Runtime collects how it is used, in a thread of its own and files in the user's cache, unless told not to.
+_QUIET = {"ORT_DISABLE_TELEMETRY": "1"}
 
 
 class Stop(Protocol):
@@ -63,7 +65,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 pass_fds=(answer_end,),
                 start_new_session=True,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **_QUIET, **(environment or {})},
             )
         finally:
             os.close(answer_end)

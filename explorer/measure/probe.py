@@ -1,8 +1,8 @@
 """The probe: one fresh process that loads one artifact and measures it, importing only NumPy and its runtime.
 
 Passes, in this order: memory (and cold start) with no measuring data in the process, latency, accuracy. The first two
-run on the measuring cores alone; the last measures no time, so it takes every core. Results are raw: samples and logits
-in one .npz; `measure.metrics` makes the numbers of them.
+run on the measuring cores alone, and not at all where no time is asked for; the last measures none, so it takes every
+core. Results are raw: samples and logits in one .npz; `measure.metrics` makes the numbers of them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Made = TypeVar("_Made")
 
 
 def measure(request: dict[str, Any], answers: Answers) -> None:
-    """Answer one request: the facts of `explorer.measure.probing.Request`, as JSON."""
+    """Answer one request: as `explorer.measure.probing` makes it."""
     try:
         answers.result(_measure(request, answers))
     except MemoryError:
@@ -59,31 +59,37 @@ def _measure(request: dict[str, Any], answers: Answers) -> dict[str, Any]:
     memory_before = resident_mib()["VmRSS"]
     executor = artifact.load(request["threads"])
     images = np.load(request["images"], mmap_mode="r")
-    batch = request["batch_size"]
-
-    answers.phase("memory")
-    first = images[np.resize(np.arange(len(images)), batch)]
-    executor.classify(first)
-    cold_start_ms = (time.monotonic_ns() - request["started_ns"]) / 1e6
-    for _ in range(1, MEMORY_QUERIES):
-        executor.classify(first)
-    peak_mib = resident_mib()["VmHWM"]
-
-    answers.phase("latency")
     raw: dict[str, NDArray[Any]] = {}
-    energy = _time_queries(executor, images, batch, raw)
+    facts: dict[str, Any] = {}
+    if request["is_timed"]:
+        facts = _occupy_memory(executor, images, request, memory_before, answers)
+        answers.phase("latency")
+        facts |= _time_queries(executor, images, request["batch_size"], raw)
 
     answers.phase("accuracy")
     os.sched_setaffinity(0, request["all_cores"])  # the threads of the pool inherit them
     _predict(executor, artifact, images, request, raw)
     with Path(request["raw"]).open("wb") as file:
         np.savez(file, **raw)  # type: ignore[arg-type]
+    modules = sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "onnxruntime", "torchao"})
+    return {**facts, "modules": modules}
+
+
+def _occupy_memory(
+    executor: StagedExecutor, images: NDArray[np.uint8], request: dict[str, Any], memory_before: float, answers: Answers
+) -> dict[str, Any]:
+    """The first query, and enough of them for the memory to have reached its peak."""
+    answers.phase("memory")
+    first = images[np.resize(np.arange(len(images)), request["batch_size"])]
+    executor.classify(first)
+    cold_start_ms = (time.monotonic_ns() - request["started_ns"]) / 1e6
+    for _ in range(1, MEMORY_QUERIES):
+        executor.classify(first)
+    peak_mib = resident_mib()["VmHWM"]
     return {
         "cold_start_ms": cold_start_ms,
         "peak_memory_mib": peak_mib,
         "model_memory_mib": peak_mib - memory_before,
-        **energy,
-        "modules": sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "onnxruntime", "torchao"}),
     }
 
 
@@ -118,6 +124,7 @@ def _time_queries(
     gc.disable()
     try:
         energy_before = counter.read_uj()
+        used_before = time.thread_time_ns()
         started = clock()
         until = started + int(MIN_S * 1e9)
         while len(samples_ns) < MIN_QUERIES or clock() < until:
@@ -126,14 +133,17 @@ def _time_queries(
             _, taken = classify(query)
             samples_ns.append(clock() - before)
             exits.append(taken)
+        processor_share = (time.thread_time_ns() - used_before) / (clock() - started)
         energy_uj = counter.used_uj(energy_before)
     finally:
         gc.enable()
     raw["latency_ns"] = np.asarray(samples_ns, dtype=np.int64)
     raw["latency_exits"] = np.stack(exits)
-    if energy_uj is None:
-        return {"energy_mj": None, "energy_why": counter.why}
-    return {"energy_mj": energy_uj / 1e3 / (len(samples_ns) * batch), "energy_why": None}
+    # The thread that asks waits for its helpers actively: less than all of the time means that others had the core.
+    facts: dict[str, Any] = {"processor_share": processor_share, "energy_mj": None, "energy_why": counter.why}
+    if energy_uj is not None:
+        facts["energy_mj"] = energy_uj / 1e3 / (len(samples_ns) * batch)
+    return facts
 
 
 def _predict(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ TIMING_STAGE = "measure"
 """The stage that `probe` tells of: until the next one, whatever runs beside the probe can be felt in its times."""
 
 DEADLINES_S = {"": 120.0, "latency": 300.0, "accuracy": 900.0}
-_FACTS = ("cold_start_ms", "peak_memory_mib", "model_memory_mib")
+_FACTS = ("cold_start_ms", "peak_memory_mib", "model_memory_mib", "processor_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a probe found. `details` is JSON-ready."""
+    """What a probe found. `details` is JSON-ready; its `processor_share` is that of the timed thread, 1 undisturbed."""
 
     metrics: Mapping[str, Measurement]
     details: Mapping[str, Any]
@@ -56,18 +57,18 @@ def probe(
     stop: Stop | None = None,
     keep_off: Iterable[int] = (),
     on_progress: Callable[[Progress], None] = lambda _: None,
+    results: Path | None = None,
 ) -> tuple[Measured, Stage]:
-    """Measure `artifact` as `variant` uses it, into `<artifact>/measurements/<name>.json` and `.npz`.
+    """Measure `artifact` as `variant` uses it, into `<name>.json` and `.npz` of `results`.
 
-    `keep_off` are the processes that must leave the measuring cores meanwhile; this one is always among them. Logits
-    of the same files on the same images are computed once and kept in `logits_cache`. Raises ChildFailed, Interrupted,
-    OSError.
+    `results` is `<artifact>/measurements` unless another folder is named. `keep_off` are the processes that must leave
+    the measuring cores meanwhile; this one is always among them. Logits of the same files on the same images are
+    computed once and kept in `logits_cache`. Raises ChildFailed, Interrupted, OSError.
     """
     started = time.perf_counter()
-    all_cores = core_choice.available()
-    cores = core_choice.measuring(all_cores, variant.threads)
-    known = logits_cache / f"{_logits_key(artifact, variant, validation)}.npz"
-    folder = artifact.folder / "measurements"
+    cores = core_choice.measuring(core_choice.available(), variant.threads)
+    known = known_logits(artifact, variant, validation.fingerprint, logits_cache)
+    folder = results or artifact.folder / "measurements"
     folder.mkdir(exist_ok=True)
     draft = folder / f".{name}.npz.tmp"
     try:
@@ -76,41 +77,76 @@ def probe(
             Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
         ):
             on_progress(Progress(TIMING_STAGE))
-            request = {
-                "artifact": str(artifact.folder),
-                "images": str(validation.images),
-                "batch_size": variant.batch_size,
-                "threads": variant.threads,
-                "cores": cores,
-                "all_cores": all_cores,
-                "known_logits": str(known) if known.is_file() else None,
-                "raw": str(draft),
-                "started_ns": child.started_ns,
-            }
-            facts = _checked(child.ask(request, DEADLINES_S))
+            request = _request(child, artifact, variant, validation.images, known, draft)
+            facts = _checked(child.ask({**request, "cores": cores, "is_timed": True}, DEADLINES_S))
         raw = _read_raw(draft)
         labels = np.load(validation.labels)
         numbers = metrics(raw, facts, labels, artifact, variant, prices)
         exits = exit_details(raw, labels, artifact, validation.n_classes)
-        details = {**exits, "cores": cores, "modules": facts["modules"], "has_known_logits": known.is_file()}
+        details = {
+            **exits,
+            "cores": cores,
+            "modules": facts["modules"],
+            "has_known_logits": known.is_file(),
+            "processor_share": facts["processor_share"],
+        }
         _keep(draft, folder / name, variant, Measured(numbers, details))
     finally:
         draft.unlink(missing_ok=True)
     if not known.is_file():
-        _keep_logits(known, raw["logits"])
+        keep_logits(known, raw["logits"])
     stage = Stage(TIMING_STAGE, time.perf_counter() - started)
     return Measured(numbers, details), stage
+
+
+def predict(
+    artifact: Artifact, variant: Variant, images: Path, known: Path | None, stop: Stop | None = None
+) -> tuple[Mapping[str, NDArray[Any]], list[str]]:
+    """What a fresh probe that times nothing, on every core, makes of `images` (uint8 [n, c, h, w], .npy).
+
+    Returns logits [e, n, k], exits [n] and predictions [n], and which of torch, torchao and onnxruntime it loaded. It
+    takes the logits from `known` where that exists. Raises ChildFailed, Interrupted, OSError.
+    """
+    # More threads than cores would change no logit, and a stranger's variant may ask for a million.
+    variant = replace(variant, threads=min(variant.threads, len(core_choice.available())))
+    with (
+        tempfile.TemporaryDirectory() as place,
+        Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
+    ):
+        draft = Path(place, "raw.npz")
+        request = _request(child, artifact, variant, images, known, draft)
+        facts = child.ask({**request, "cores": request["all_cores"], "is_timed": False}, DEADLINES_S)
+        return _read_raw(draft), list(facts["modules"])
+
+
+def _request(
+    child: Child, artifact: Artifact, variant: Variant, images: Path, known: Path | None, raw: Path
+) -> dict[str, Any]:
+    """What `measure.probe` is asked in any case; its raw results go to `raw`."""
+    return {
+        "artifact": str(artifact.folder),
+        "images": str(images),
+        "batch_size": variant.batch_size,
+        "threads": variant.threads,
+        "all_cores": core_choice.available(),
+        "known_logits": str(known) if known is not None and known.is_file() else None,
+        "raw": str(raw),
+        "started_ns": child.started_ns,
+    }
 
 
 def _threads_environment(threads: int) -> dict[str, str]:
     return {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
-def _logits_key(artifact: Artifact, variant: Variant, validation: Validation) -> str:
-    """Whatever determines the logits of every exit: files and images, and the batch where it matters."""
+def known_logits(artifact: Artifact, variant: Variant, fingerprint: str, cache: Path) -> Path:
+    """The file for the logits of every exit on the images of that fingerprint, named by whatever determines them.
+
+    That is the artifact's files and the images, and the batch where it matters.
+    """
     segments = [segment["sha256"] for segment in artifact.facts["segments"]]
     batch = None if artifact.facts["is_batch_invariant"] else variant.batch_size
-    return content_key({"segments": segments, "images": validation.fingerprint, "batch_size": batch})
+    return cache / f"{content_key({'segments': segments, 'images': fingerprint, 'batch_size': batch})}.npz"
 
 
 def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -142,7 +178,8 @@ def _keep(draft: Path, target: Path, variant: Variant, measured: Measured) -> No
     )
 
 
-def _keep_logits(file: Path, logits: NDArray[Any]) -> None:
+def keep_logits(file: Path, logits: NDArray[Any]) -> None:
+    """Write the logits of every exit, whole or not at all. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.stem}.{os.getpid()}.npz")
     np.savez(draft, logits=logits)

@@ -76,6 +76,8 @@ class Eager(Runtime):
             warnings.simplefilter("ignore")  # torch.export warns of its own deprecations
             for index, segment in enumerate(network.segments):
                 program = torch.export.export(segment, (features,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+                for node in program.graph.nodes:
+                    node.meta.pop("stack_trace", None)  # it names files of this machine
                 file = f"segment_{index}.pt2"
                 torch.export.save(program, folder / file)
                 made = segment(features)

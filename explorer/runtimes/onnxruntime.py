@@ -33,6 +33,9 @@ def load_segments(files: Sequence[Path], threads: int, quantization: str) -> lis
 
 def session_of(model: str | bytes, threads: int) -> Segment:
     """A session of an ONNX file, or of its bytes, on the processor. Raises RuntimeError when it runs elsewhere."""
+    import os
+
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it collects how it is used, in a thread of its own
     import onnxruntime
 
     provider = "CPUExecutionProvider"
@@ -135,7 +138,15 @@ def _exported(network: StagedNetwork, images: Array, outputs: list[str]) -> onnx
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    return _without_notes(program.model_proto)
+
+
+def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without what the exporter noted: where in which file, on this machine, each node was called."""
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, model.graph):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
 
 
 @contextmanager

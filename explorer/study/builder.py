@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from explorer.models.training_data import TrainingData
     from explorer.variants.materialise import Materialised, Workbench
 
-_EXPORT_VERSION = 1  # raised whenever the same network gives other files
+_EXPORT_VERSION = 2  # raised whenever the same network gives other files
 _EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime", "torchao")
 
 
@@ -152,7 +152,9 @@ class Builder:
             has_exits=has_exits,
             quantization=variant.quantization,
             calibration=np.load(self._splits.calibration_images),
-            scratch=cache_root() / "exports" / content_key({"network": made.key, "software": software}),
+            scratch=cache_root()
+            / "exports"
+            / content_key({"version": _EXPORT_VERSION, "network": made.key, "software": software}),
         )
         network = job.shipped()
         facts = NetworkFacts(n_parameters(network), mega_macs(network, self._workbench.images.shape[1:]))

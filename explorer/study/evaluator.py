@@ -21,6 +21,7 @@ from explorer.runtimes.artifact import Artifact
 from explorer.runtimes.registry import runtime
 from explorer.space.values import SearchSpace
 from explorer.study.evaluation import OnProgress, Prepared
+from explorer.study.sample_images import keep_sample_images
 
 _DEADLINES_S = {"": 900.0, "build": 900.0, "export": 600.0, "store": 300.0}
 DISK_FULL = "disk full"
@@ -32,6 +33,7 @@ class MeasuringEvaluator:
 
     def __init__(self, space: SearchSpace, folder: Path, data_root: Path | None, stop: Stop | None = None) -> None:
         self._space = space
+        self._folder = folder
         self._artifacts = folder / "artifacts"
         self._data_root = data_root
         self._stop = stop
@@ -147,6 +149,7 @@ class MeasuringEvaluator:
     ) -> tuple[Measured, Stage]:
         assert self._validation is not None
         assert self._builder is not None
+        keep_sample_images(self._folder, self._validation.images, self._validation.labels, self._space)
         device = self._space.device
         prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
         return probe(

@@ -18,7 +18,7 @@
         "validity": null, "membership": null, "confirmed": null          places of columns that trials may carry later
      },
      "reasons": {trial number as text: why it failed or is infeasible},
-     "classes": [text] | null,  "exports": whether `explore export` exists
+     "classes": [text] | null
     }
 
 Numbers of trials and bounds have seven digits. A study of more than MAX_PLAIN trials is packed: "is_packed" is true,
@@ -98,7 +98,6 @@ def page_data(result: StudyResult, is_packed: bool | None = None) -> dict[str, A
         "trials": _packed_rows(result, metrics, ticks) if is_packed else _plain_rows(result, metrics, ticks),
         "reasons": packed_reasons(reasons) if is_packed and reasons else reasons,
         "classes": None if classes is None else [str(name) for name in classes],
-        "exports": False,
     }
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from fakes import FakeEvaluator, RecordingView, small_space, start
 
+from explorer.addresses import listening
 from explorer.commands.dashboard import dashboard
 from explorer.errors import Interrupted, NotAvailable, UsageError
 from explorer.measure import cores
 from explorer.space.values import Parameter
-from explorer.views.server.thread import _bound
 
 EXPLORE = str(Path(sys.executable).with_name("explore"))
 LINK = re.compile(r"http://([^/]+)/\?token=(\S+)")
@@ -174,7 +174,7 @@ def test_host_that_others_reach_needs_allow_remote_and_says_what_it_opens(run, f
 
 
 def test_taken_port_ends_with_5(folder):
-    with _bound("127.0.0.1", 0) as taken:
+    with listening("127.0.0.1", 0, 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(NotAvailable, match=f"port {port} ") as found:
             dashboard(str(folder), None, port, "127.0.0.1", False)

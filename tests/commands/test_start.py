@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeEvaluator, known_metrics
 
+from explorer.addresses import listening
 from explorer.commands import start as command
 from explorer.commands import study_page
 from explorer.errors import Interrupted, NotAvailable, NothingFeasible, StudyLocked, UsageError
@@ -114,7 +115,7 @@ def test_resumed_study_is_served_whole_from_the_start(start):
 
 
 def test_port_that_was_asked_for_and_is_taken_ends_with_5_before_anything_is_made(start):
-    with thread._bound("127.0.0.1", 0) as taken:
+    with listening("127.0.0.1", 0, 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(NotAvailable, match=f"port {port} .*--port") as found:
             start(port=port)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from torch import nn
 
+import explorer
 from explorer.files import new_folder
 from explorer.runtimes.artifact import Artifact, NetworkFacts, export_model, store_artifact
 from explorer.runtimes.registry import RUNTIMES, runtime
@@ -68,6 +70,14 @@ def test_artifact_loaded_gives_the_networks_logits(artifact_of, network, images,
     assert logits.shape == expected.shape == (3, 32, 10)
     scale = max(1.0, float(abs(expected).max()))
     assert abs(logits - expected).max() / scale < (1e-4 if quantization == "none" else 0.15)
+
+
+@pytest.mark.parametrize(("name", "quantization"), CASES)
+def test_artifact_names_no_file_of_the_machine_that_made_it(artifact_of, name, quantization):
+    folder = artifact_of(name, quantization, 0.5).folder
+    content = b"".join(path.read_bytes() for path in folder.iterdir())
+    for place in (Path(explorer.__file__).parents[1], Path(sys.prefix), Path.home()):
+        assert f"{place}/".encode() not in content
 
 
 @pytest.mark.parametrize(("name", "quantization"), CASES)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
+from tiny_onnx import VARIANT, model
 
-from explorer.hashing import file_sha256
 from explorer.measure import cores, probing
 from explorer.measure.child import ChildFailed
 from explorer.measure.cost import Prices
@@ -19,66 +17,6 @@ from explorer.measure.probing import Validation, probe
 from explorer.objectives import METRICS
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
-
-N_IMAGES, N_CLASSES = 60, 3
-VARIANT = Variant(runtime="onnxruntime")
-
-
-def model(*extra: onnx.NodeProto, output: str = "scores", early: bool = False) -> bytes:
-    """Logits that are ten times the first three pixels of the first row: [b, 1, 2, 3] -> [b, 3]."""
-    nodes = [
-        helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Slice", ["float", "starts", "ends", "axes"], ["row"]),
-        helper.make_node("Reshape", ["row", "shape"], ["pixels"]),
-        helper.make_node("Mul", ["pixels", "ten"], ["scores"]),
-        *extra,
-    ]
-    constants = {"starts": [0], "ends": [1], "axes": [2], "shape": [-1, N_CLASSES]}
-    initializers = [helper.make_tensor(n, TensorProto.INT64, [len(v)], v) for n, v in constants.items()]
-    initializers.append(helper.make_tensor("ten", TensorProto.FLOAT, [1], [10.0]))
-    outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["b", N_CLASSES])]
-    if early:
-        outputs.append(helper.make_tensor_value_info("images", TensorProto.UINT8, ["b", 1, 2, 3]))
-    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["b", 1, 2, 3])
-    graph = helper.make_graph(nodes, "g", [images], outputs, initializers)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    content: bytes = made.SerializeToString()
-    return content
-
-
-@pytest.fixture
-def artifact_of(tmp_path):
-    def make(content: bytes, **facts: object) -> Artifact:
-        folder = tmp_path / "artifact"
-        folder.mkdir()
-        (folder / "segment_0.onnx").write_bytes(content)
-        segment = {"file": "segment_0.onnx", "mega_macs": 0.5, "sha256": file_sha256(folder / "segment_0.onnx")}
-        known = {
-            "format": 1,
-            "id": "artifact",
-            "runtime": "onnxruntime",
-            "quantization": "none",
-            "exit_threshold": 1.0,
-            "is_batch_invariant": True,
-            "n_parameters": 7,
-            "segments": [segment],
-        }
-        (folder / "artifact.json").write_text(json.dumps({**known, **facts}))
-        return Artifact.read(folder)
-
-    return make
-
-
-@pytest.fixture
-def validation(tmp_path) -> Validation:
-    """Images whose brightest pixel of the first row is their class, but for the last six."""
-    labels = np.arange(N_IMAGES) % N_CLASSES
-    images = np.zeros((N_IMAGES, 1, 2, 3), dtype=np.uint8)
-    images[np.arange(N_IMAGES), 0, 0, labels] = 1
-    labels[-6:] = (labels[-6:] + 1) % N_CLASSES
-    np.save(tmp_path / "images.npy", images)
-    np.save(tmp_path / "labels.npy", labels)
-    return Validation(tmp_path / "images.npy", tmp_path / "labels.npy", "validation", N_CLASSES)
 
 
 def measured(

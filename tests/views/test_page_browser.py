@@ -55,7 +55,7 @@ def open_page(browser, tmp_path):
         page.goto(path.as_uri() + (f"#{view}" if view else ""))
         page.wait_for_selector("body[data-ready=true]")
         if has_points:
-            page.wait_for_selector(POINTS)
+            page.wait_for_selector(f"{POINTS} >> visible=true")
         return page
 
     yield opened
@@ -208,7 +208,7 @@ def test_page_reload_keeps_the_view(makers, open_page):
     page.get_by_role("button", name="width").first.click()
     wait_for_address(page, "sort=width")
     page.reload()
-    page.wait_for_selector(POINTS)
+    page.wait_for_selector(f"{POINTS} >> visible=true")
     plot = page.evaluate(
         "(({layout}) => [layout.xaxis.title.text, layout.xaxis.type])(document.getElementById('plot-front'))"
     )
@@ -253,7 +253,7 @@ def test_page_hostile_names_stay_text(makers, open_page):
     odd = makers.make_trial(31, result.trials[0].outcome.metrics, variant)
     result = replace(result, name=hostile, trials=(*result.trials, failed, odd), provenance={hostile: hostile})
     page = open_page(result, view="trial=31&color=runtime&shape=runtime")
-    page.locator(POINTS).first.hover(force=True)
+    page.locator(f"{POINTS} >> visible=true").first.hover(force=True)
     assert page.complaints == []
     assert page.locator("body img").count() == 0
     assert page.locator("h1").inner_text() == hostile
@@ -336,3 +336,11 @@ def sorted_by_number(summary):
 def least_memory(result):
     least = min(trial.values()["peak_memory_mib"] for trial in result.trials if trial.state != "failed")
     return f"peak_memory_mib <= {float(f'{least:.7g}')!r}"
+
+
+def test_page_infeasible_outlier_does_not_squeeze_the_front(open_page, makers):
+    page = open_page(makers.make_small_result())
+    low, high = page.evaluate(RANGE)
+    assert 0.3 < 10**low < 0.5  # the fastest feasible trial takes 0.5 ms; trial 4, infeasible, 0.1 ms
+    assert 3 < 10**high < 4
+    assert "1 that break a constraint lie outside the picture" in page.locator("#plot-note").inner_text()

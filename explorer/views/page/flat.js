@@ -94,8 +94,8 @@ export function flatFigure(state, colors, rest, isDragging, width, height) {
   return { data, layout };
 }
 
-// An axis holds every measured trial with its interval, whatever is filtered, so that nothing jumps.
-function axisRange(derived, name, isLog) {
+/** An axis holds every trial that satisfies the study's constraints, whatever is filtered, so that nothing jumps. */
+export function axisRange(derived, name, isLog) {
   const [low, high] = derived.shownSpanOf(name);
   if (!isKnown(low)) return isLog ? [-1, 1] : [0, 1];
   const [from, to] = isLog && low > 0 ? [Math.log10(low), Math.log10(high)] : [low, high];

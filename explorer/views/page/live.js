@@ -22,6 +22,16 @@ export const fetchComparison = (first, second) => fetchJson(`/api/compare/${firs
 /** What all trials say together. Throws an Error with a sentence. */
 export const fetchInsights = () => fetchJson("/api/insights");
 
+/** Export a trial as a bundle; gives its folder and its accuracy on the test split. Throws an Error with a sentence. */
+export async function exportTrial(number) {
+  const body = JSON.stringify({ trial: number });
+  const headers = { "content-type": "application/json" };
+  const response = await fetch("/api/exports", { method: "POST", credentials: "same-origin", headers, body });
+  const said = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(said.error ?? `the server answered ${response.status}`);
+  return said;
+}
+
 async function fetchJson(address) {
   const response = await fetch(address, { credentials: "same-origin", cache: "no-store" });
   if (!response.ok) throw new Error(`the server answered ${response.status}`);

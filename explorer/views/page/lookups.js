@@ -21,10 +21,11 @@ export function lookups(derived) {
   const spanOf = (name) => {
     if (!spans.has(name)) {
       const { low = [], high = [] } = columns[name] ?? {};
-      const [raw, below, above] = [columnOf(name), low, high].map(endsOf);
+      const raw = endsOf(columnOf(name));
+      const [values, below, above] = [columnOf(name), low, high].map((column) => feasibleEnds(column, trials.state));
       // An interval may reach down to 0, which has no place on a logarithmic axis.
-      const from = below[0] === null || (below[0] <= 0 && raw[0] > 0) ? raw[0] : Math.min(raw[0], below[0]);
-      const to = above[1] === null ? raw[1] : Math.max(raw[1], above[1]);
+      const from = below[0] === null || (below[0] <= 0 && values[0] > 0) ? values[0] : Math.min(values[0], below[0]);
+      const to = above[1] === null ? values[1] : Math.max(values[1], above[1]);
       spans.set(name, { raw, shown: isKnown(from) ? [from * scaleOf(name), to * scaleOf(name)] : [null, null] });
     }
     return spans.get(name);
@@ -41,7 +42,10 @@ export function lookups(derived) {
     scaleOf,
     /** The ends of what is known, in the metric's unit. */
     spanOf: (name) => spanOf(name).raw,
-    /** The ends of the intervals, as they are shown. */
+    /**
+     * The ends of the intervals, as they are shown, of the trials that satisfy the study's constraints: one that does
+     * not may lie far off, and would take the picture from the others. Of all trials where none does.
+     */
     shownSpanOf: (name) => spanOf(name).shown,
     isWide: (name) => {
       const [low, high] = spanOf(name).raw;
@@ -87,17 +91,30 @@ export function lookups(derived) {
 }
 
 const ends = new WeakMap();
+const endsOfFeasible = new WeakMap();
 
 // The smallest and the largest known number of a column; null without one. A column is looked through once.
 function endsOf(column) {
-  if (!ends.has(column)) {
-    let [low, high] = [Infinity, -Infinity];
-    for (const value of column) {
-      if (!isKnown(value)) continue;
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    ends.set(column, low > high ? [null, null] : [low, high]);
-  }
+  if (!ends.has(column)) ends.set(column, endsWhere(column, () => true));
   return ends.get(column);
+}
+
+// The same of the trials that satisfy the study's own constraints; of all where none does.
+function feasibleEnds(column, states) {
+  if (!endsOfFeasible.has(column)) {
+    const isAny = states.includes(0);
+    endsOfFeasible.set(column, isAny ? endsWhere(column, (row) => states[row] === 0) : endsOf(column));
+  }
+  return endsOfFeasible.get(column);
+}
+
+function endsWhere(column, isWanted) {
+  let [low, high] = [Infinity, -Infinity];
+  for (let row = 0; row < column.length; row += 1) {
+    const value = column[row];
+    if (!isKnown(value) || !isWanted(row)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low > high ? [null, null] : [low, high];
 }

@@ -5,7 +5,7 @@ import { derive } from "explore/derive";
 import { byId, say } from "explore/dom";
 import { matchesOf } from "explore/filter";
 import { makeInsights } from "explore/insights";
-import { fetchComparison, fetchInsights, fetchState, fetchTrial, follow } from "explore/live";
+import { exportTrial, fetchComparison, fetchInsights, fetchState, fetchTrial, follow } from "explore/live";
 import { makeParallel } from "explore/parallel";
 import { makeFrontPlot } from "explore/plot";
 import { makeStore } from "explore/state";
@@ -75,7 +75,7 @@ function run(snapshot, live) {
     (number) => describeTrial(store.get(), number),
   );
   const whatIf = makeWhatIf(store, onDrag);
-  const variant = makeVariant(store, readTrial, readPair);
+  const variant = makeVariant(store, readTrial, readPair, isFile ? null : exportTrial);
   const study = makeStudy((number) => {
     select(number);
     byId("variant").scrollIntoView({ block: "start" });

@@ -2,7 +2,7 @@
 /* global Plotly */
 import { byId, say } from "explore/dom";
 import { nearestRow } from "explore/cloud";
-import { MAX_SVG_POINTS, flatFigure, marginOf } from "explore/flat";
+import { MAX_SVG_POINTS, axisRange, flatFigure, isLogAxis, marginOf } from "explore/flat";
 import { isKnown, thousands } from "explore/format";
 import { drawLegend } from "explore/legend";
 import { spaceFigure } from "explore/space";
@@ -105,12 +105,26 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
 }
 
 function plotNotes(state) {
-  const { derived, matches } = state;
+  const { view, derived, matches } = state;
   const notes = [];
   const n = derived.measured.length;
   if (matches) {
     const shown = derived.measured.filter((index) => matches[index]).length;
     notes.push(`${thousands(shown)} of ${thousands(n)} measured trials pass the filter; the others are pale.`);
   }
+  const nOutside = view.zoom ? 0 : nBeyond(view, derived);
+  if (nOutside) notes.push(`${thousands(nOutside)} that break a constraint lie outside the picture; zoom out to see them.`);
   return notes;
+}
+
+// How many trials lie beyond the ends of the axes, as they are without a zoom.
+function nBeyond(view, derived) {
+  const axes = ["x", "y"].map((letter) => {
+    const isLog = isLogAxis(view, derived, letter);
+    const ends = axisRange(derived, view[letter], isLog).map((end) => (isLog ? 10 ** end : end));
+    const [low, high] = ends.map((end) => end / derived.scaleOf(view[letter]));
+    return { values: derived.columns[view[letter]].value, low, high };
+  });
+  const isBeyond = (index) => axes.some(({ values, low, high }) => values[index] < low || values[index] > high);
+  return derived.measured.filter(isBeyond).length;
 }

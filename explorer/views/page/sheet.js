@@ -7,8 +7,11 @@ import { parts } from "explore/parts";
 const NOT_HERE =
   "This file holds the details of the front and of as many other trials as fit; `explore show` prints this one whole.";
 
-/** The selected trial as elements; `found` has its `detail`, or why there is none, or that it is waited for. */
-export function wholeSheet(state, index, found) {
+/**
+ * The selected trial as elements; `found` has its `detail`, or why there is none, or that it is waited for. `exports`
+ * is the button that exports it, or null.
+ */
+export function wholeSheet(state, index, found, exports) {
   const { derived, view } = state;
   const { detail } = found;
   const place = derived.placeText(index, view.x, view.y);
@@ -20,7 +23,8 @@ export function wholeSheet(state, index, found) {
   else right.push(...parts(detail));
   return [
     place.length ? h("p", { class: "place" }, sentence(place)) : null,
-    detail?.command ? command(detail.command) : null,
+    detail?.command ? command(detail.command, exports?.button(state)) : null,
+    detail?.command ? exports?.said(state) : null,
     h("div", { class: "variant-grid" }, h("div", {}, left), h("div", {}, right)),
     detail ? facts(detail) : null,
   ];
@@ -31,7 +35,7 @@ const sentence = (notes) => {
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
 };
 
-function command(text) {
+function command(text, exporting) {
   const button = h("button", { type: "button", class: "main" }, "Copy");
   button.addEventListener("click", async () => {
     const isDone = await copy(text);
@@ -39,7 +43,7 @@ function command(text) {
     say(byId("said"), isDone ? "The command is copied." : "This browser does not let pages copy.");
     setTimeout(() => say(button, "Copy"), 1600);
   });
-  return h("p", { class: "command" }, h("code", { id: "export-command" }, text), button);
+  return h("p", { class: "command" }, h("code", { id: "export-command" }, text), button, exporting);
 }
 
 function metricsTable({ snapshot, derived }, index, detail) {

@@ -1,15 +1,18 @@
 // One variant: the section that shows what is selected, and the two that are pinned.
 import { byId, fill, h, say } from "explore/dom";
+import { makeExports } from "explore/exporting";
 import { wholeSheet } from "explore/sheet";
 import { drawVersus } from "explore/versus";
 
 /**
  * The section; `draw(state)` brings it up to date. `readTrial(number)` gives a trial's detail, `readPair(one, other)`
- * what Python finds by comparing the samples of two, the smaller number first; or null.
+ * what Python finds by comparing the samples of two, the smaller number first; or null. `exportTrial(number)` exports
+ * one; null where nobody can.
  */
-export function makeVariant(store, readTrial, readPair) {
+export function makeVariant(store, readTrial, readPair, exportTrial) {
   const details = new Map();
   const pairs = new Map();
+  const exports = exportTrial && makeExports(exportTrial, () => redraw());
   let drawn = "";
 
   const askPair = (one, other) => {
@@ -64,6 +67,7 @@ export function makeVariant(store, readTrial, readPair) {
       derived.knee,
       derived.number.length > 0,
       derived.baseline,
+      exports?.isPossible(state),
     ]);
     if (key === drawn && !failed) return;
     drawn = key;
@@ -80,7 +84,7 @@ export function makeVariant(store, readTrial, readPair) {
     body.hidden = index < 0;
     if (index >= 0) {
       const found = failed ?? ask(view.selected);
-      fill(body, wholeSheet(state, index, found));
+      fill(body, wholeSheet(state, index, found, exports));
     }
     drawActions(state, index, pin, store);
     drawVersus(state, pin, askPair);

@@ -1,4 +1,4 @@
-"""The dashboard's routes: the page, its files, the study's state, trials by number, and the stream of events."""
+"""The dashboard's routes: the page, its files, the study's state, trials by number, the stream, and the export."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from explorer.views.compare import compare
 from explorer.views.csv_text import trials_csv
 from explorer.views.detail import trial_detail
 from explorer.views.server.events import EventStreams
+from explorer.views.server.exporting import Exporting
 from explorer.views.server.feed import Feed
 from explorer.views.server.kept_insights import KeptInsights
 from explorer.views.server.security import Door, Guard, policy
@@ -64,6 +65,7 @@ def make_app(
             Route("/api/compare/{first}/{second}", pages.compare),
             Route("/api/insights", pages.insights),
             Route("/api/events", pages.events),
+            Route("/api/exports", Exporting(feed).answer, methods=["POST"]),
         ],
         exception_handlers={Exception: fault},
     )

@@ -1,29 +1,25 @@
 """Security: who is answered, and what every answer forbids the browser. Pure ASGI, around everything else.
 
 Another site cannot read the dashboard, whatever name it gives this machine: a Host that is not ours is refused, and so
-is who does not have the token of the printed link. Another site cannot change anything either: only reading is done
-with the cookie, which browsers send by themselves; everything else needs the token in a header, which they do not.
+is who does not have the token of the printed link. Another site cannot change anything either: the cookie, which
+browsers send by themselves, is enough for reading only; everything else needs the token in a header, or an Origin that
+says that the request comes from this page.
 """
 
 from __future__ import annotations
 
 import html
-import ipaddress
-import socket
 from dataclasses import dataclass
 from typing import final
 from urllib.parse import parse_qsl, urlencode
 
-import psutil
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from explorer.views.server.keys import Keys
 
 TOKEN_HEADER = "x-explore-token"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _READING = ("GET", "HEAD")
-_HTTP_PORT = 80
 
 # Besides our own files, plotly.js needs inline styles, because it styles its SVG so, and data: and blob: images, for
 # "Download plot as a PNG". 'unsafe-eval', which its WebGL traces once needed, it needs no longer.
@@ -54,28 +50,6 @@ class Door:
     def cookie(self) -> str:
         """The cookie's name. Browsers give the cookies of one port to every other port of the host."""
         return f"explore-{self.port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether that name or address of this machine is reached from this machine only."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def allowed_hosts(host: str, port: int) -> frozenset[str]:
-    """What the Host header may say when the server listens on `host`: loopback; else this machine's names as well."""
-    names = set(_LOOPBACK)
-    if not is_loopback(host):
-        found = [address for addresses in psutil.net_if_addrs().values() for address in addresses]
-        names |= {address.address for address in found if address.family in (socket.AF_INET, socket.AF_INET6)}
-        names |= {host, socket.gethostname(), socket.getfqdn()}
-    # Browsers leave out the port that HTTP has by itself.
-    ends = (f":{port}", "") if port == _HTTP_PORT else (f":{port}",)
-    return frozenset(f"{_bracketed(name)}{end}".lower() for name in names for end in ends)
 
 
 def policy(script_hashes: tuple[str, ...] = ()) -> str:
@@ -126,11 +100,12 @@ class Guard:
         await _answer(send, 303, b"", [(b"location", location.encode()), (b"set-cookie", cookie.encode())])
 
     def _may_pass(self, method: str, headers: dict[str, list[str]]) -> bool:
-        """Reading needs the cookie or the header, everything else the header."""
+        """Reading needs the cookie or the header, everything else the header, or the cookie and our own Origin."""
         keys = self._door.keys
         if any(keys.opens(token) for token in headers.get(TOKEN_HEADER, [])):
             return True
-        return method in _READING and any(keys.opens(token) for token in self._cookies(headers))
+        is_ours = [origin.lower() for origin in headers.get("origin", [])] == [f"http://{headers['host'][0].lower()}"]
+        return (method in _READING or is_ours) and any(keys.opens(token) for token in self._cookies(headers))
 
     def _cookies(self, headers: dict[str, list[str]]) -> list[str]:
         pairs = [pair.strip().partition("=") for line in headers.get("cookie", []) for pair in line.split(";")]
@@ -177,8 +152,3 @@ async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[byte
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
-
-
-def _bracketed(host: str) -> str:
-    """An address as it stands before a port: IPv6 in brackets, without the interface."""
-    return f"[{host.partition('%')[0]}]" if ":" in host else host

@@ -7,27 +7,23 @@ while a probe runs. Child processes do not inherit its socket. Whatever happens 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 import threading
 from collections.abc import Callable
 from typing import cast, final
 
 import uvicorn
 
+from explorer.addresses import LOOPBACK_HOST, NoPort, address_to_open, allowed_hosts, listening
 from explorer.errors import NotAvailable
 from explorer.views.server.app import make_app
 from explorer.views.server.connections import connection
 from explorer.views.server.events import EventStreams
 from explorer.views.server.feed import Feed
 from explorer.views.server.keys import new_keys
-from explorer.views.server.security import Door, allowed_hosts, is_loopback
+from explorer.views.server.security import Door
 
-DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8321
-_N_PORTS = 20
 _STOP_S = 3.0
-_BACKLOG = 128
 
 
 @final
@@ -42,14 +38,17 @@ class Server:
         self,
         feed: Feed,
         port: int | None = None,
-        host: str = DEFAULT_HOST,
+        host: str = LOOPBACK_HOST,
         on_fault: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self._socket = _listening(host, port)
+        try:
+            self._socket = listening(host, port, DEFAULT_PORT)
+        except NoPort as error:
+            raise NoDashboard(str(error)) from error
         self._on_fault = on_fault
         self.port: int = self._socket.getsockname()[1]
         keys = new_keys(feed.state().result.folder, self.port)
-        self.link = f"http://{_address(host)}:{self.port}/?token={keys.token}"
+        self.link = f"{address_to_open(host, self.port)}/?token={keys.token}"
         self._streams = EventStreams(feed)
         app = make_app(feed, self._streams, Door(allowed_hosts(host, self.port), keys, self.port), on_fault)
         self._uvicorn = uvicorn.Server(
@@ -96,51 +95,5 @@ class Server:
             self._socket.close()
 
 
-def _listening(host: str, port: int | None) -> socket.socket:
-    """A socket that listens, so that a browser which is faster than the thread waits instead of being refused."""
-    if port is not None:
-        return _bound(host, port)
-    for candidate in range(DEFAULT_PORT, DEFAULT_PORT + _N_PORTS):
-        try:
-            return _bound(host, candidate)
-        except _Taken:
-            continue
-    return _bound(host, 0)
-
-
 class NoDashboard(NotAvailable):
     """There is no port, or no thread, to serve the dashboard with."""
-
-
-class _Taken(NoDashboard):
-    """The port belongs to another program, or to a user with more rights."""
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
-        raise NoDashboard(f"--host {host}: expected a name or an address of this machine ({error.strerror})") from error
-    found = socket.socket(family, kind, protocol)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen(_BACKLOG)
-    except OSError as error:
-        found.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise _Taken(
-                f"port {port} of {host} cannot be had ({error.strerror}): choose another with --port, or leave "
-                "--port out and the next free one is taken"
-            ) from error
-        raise NoDashboard(f"the dashboard cannot listen on {host}, port {port}: {error.strerror}") from error
-    return found
-
-
-def _address(host: str) -> str:
-    """What a browser on this machine is to be given for `host`."""
-    if host in ("0.0.0.0", "::"):  # every address: loopback is one of them
-        return DEFAULT_HOST if host == "0.0.0.0" else "[::1]"
-    if is_loopback(host) and host.lower() == "localhost":
-        return "localhost"
-    return f"[{host}]" if ":" in host else host

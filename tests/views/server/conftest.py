@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from explorer.addresses import allowed_hosts
 from explorer.views.server.app import make_app
 from explorer.views.server.events import EventStreams
 from explorer.views.server.feed import Feed
 from explorer.views.server.keys import Keys
-from explorer.views.server.security import Door, allowed_hosts
+from explorer.views.server.security import Door
 from explorer.views.server.thread import Server
 
 PORT = 8321

@@ -1,7 +1,6 @@
 import pytest
 
 from explorer.views.server.keys import Keys
-from explorer.views.server.security import allowed_hosts, is_loopback
 
 TOKEN, HOST = "the-token", "127.0.0.1:8321"
 PATHS = ("/", "/api/state", "/api/events", "/api/trials/0", "/api/trials.csv", "/static/plotly.min.js", "/nowhere")
@@ -113,25 +112,3 @@ def test_keys_know_the_token_and_nothing_else():
     assert keys.opens(TOKEN)
     for text in ("", "the-toke", "the-token\x00", "\udcff"):
         assert not keys.opens(text)
-
-
-@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True)])
-def test_loopback_is_known_by_name_and_address(host, expected):
-    assert is_loopback(host) is expected
-    assert allowed_hosts(host, 8321) == {"127.0.0.1:8321", "localhost:8321", "[::1]:8321"}
-
-
-def test_port_that_browsers_leave_out_may_be_left_out():
-    names = {"127.0.0.1", "localhost", "[::1]"}
-    assert allowed_hosts("127.0.0.1", 80) == names | {f"{name}:80" for name in names}
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
-def test_everything_else_is_no_loopback(host):
-    assert not is_loopback(host)
-
-
-def test_hosts_of_an_open_server_are_this_machines_names_only():
-    hosts = allowed_hosts("0.0.0.0", 80)
-    assert {"127.0.0.1:80", "0.0.0.0:80"} < hosts
-    assert "evil.example:80" not in hosts

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from explorer import addresses
 from explorer.measure import cores
 from explorer.records import Progress, Variant
 from explorer.views import page
@@ -240,7 +241,7 @@ def test_default_port_that_is_taken_gives_way_to_the_next(feed, serve, monkeypat
 def test_without_any_of_the_usual_ports_the_system_chooses(feed, serve, monkeypatch):
     first, _ = serve(feed)
     monkeypatch.setattr(thread, "DEFAULT_PORT", first.port)
-    monkeypatch.setattr(thread, "_N_PORTS", 1)
+    monkeypatch.setattr(addresses, "_N_PORTS", 1)
     assert serve(feed, port=None)[0].port != first.port
 
 

@@ -1,0 +1,87 @@
+"""`explore verify`: what a bundle promised, what was found here, and whether it holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from explorer.commands.printing import console, note, print_json
+from explorer.deploy.report import Fact, Report, Row, Verdict
+from explorer.deploy.verify import verify as verify_bundle
+from explorer.errors import Interrupted, VerificationFailed
+from explorer.records import Measurement, Progress
+from explorer.study.interrupt import Interrupt
+from explorer.views.wording import ASCII, Glyphs, glyphs_for, interval_text, metric_title, one_line, value_text
+
+_STYLES: dict[Verdict, str] = {
+    "holds": "green",
+    "fails": "bold red",
+    "not comparable": "yellow",
+    "not checked": "yellow",
+}
+
+
+def verify(bundle: Path, data: Path | None, is_json: bool, is_quick: bool) -> None:
+    """Print the table of promises. Raises VerificationFailed when one does not hold, UsageError, NotAvailable."""
+    with Interrupt() as interrupt:
+        try:
+            report = verify_bundle(bundle, data, is_quick, interrupt, _tell)
+        except Interrupted:
+            raise Interrupted(f"interrupted; nothing was changed. To check again: explore verify {bundle}") from None
+    if is_json:
+        print_json(report.to_json())
+    else:
+        _print(console(), bundle, report)
+    if report.failed:
+        raise VerificationFailed(_sentence(bundle, report))
+
+
+def _tell(progress: Progress) -> None:
+    note(f"{progress.stage}{f' ({progress.note})' if progress.note else ''}")
+
+
+def _print(out: Console, bundle: Path, report: Report) -> None:
+    glyphs = glyphs_for(out.encoding)
+    table = Table(box=box.ASCII2 if glyphs == ASCII else box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for heading in ("", "promised", "found", "verdict"):
+        table.add_column(heading, overflow="fold")
+    for row in report.rows:
+        facts = (Text(_fact(row.what, fact, glyphs)) for fact in (row.promised, row.found))
+        table.add_row(Text(metric_title(row.what)), *facts, Text(row.verdict, style=_STYLES[row.verdict]))
+    out.print(table)
+    for row in report.rows:
+        if row.why:
+            out.print(Text(f"{metric_title(row.what)}: {row.verdict}, {one_line(row.why)}", style="dim"))
+    counts = Counter(row.verdict for row in report.rows)
+    tally = ", ".join(f"{counts[verdict]} {_counted(verdict)}" for verdict in _STYLES if counts[verdict])
+    out.print(Text(f"{report.name or bundle}: {tally}.", style="bold"))
+
+
+def _fact(what: str, fact: Fact, glyphs: Glyphs) -> str:
+    if not isinstance(fact, Measurement):
+        return one_line(fact, limit=400)
+    if fact.value is None:
+        return f"unknown: {one_line(fact.why or 'nobody said why')}"
+    metric = "accuracy" if what.endswith("accuracy") else what
+    interval = interval_text(metric, fact, glyphs)
+    return f"{value_text(metric, fact.value)}{f' ({interval})' if interval else ''}"
+
+
+def _counted(verdict: Verdict) -> str:
+    return {"holds": "hold", "fails": "fail", "not comparable": "cannot be compared"}.get(verdict, f"{verdict}")
+
+
+def _sentence(bundle: Path, report: Report) -> str:
+    """What does not hold, for people who see no table."""
+    return f"{bundle} does not prove itself: {'; '.join(_reason(row) for row in report.failed)}"
+
+
+def _reason(row: Row) -> str:
+    if row.why:
+        return f"{metric_title(row.what)}: {row.why}"
+    return f"{row.what}: {one_line(str(row.found))}"

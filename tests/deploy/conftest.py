@@ -1,0 +1,103 @@
+"""A small real study with every kind of variant, and bundles of its trials."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from explorer.deploy.bundle import write_bundle
+from explorer.deploy.choice import Wish, choose
+from explorer.deploy.facts import artifact_of, departure
+from explorer.deploy.held_out import accuracy_on_test, data_at_hand
+from explorer.study.read import load_result
+from explorer.study.result import StudyResult, TrialRecord
+
+sys.path.insert(0, str(Path(__file__).parent))  # kinds.py is shared by this folder's tests
+
+SPACE = """\
+name: small
+model: slimmable_cnn
+training: {recipe: quick}
+recovery: {steps: 3}
+data: {name: digits, validation: 200, calibration: 32}
+parameters:
+  width: 0.5
+  pruning_ratio: [0.0, 0.3]
+  quantization: [none, dynamic_int8, static_int8]
+  runtime: [eager, onnxruntime]
+  exit_threshold: [0.8, 1.0]
+objectives: {accuracy: maximize, latency_ms: minimize}
+constraints: [accuracy >= 0.2]
+search: {sampler: grid, trials: 21, seed: 0}
+"""
+
+
+@pytest.fixture(scope="session")
+def small_study(tmp_path_factory) -> StudyResult:
+    """A finished study on digits, 21 trials. Not to be changed: copy its folder first."""
+    root = tmp_path_factory.mktemp("small")
+    (root / "small.yaml").write_text(SPACE)
+    command = ["start", str(root / "small.yaml"), "--studies", str(root), "--no-dashboard", "--quiet"]
+    subprocess.run([sys.executable, "-m", "explorer", *command], check=True, timeout=900, cwd=root)
+    result = load_result(root / "small")
+    assert len(result.trials) == 21
+    assert all(trial.outcome.failure is None for trial in result.trials)
+    return result
+
+
+@pytest.fixture(scope="session")
+def trial_of(small_study) -> Callable[[tuple[str, str, float, float]], TrialRecord]:
+    """The small study's trial of a kind."""
+
+    def find(kind: tuple[str, str, float, float]) -> TrialRecord:
+        for trial in small_study.trials[1:]:
+            v = trial.variant
+            if (v.runtime, v.quantization, v.exit_threshold, v.pruning_ratio) == kind:
+                return trial
+        raise AssertionError(kind)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def bundle_of(small_study, trial_of, tmp_path_factory) -> Callable[[tuple[str, str, float, float]], Path]:
+    """The bundle of a kind, written once. Not to be changed: `copied_bundle` may be."""
+    root = tmp_path_factory.mktemp("bundles")
+    made: dict[object, Path] = {}
+
+    def make(kind: tuple[str, str, float, float]) -> Path:
+        if kind not in made:
+            trial = trial_of(kind)
+            choice = choose(small_study, Wish(trial=trial.number), is_forced=True)
+            artifact = artifact_of(small_study, trial)
+            data = data_at_hand(small_study.space.data, small_study.provenance["identity"]["data"]["fingerprint"], None)
+            test = accuracy_on_test(artifact, trial.variant, data, None)
+            folder = root / f"trial-{trial.number}"
+            folder.mkdir()
+            write_bundle(folder, departure(small_study, choice, artifact, test), "# a card\n", "<svg/>\n")
+            made[kind] = folder
+        return made[kind]
+
+    return make
+
+
+@pytest.fixture
+def copied_bundle(bundle_of, tmp_path) -> Path:
+    """A bundle of static int8 with early exits, to be tampered with."""
+    return Path(shutil.copytree(bundle_of(("onnxruntime", "static_int8", 0.8, 0.0)), tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def validation(small_study) -> SimpleNamespace:
+    """The validation images [n, c, h, w] and labels [n] of the small study."""
+    from explorer.data import prepare, split
+
+    splits = split(prepare(small_study.space.data, None, lambda _: None), small_study.space.data)
+    return SimpleNamespace(images=np.load(splits.validation_images), labels=np.load(splits.validation_labels))

@@ -1,0 +1,99 @@
+"""The dashboard's button that exports: what it answers, and the click itself."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+
+import pytest
+
+from explorer.study.front import front_summary
+from explorer.study.read import load_result
+from explorer.views.server.feed import Feed
+from explorer.views.server.thread import Server
+
+
+@pytest.fixture
+def site(small_study, tmp_path):
+    """The dashboard of a copy of the small study; `status` is the study's."""
+    result = load_result(shutil.copytree(small_study.folder, tmp_path / "small"))
+    feed = Feed(result, "finished")
+    server = Server(feed, port=0)
+    server.feed, server.result = feed, result
+    yield server
+    server.stop()
+
+
+def post(server, body, headers=None):
+    host = f"127.0.0.1:{server.port}"
+    token = server.link.partition("token=")[2]
+    connection = http.client.HTTPConnection(host, timeout=120)
+    usual = {"Cookie": f"explore-{server.port}={token}", "Origin": f"http://{host}"}
+    connection.request("POST", "/api/exports", body=body, headers=usual if headers is None else headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, text
+
+
+def test_export_request_writes_the_bundle_into_the_studys_folder(site):
+    knee = front_summary(site.result).knee.trial.number
+    status, text = post(site, json.dumps({"trial": knee}))
+    said = json.loads(text)
+    assert status == 200, said
+    folder = site.result.folder / "exports" / f"trial-{knee}"
+    assert said["folder"] == str(folder)
+    assert json.loads((folder / "manifest.json").read_text())["chosen"]["trial"] == knee
+    assert said["test_accuracy"]["n"] == 359
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "null", "[]", "{}", '{"trial": "1"}', '{"trial": true}', '{"trial": 999}', '{"trial": 1' + " " * 2000 + "}"],
+)
+def test_export_request_that_is_none_is_refused(site, body):
+    status, text = post(site, body)
+    assert status == 400
+    assert json.loads(text)["error"].startswith('expected {"trial": n}')
+    assert not (site.result.folder / "exports").exists()
+
+
+@pytest.mark.parametrize("origin", [None, "http://evil.example", "http://127.0.0.1:1", "null"])
+def test_export_request_of_another_site_is_refused_though_the_cookie_comes_along(site, origin):
+    token = site.link.partition("token=")[2]
+    headers = {"Cookie": f"explore-{site.port}={token}"} | ({} if origin is None else {"Origin": origin})
+    assert post(site, '{"trial": 1}', headers)[0] == 403
+    assert not (site.result.folder / "exports").exists()
+
+
+def test_export_request_while_the_study_measures_is_refused(site):
+    site.feed.update(site.result, "running", None, None, None)
+    status, text = post(site, '{"trial": 1}')
+    assert status == 409
+    assert "the study is measuring, which an export would disturb" in json.loads(text)["error"]
+
+
+def test_export_request_that_fails_says_why(site):
+    shutil.rmtree(site.result.folder / "artifacts")
+    status, text = post(site, '{"trial": 1}')
+    assert status == 422
+    assert "the artifact of trial 1 does not read" in json.loads(text)["error"]
+
+
+@pytest.mark.slow
+def test_export_button_exports_the_selected_trial(site, browser):
+    knee = front_summary(site.result).knee.trial.number
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(site.link)
+    page.wait_for_selector("body[data-ready=true]")
+    page.evaluate(f"location.hash = 'trial={knee}'")
+    page.locator("#export").click()
+    page.wait_for_selector("#exported")
+    said = page.locator("#exported").inner_text()
+    context.close()
+    assert said.startswith(f"Exported to {site.result.folder}/exports/trial-{knee}.")
+    assert "Accuracy on the test split, which chose nothing: " in said
+    assert (site.result.folder / "exports" / f"trial-{knee}" / "manifest.json").is_file()

@@ -1,0 +1,127 @@
+"""Latency and memory anew: what is compared with what, and who is to blame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_bundle import write_tiny_bundle
+
+from explorer.deploy import speed
+from explorer.deploy.again import Again
+from explorer.deploy.manifest import Metric
+from explorer.deploy.reading import Bundle, read_bundle
+from explorer.deploy.speed import ALLOWANCE, speed_rows
+from explorer.measure.child import ChildFailed
+from explorer.measure.probing import Measured, Validation
+from explorer.records import Measurement
+
+VALIDATION = Validation(Path("images.npy"), Path("labels.npy"), "any", 10)
+STATED = {
+    "latency_ms": Metric(value=1.0, low=0.9, high=1.1, n=200),
+    "latency_mean_ms": Metric(value=1.0, low=0.9, high=1.1, n=200),
+    "peak_memory_mib": Metric(value=100.0, n=1),
+}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Bundle:
+    """An honest bundle with an early exit."""
+    return read_bundle(write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "bundle", n_exits=2))
+
+
+@pytest.fixture
+def rows_of(bundle, tmp_path, monkeypatch):
+    """The rows when one measurement after the other finds this: (milliseconds, MiB, share of the processor)."""
+
+    def rows(*found, is_same=True, are_samples=False, stated=STATED, threads=1):
+        left = list(found)
+
+        def probed(*_):
+            milliseconds, mebibytes, share = left.pop(0)
+            times = Measurement(milliseconds, 0.99 * milliseconds, 1.01 * milliseconds, 200)
+            metrics = {"latency_ms": times, "latency_mean_ms": times, "peak_memory_mib": Measurement(mebibytes, n=1)}
+            return Measured(metrics, {"processor_share": share})
+
+        monkeypatch.setattr(speed, "_probed", probed)
+        variant = bundle.manifest.variant.model_copy(update={"threads": threads})
+        manifest = bundle.manifest.model_copy(update={"metrics": stated, "variant": variant})
+        again = Again(Bundle(bundle.folder, manifest), tmp_path, is_same, None, lambda _: None)
+        made = {row.what: row for row in speed_rows(again, VALIDATION, are_samples)}
+        assert left == [], "not as many measurements as expected"
+        return made
+
+    return rows
+
+
+def verdicts(rows) -> list[str]:
+    return [row.verdict for row in rows.values()]
+
+
+@pytest.mark.parametrize("milliseconds", [0.1, 1.0, 1.1, 1.1 * (1 + ALLOWANCE)])
+def test_speed_rows_within_the_widened_interval_hold_at_once(rows_of, milliseconds):
+    assert verdicts(rows_of((milliseconds, 100.0, 1.0))) == ["holds"] * 3
+
+
+def test_speed_rows_less_than_stated_says_so(rows_of):
+    assert rows_of((0.5, 100.0, 1.0))["latency_ms"].why == "and less than is stated"
+    assert rows_of((1.0, 100.0, 1.0))["latency_ms"].why == ""
+
+
+def test_speed_rows_slower_each_time_fail(rows_of):
+    rows = rows_of(*[(1.3, 100.0, 0.99)] * 3)
+    assert verdicts(rows) == ["fails", "fails", "holds"]
+    assert rows["latency_ms"].why == "more than 10% above the stated interval in each of 3 measurements"
+
+
+def test_speed_rows_slower_at_first_hold_by_the_best(rows_of):
+    rows = rows_of((1.5, 100.0, 1.0), (1.05, 100.0, 1.0))
+    assert verdicts(rows) == ["holds"] * 3
+    assert rows["latency_ms"].found.value == 1.05
+
+
+def test_speed_rows_slower_on_a_busy_machine_are_not_comparable(rows_of):
+    rows = rows_of(*[(1.3, 100.0, 0.7)] * 3)
+    assert verdicts(rows) == ["not comparable", "not comparable", "holds"]
+    assert rows["latency_ms"].why.startswith("other processes had the core for 30% of the time")
+
+
+def test_speed_rows_slower_with_the_core_to_itself_once_fail(rows_of):
+    assert verdicts(rows_of((1.4, 100.0, 0.5), (1.3, 100.0, 0.99), (1.5, 100.0, 0.5)))[0] == "fails"
+
+
+def test_speed_rows_more_memory_fails_however_busy(rows_of):
+    rows = rows_of(*[(1.0, 111.0, 0.5)] * 3)
+    assert verdicts(rows) == ["holds", "holds", "fails"]
+
+
+def test_speed_rows_other_device_is_shown_and_never_failed(rows_of):
+    rows = rows_of((50.0, 900.0, 1.0), is_same=False)
+    assert verdicts(rows) == ["not comparable"] * 3
+    assert rows["latency_ms"].found.value == 50.0
+
+
+def test_speed_rows_early_exits_on_samples_alone_are_not_comparable(rows_of):
+    assert verdicts(rows_of((50.0, 100.0, 1.0), are_samples=True)) == ["not comparable", "not comparable", "holds"]
+
+
+def test_speed_rows_not_stated_are_shown(rows_of):
+    rows = rows_of((1.0, 100.0, 1.0), stated={})
+    assert verdicts(rows) == ["not comparable"] * 3
+    assert {row.why for row in rows.values()} == {"the manifest does not state it"}
+
+
+def test_speed_rows_more_threads_than_cores_are_not_checked(rows_of):
+    rows = rows_of(threads=100_000)
+    assert verdicts(rows) == ["not checked"] * 3
+    assert "100000 threads need as many cores" in rows["latency_ms"].why
+
+
+def test_speed_rows_crash_fails_with_its_reason(bundle, tmp_path, monkeypatch):
+    def crash(*_):
+        raise ChildFailed("timeout in latency", "no answer in phase 'latency' for 300 s")
+
+    monkeypatch.setattr(speed, "_probed", crash)
+    (row,) = speed_rows(Again(bundle, tmp_path, True, None, lambda _: None), VALIDATION, False)
+    assert (row.what, row.verdict) == ("latency_ms", "fails")
+    assert row.found == "the probe failed: no answer in phase 'latency' for 300 s"

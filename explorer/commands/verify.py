@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rich.text import Text
 from explorer.commands.printing import console, note, print_json
 from explorer.deploy.report import Fact, Report, Row, Verdict
 from explorer.deploy.verify import verify as verify_bundle
-from explorer.errors import Interrupted, VerificationFailed
+from explorer.errors import ExplorerError, Interrupted, VerificationFailed
 from explorer.records import Measurement, Progress
 from explorer.study.interrupt import Interrupt
 from explorer.views.wording import ASCII, Glyphs, glyphs_for, interval_text, metric_title, one_line, value_text
@@ -24,15 +25,25 @@ _STYLES: dict[Verdict, str] = {
     "not comparable": "yellow",
     "not checked": "yellow",
 }
+_SEVERAL: dict[Verdict, str] = {"holds": "hold", "fails": "fail"}
 
 
 def verify(bundle: Path, data: Path | None, is_json: bool, is_quick: bool) -> None:
-    """Print the table of promises. Raises VerificationFailed when one does not hold, UsageError, NotAvailable."""
+    """Print the table of promises.
+
+    Raises VerificationFailed when one does not hold, UsageError, NotAvailable, Interrupted, and ExplorerError when
+    there is no room for a copy of the bundle.
+    """
     with Interrupt() as interrupt:
         try:
             report = verify_bundle(bundle, data, is_quick, interrupt, _tell)
         except Interrupted:
             raise Interrupted(f"interrupted; nothing was changed. To check again: explore verify {bundle}") from None
+        except OSError as error:
+            raise ExplorerError(
+                f"{bundle} could not be checked ({error.strerror or error}): it takes room for a copy of the bundle in "
+                f"{tempfile.gettempdir()}; TMPDIR names another place"
+            ) from error
     if is_json:
         print_json(report.to_json())
     else:
@@ -58,7 +69,9 @@ def _print(out: Console, bundle: Path, report: Report) -> None:
         if row.why:
             out.print(Text(f"{metric_title(row.what)}: {row.verdict}, {one_line(row.why)}", style="dim"))
     counts = Counter(row.verdict for row in report.rows)
-    tally = ", ".join(f"{counts[verdict]} {_counted(verdict)}" for verdict in _STYLES if counts[verdict])
+    tally = ", ".join(
+        f"{n} {verdict if n == 1 else _SEVERAL.get(verdict, verdict)}" for verdict in _STYLES if (n := counts[verdict])
+    )
     out.print(Text(f"{report.name or bundle}: {tally}.", style="bold"))
 
 
@@ -72,16 +85,10 @@ def _fact(what: str, fact: Fact, glyphs: Glyphs) -> str:
     return f"{value_text(metric, fact.value)}{f' ({interval})' if interval else ''}"
 
 
-def _counted(verdict: Verdict) -> str:
-    return {"holds": "hold", "fails": "fail", "not comparable": "cannot be compared"}.get(verdict, f"{verdict}")
-
-
 def _sentence(bundle: Path, report: Report) -> str:
     """What does not hold, for people who see no table."""
     return f"{bundle} does not prove itself: {'; '.join(_reason(row) for row in report.failed)}"
 
 
 def _reason(row: Row) -> str:
-    if row.why:
-        return f"{metric_title(row.what)}: {row.why}"
-    return f"{row.what}: {one_line(str(row.found))}"
+    return f"{metric_title(row.what)}: {one_line(row.why or str(row.found), limit=400)}"

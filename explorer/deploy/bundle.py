@@ -9,6 +9,7 @@ from pathlib import Path
 from explorer.deploy.facts import Departure, file_facts
 from explorer.deploy.manifest import MANIFEST, MODEL, SAMPLES, Manifest
 from explorer.deploy.run_file import run_file
+from explorer.deploy.seal import sealed
 
 _DOCKERFILE = """\
 # docker build -t {name} . && docker run --rm -v "$PWD/images:/images:ro" {name} /images
@@ -40,8 +41,9 @@ def write_bundle(folder: Path, departure: Departure, card: str, picture: str) ->
         (folder / name).write_text(text, encoding="utf-8")
     written = {name: file_facts(folder / name) for name in (*manifest.files, SAMPLES, *texts)}
     whole = manifest.model_copy(update={"files": written})
-    (folder / MANIFEST).write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return whole
+    text = sealed(whole.model_dump_json(indent=1) + "\n")
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    return Manifest.model_validate_json(text)
 
 
 def requirements(manifest: Manifest) -> str:

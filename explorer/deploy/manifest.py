@@ -170,10 +170,11 @@ class Manifest(_Frozen):
     """manifest.json. `files` are all others of the bundle, by their path with forward slashes.
 
     `metrics` are the study's, their accuracy that of the validation images; `test_accuracy` is that of the test split,
-    which chose nothing.
+    which chose nothing. `seal` is that of explorer.deploy.seal.
     """
 
     format: Literal[1]
+    seal: Sha256 = "0" * 64
     name: Name
     chosen: Chosen
     variant: VariantFacts

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from explorer.deploy.consistency import check_artifact
 from explorer.deploy.folder import PlainFolder
 from explorer.deploy.manifest import MANIFEST, MODEL, SAMPLES, Manifest
+from explorer.deploy.seal import is_sealed
 from explorer.deploy.strict_json import strict_object
 from explorer.errors import RuntimeNotAvailable, VerificationFailed
 from explorer.records import Variant
@@ -97,11 +98,14 @@ def read_manifest(content: bytes) -> Manifest:
     """The manifest in these bytes. Raises VerificationFailed with the first field that is wrong."""
     strict_object(MANIFEST, content)
     try:
-        return Manifest.model_validate_json(content)
+        manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])[:200]
-        raise VerificationFailed(f"{MANIFEST} is not valid: {field or 'it'}: {first['msg']}") from error
+        field = repr(".".join(str(part) for part in first["loc"])[:200])  # a stranger may have named it
+        raise VerificationFailed(f"{MANIFEST} is not valid: {field}: {first['msg']}") from error
+    if not is_sealed(content):
+        raise VerificationFailed(f"{MANIFEST} is not as it was written: its seal does not fit its content")
+    return manifest
 
 
 def _check_names(stated: Iterable[str], found: Iterable[str]) -> None:

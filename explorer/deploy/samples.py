@@ -54,7 +54,7 @@ def read_samples(content: bytes, manifest: Manifest) -> SampleArrays:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             found = sorted(archive.namelist())
             if found != sorted(f"{name}.npy" for name in expected):
-                raise VerificationFailed(f"{SAMPLES} holds {', '.join(found)[:200]}: expected {', '.join(expected)}")
+                raise VerificationFailed(f"{SAMPLES} holds {str(found)[:200]}: expected {', '.join(expected)}")
             arrays = {name: _member(archive, name, *facts) for name, facts in expected.items()}
     except _UNREADABLE as error:
         raise VerificationFailed(f"{SAMPLES} does not read: {error}") from error

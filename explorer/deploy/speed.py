@@ -109,7 +109,9 @@ def _speed_row(name: str, stated: Measurement, found: Measurement, processor_sha
         is_less = found.high is not None and stated.low is not None and found.high < stated.low
         return Row(name, stated, found, "holds", "and less than is stated" if is_less else "")
     if name in _TIMES and processor_share < _UNDISTURBED:
-        why = f"other processes had the core for {1 - processor_share:.0%} of the time: stop them and try again"
+        why = (
+            f"other processes had the core for {100 * (1 - processor_share):.0f} % of the time: stop them and try again"
+        )
         return Row(name, stated, found, "not comparable", why)
-    why = f"more than {ALLOWANCE:.0%} above the stated interval in each of {_ATTEMPTS} measurements"
+    why = f"more than {100 * ALLOWANCE:.0f} % above the stated interval in each of {_ATTEMPTS} measurements"
     return Row(name, stated, found, "fails", why)

@@ -78,6 +78,7 @@ class Eager(Runtime):
                 program = torch.export.export(segment, (features,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
                 for node in program.graph.nodes:
                     node.meta.pop("stack_trace", None)  # it names files of this machine
+                program.example_inputs = None  # they would be stored as a pickle
                 file = f"segment_{index}.pt2"
                 torch.export.save(program, folder / file)
                 made = segment(features)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from explorer.models.training_data import TrainingData
     from explorer.variants.materialise import Materialised, Workbench
 
-_EXPORT_VERSION = 2  # raised whenever the same network gives other files
+_EXPORT_VERSION = 3  # raised whenever the same network gives other files
 _EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime", "torchao")
 
 

@@ -41,6 +41,8 @@ From Python, in this folder:
     from run import Classifier
     logits, exits = Classifier().classify(images)   # uint8 [n, {channels}, {height}, {width}]
 
+(Python then leaves a folder `__pycache__` here, which `explore verify` calls surplus: delete it before.)
+
 In a container: `docker build -t {tag} .`, then `docker run --rm -v "$PWD/images:/images:ro" {tag} /images`.
 `run.py` needs the packages of `requirements.txt`, and not the package that made this bundle; with that one,
 `explore verify .` proves the bundle, and `explore serve .` serves it over HTTP.

@@ -109,7 +109,7 @@ def test_signal_under_load_answers_what_was_accepted_and_ends_with_0(run, number
     code, out, err = running.end()
     assert (code, out) == (0, "")
     # One blank image warmed the model up, and is not counted.
-    assert err == f"stopped: requests {n_answered}, of which refused 0, failed 0; images classified {n_answered}\n"
+    assert err == f"stopped: requests {n_answered} (refused 0, failed 0, abandoned 0), images classified {n_answered}\n"
 
 
 def test_command_says_nothing_of_single_requests(run):
@@ -121,7 +121,11 @@ def test_command_says_nothing_of_single_requests(run):
     connection.close()
     running.process.send_signal(signal.SIGTERM)
     code, out, err = running.end()
-    assert (code, out, err) == (0, "", "stopped: requests 4, of which refused 3, failed 0; images classified 1\n")
+    assert (code, out, err) == (
+        0,
+        "",
+        "stopped: requests 4 (refused 3, failed 0, abandoned 0), images classified 1\n",
+    )
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from explorer.commands import verify as command
 from explorer.commands.verify import verify
 from explorer.deploy.report import Report, Row
-from explorer.errors import Interrupted, VerificationFailed
+from explorer.errors import ExplorerError, Interrupted, VerificationFailed
 from explorer.records import Measurement, Progress
 
 HOLDING = (
@@ -52,7 +52,7 @@ def test_verify_holding_prints_the_table_and_returns(reporting, capsys):
     assert "9.00 ms" in lines["latency"]
     assert "unknown: no data" in lines["test accuracy"]
     assert "latency: not comparable, a busy day" in out
-    assert "tiny-trial-1: 2 hold, 1 cannot be compared, 1 not checked." in out
+    assert "tiny-trial-1: 2 hold, 1 not comparable, 1 not checked." in out
     assert err.splitlines() == ["classify the sample images", "measure latency and memory (attempt 2)"]
 
 
@@ -112,3 +112,13 @@ def test_verify_interrupted_says_how_to_go_on(monkeypatch):
     monkeypatch.setattr(command, "verify_bundle", interrupted)
     with pytest.raises(Interrupted, match=r"nothing was changed. To check again: explore verify bundle"):
         verify(Path("bundle"), None, False, False)
+
+
+def test_verify_full_disk_is_a_sentence(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "verify_bundle", full)
+    with pytest.raises(ExplorerError, match=r"could not be checked \(No space left on device\).*TMPDIR") as failed:
+        verify(Path("bundle"), None, False, False)
+    assert failed.value.exit_code == 1

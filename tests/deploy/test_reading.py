@@ -105,13 +105,13 @@ def test_read_bundle_one_flipped_byte_is_refused_with_the_files_name(bundle, nam
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_read_bundle_any_change_of_one_byte_is_refused(bundle, data):
-    path = bundle / data.draw(st.sampled_from(FILES))
+    path = bundle / data.draw(st.sampled_from((*FILES, "manifest.json")))
     content = path.read_bytes()
     at = data.draw(st.integers(0, len(content) - 1))
     changed = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[at]))
     try:
         path.write_bytes(content[:at] + bytes([changed]) + content[at + 1 :])
-        refused(bundle, f"^{path.relative_to(bundle)} is not the file of the manifest")
+        refused(bundle, f"^({path.relative_to(bundle)} |manifest.json |'|.* is missing)")
     finally:
         path.write_bytes(content)
 
@@ -216,6 +216,7 @@ def test_read_bundle_giant_stated_size_is_refused_before_anything_is_read(bundle
         (lambda text: text.replace('"value": 900.0', '"value": 1e999', 1), "metrics.latency_ms"),
         (lambda text: text.replace('"seed": 0', '"seed": 0, "seed": 1', 1), "the key 'seed' is there twice"),
         (lambda text: text.replace('"seed": 0', '"seed": 0, "user": "me"', 1), "provenance.user"),
+        (lambda text: text.replace('"seed": 0', '"seed": 0, "\\u001b[2J": 1', 1), r"provenance.\\x1b\[2J"),
         (lambda text: text.replace('"seed": 0', '"seed": "0"', 1), "provenance.seed"),
         (lambda text: text.replace('"format": 1', '"format": 2', 1), "format"),
         (lambda text: "[" * 100_000, "nested too deeply"),
@@ -229,6 +230,13 @@ def test_read_bundle_manifest_that_is_not_one_is_refused(bundle, change, match):
     assert changed != facts
     path.write_text(changed)
     refused(bundle, f"^manifest.json.*{match}")
+
+
+@pytest.mark.parametrize("old", [" ", "tiny", "900.0"])
+def test_read_bundle_manifest_that_says_something_else_is_refused(bundle, old):
+    path = bundle / "manifest.json"
+    path.write_text(path.read_text().replace(old, {" ": "\t", "tiny": "TINY", "900.0": "800.0"}[old], 1))
+    refused(bundle, r"^manifest.json is not as it was written")
 
 
 def test_read_bundle_manifest_not_in_utf8_is_refused(bundle):

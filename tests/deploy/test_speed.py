@@ -71,7 +71,7 @@ def test_speed_rows_less_than_stated_says_so(rows_of):
 def test_speed_rows_slower_each_time_fail(rows_of):
     rows = rows_of(*[(1.3, 100.0, 0.99)] * 3)
     assert verdicts(rows) == ["fails", "fails", "holds"]
-    assert rows["latency_ms"].why == "more than 10% above the stated interval in each of 3 measurements"
+    assert rows["latency_ms"].why == "more than 10 % above the stated interval in each of 3 measurements"
 
 
 def test_speed_rows_slower_at_first_hold_by_the_best(rows_of):
@@ -83,7 +83,7 @@ def test_speed_rows_slower_at_first_hold_by_the_best(rows_of):
 def test_speed_rows_slower_on_a_busy_machine_are_not_comparable(rows_of):
     rows = rows_of(*[(1.3, 100.0, 0.7)] * 3)
     assert verdicts(rows) == ["not comparable", "not comparable", "holds"]
-    assert rows["latency_ms"].why.startswith("other processes had the core for 30% of the time")
+    assert rows["latency_ms"].why.startswith("other processes had the core for 30 % of the time")
 
 
 def test_speed_rows_slower_with_the_core_to_itself_once_fail(rows_of):

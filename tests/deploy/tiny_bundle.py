@@ -18,6 +18,7 @@ from explorer.data import prepare, split
 from explorer.deploy.bundle import write_bundle
 from explorer.deploy.facts import Departure
 from explorer.deploy.manifest import Manifest
+from explorer.deploy.seal import sealed
 from explorer.hashing import file_sha256
 from explorer.measure import intervals
 from explorer.records import Measurement, Variant
@@ -71,11 +72,11 @@ def write_tiny_bundle(folder: Path, n_exits: int = 1, variant: Variant | None = 
 
 
 def change_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change manifest.json as a stranger would who sees to it that the rest still fits."""
+    """Change manifest.json as a stranger would who sees to it that the seal still fits."""
     path = folder / "manifest.json"
     facts = json.loads(path.read_text())
     change(facts)
-    path.write_text(json.dumps(facts))
+    path.write_text(sealed(json.dumps({**facts, "seal": "0" * 64})))
 
 
 def seal(folder: Path, *names: str) -> None:

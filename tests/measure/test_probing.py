@@ -41,6 +41,15 @@ def test_probe_known_model_gives_its_known_accuracy_and_all_metrics(artifact_of,
         assert raw["latency_ns"].sum() >= 0.5e9
 
 
+def test_probe_results_in_another_folder_leave_the_artifacts_as_it_was(artifact_of, validation, tmp_path):
+    artifact, results = artifact_of(model()), tmp_path / "results"
+    before = sorted(artifact.folder.rglob("*"))
+    made, _ = probe(artifact, VARIANT, validation, Prices(0, 0, 0), "again", tmp_path / "logits", results=results)
+    assert sorted(path.name for path in results.iterdir()) == ["again.json", "again.npz"]
+    assert sorted(artifact.folder.rglob("*")) == before
+    assert 0 < made.details["processor_share"] < 1.01
+
+
 @pytest.mark.parametrize("batch_size", [7, 100])
 def test_probe_batch_larger_than_the_images_still_has_its_size(artifact_of, validation, tmp_path, batch_size):
     variant = Variant(runtime="onnxruntime", batch_size=batch_size)

@@ -18,8 +18,9 @@ from explorer import __version__
 from explorer.deploy.server import inference
 from explorer.deploy.server.bodies import Bodies
 from explorer.deploy.server.classification import picture_of, verdict
-from explorer.deploy.server.guard import CLIENT_GONE, Guard, Stage
-from explorer.deploy.server.metrics import MEDIA_TYPE, Metrics
+from explorer.deploy.server.connections import ON_GONE
+from explorer.deploy.server.guard import Guard, Stage
+from explorer.deploy.server.metrics import CLIENT_GONE, MEDIA_TYPE, Metrics
 from explorer.deploy.server.model import VERSION, Model
 from explorer.deploy.server.options import Limits
 from explorer.deploy.server.pages import page_files
@@ -162,17 +163,14 @@ class _Routes:
         return _json({"error": "the server could not answer this; its standard error says why"}, 500)
 
     async def _outcome(self, request: Request, work: Work) -> Outcome:
-        """What comes of the work, unless the client hangs up before. The body has been read: nothing else can come."""
-        gone = asyncio.ensure_future(request.receive())
-        either: set[asyncio.Future[Any]] = {work.future, gone}
+        """What comes of the work. Raises Refused, and ClientGone when the client hangs up before."""
+        request.scope["state"][ON_GONE] = lambda: self._parts.workers.drop(work)
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not work.future.done():
-                self._parts.workers.drop(work)
-                raise ClientGone
-            return work.future.result()
-        finally:
-            gone.cancel()
+            return await work.future
+        except asyncio.CancelledError as error:
+            if not work.future.cancelled():
+                raise
+            raise ClientGone from error
 
     def _check_model(self, request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version", VERSION)

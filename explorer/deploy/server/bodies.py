@@ -6,15 +6,13 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, final
+from typing import final
 
 from starlette.requests import Request
 
+from explorer.deploy.server.connections import TRUNCATED
 from explorer.deploy.server.metrics import Metrics
 from explorer.deploy.server.refusals import ClientGone, Refused, shown
-
-TRUNCATED: Final = "is_truncated"
-"""Set in a request's state when its client said that no more comes, before the body was whole."""
 
 _SILENCE_S = 20.0
 _MAX_HELD_BYTES = 256 * 2**20

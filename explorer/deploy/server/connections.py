@@ -7,12 +7,16 @@ import json
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, final
+from typing import Any, Final, final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from explorer.deploy.server.bodies import TRUNCATED
+TRUNCATED: Final = "is_truncated"
+"""Set in a request's state when its client said that no more comes, before the body was whole."""
+
+ON_GONE: Final = "on_gone"
+"""What a request's state may have, to be called when its client hangs up: cheaper than a task that waits for that."""
 
 MAX_CONNECTIONS = 512
 KEEP_ALIVE_S = 75
@@ -62,6 +66,13 @@ class Connection(HttpToolsProtocol):
         cycle.message_event.set()
         return True
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has hung up, or was made to."""
+        cycle = self.cycle
+        super().connection_lost(exc)
+        if cycle is not None and not cycle.response_complete:
+            cycle.scope["state"].get(ON_GONE, _nothing)()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         self._refuse(400, "the request is not HTTP/1.1 as it should be")
@@ -70,6 +81,10 @@ class Connection(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(_written(status, sentence))
         self.transport.close()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 @final

@@ -12,10 +12,7 @@ from typing import Final, final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from explorer.deploy.server.metrics import Metrics
-
-CLIENT_GONE: Final = 499
-"""The status, in the metrics, of a request whose client hung up; nobody sees it otherwise."""
+from explorer.deploy.server.metrics import CLIENT_GONE, Metrics
 
 _OTHER: Final = "other"
 _FIRST_REFUSAL: Final = 400

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -16,6 +16,8 @@ MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _SECONDS = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _FIRST_REFUSAL, _FAILED = 400, 500
+CLIENT_GONE: Final = 499
+"""The status of a request whose client hung up before it was answered; nobody else sees it."""
 
 
 @final
@@ -29,7 +31,10 @@ class Metrics:
         )
         info.labels(model.name, VERSION).set(1)
         self._requests = Counter(
-            "explore_requests", "Requests that were answered.", ("route", "status"), registry=registry
+            "explore_requests",
+            "Requests by their answer; 499: the client hung up before.",
+            ("route", "status"),
+            registry=registry,
         )
         self._seconds = Histogram(
             "explore_request_duration_seconds",
@@ -40,9 +45,6 @@ class Metrics:
         )
         self._rejected = Counter(
             "explore_rejected_requests", "Requests that were refused for want of room.", ("reason",), registry=registry
-        )
-        self._dropped = Counter(
-            "explore_dropped_requests", "Requests whose client hung up before they were answered.", registry=registry
         )
         self._inference = Histogram(
             "explore_inference_duration_seconds", "One call of the model.", buckets=_SECONDS, registry=registry
@@ -70,10 +72,6 @@ class Metrics:
         """A request was refused for want of room: `queue` or `memory`."""
         self._rejected.labels(reason).inc()
 
-    def dropped(self) -> None:
-        """A client hung up."""
-        self._dropped.inc()
-
     def classified(self, exits: Array, seconds: float) -> None:
         """The model was called: the exits [b] that the images took."""
         self._inference.observe(seconds)
@@ -100,6 +98,8 @@ class Metrics:
                     by_status[status] = by_status.get(status, 0) + int(sample.value)
                 elif sample.name == "explore_exits_total":
                     n_images += int(sample.value)
-        n_all, n_failed = sum(by_status.values()), by_status.get(_FAILED, 0)
-        n_refused = sum(n for status, n in by_status.items() if status >= _FIRST_REFUSAL) - n_failed
-        return f"requests {n_all}, of which refused {n_refused}, failed {n_failed}; images classified {n_images}"
+        n_failed, n_abandoned = by_status.pop(_FAILED, 0), by_status.pop(CLIENT_GONE, 0)
+        n_refused = sum(n for status, n in by_status.items() if status >= _FIRST_REFUSAL)
+        n_all = sum(by_status.values()) + n_failed + n_abandoned
+        what = f"refused {n_refused}, failed {n_failed}, abandoned {n_abandoned}"
+        return f"requests {n_all} ({what}), images classified {n_images}"

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import final
 
@@ -62,7 +62,8 @@ class Workers:
         self._on_fault = on_fault
         self._waiting: deque[Work] = deque()
         self._changed = threading.Condition()
-        self._taking = threading.Lock()
+        # Two workers that gather would each wait for what the other has taken.
+        self._taking: AbstractContextManager[object] = threading.Lock() if options.max_batch > 1 else nullcontext()
         self._is_stopping = False
         self._mean_s = 0.0
         metrics.watch_queue(lambda: len(self._waiting))
@@ -93,7 +94,6 @@ class Workers:
             if work in self._waiting:
                 self._waiting.remove(work)
         work.future.cancel()
-        self._metrics.dropped()
 
     def stop(self, seconds: float) -> None:
         """Forget what waits and end the threads; one that still computes after `seconds` is left behind."""
@@ -115,7 +115,7 @@ class Workers:
             self._execute(batch)
 
     def _take(self) -> list[Work]:
-        """The next work, and with micro-batching what comes beside it; one worker at a time. Empty: the end."""
+        """The next work, and with micro-batching what comes beside it; then one worker at a time. Empty: the end."""
         with self._taking, self._changed:
             while not self._waiting:
                 if self._is_stopping:
@@ -143,6 +143,8 @@ class Workers:
         began = time.perf_counter()
         ready: list[tuple[Work, Array, float]] = []
         for work in batch:
+            if work.future.cancelled():
+                continue
             start = time.perf_counter()
             try:
                 ready.append((work, work.prepare(), 1000 * (time.perf_counter() - start)))

@@ -21,8 +21,8 @@ from explorer.deploy.server.serving import ModelServer
 class Client:
     """One kept connection. `ask` gives (status, headers, body), the body as JSON where it is that."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, name=NAME):
+        self.name = name
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(self, path, body=None, headers=None, method=None):
@@ -34,13 +34,34 @@ class Client:
 
     def infer(self, *images, **changes):
         """Asks for the classes of images [3, 8, 8] in JSON; the outputs' data by name, or (status, error)."""
-        status, _, answer = self.ask(f"/v2/models/{NAME}/infer", json.dumps(inference_of(*images, **changes)))
+        status, _, answer = self.ask(f"/v2/models/{self.name}/infer", json.dumps(inference_of(*images, **changes)))
         if status != 200:
             return status, answer["error"]
         return {output["name"]: output["data"] for output in answer["outputs"]}
 
+    def infer_binary(self, images):
+        """Asks with images uint8 [b, c, h, w] as bytes: logits [b, k], exits [b], and classes, a list."""
+        tensor = {"name": "images", "shape": list(images.shape), "datatype": "UINT8"}
+        tensor["parameters"] = {"binary_data_size": images.nbytes}
+        wanted = [{"name": name, "parameters": {"binary_data": name != "classes"}} for name in OUTPUTS]
+        head = json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
+        headers = {"Inference-Header-Content-Length": str(len(head))}
+        status, fields, body = self.ask(f"/v2/models/{self.name}/infer", head + images.tobytes(), headers)
+        assert status == 200, body
+        length = int(fields["inference-header-content-length"])
+        logits, exits, classes = json.loads(body[:length])["outputs"]
+        n_bytes = logits["parameters"]["binary_data_size"]
+        return (
+            np.frombuffer(body[length : length + n_bytes], "<f4").reshape(logits["shape"]),
+            np.frombuffer(body[length + n_bytes :], "<i8").reshape(exits["shape"]),
+            classes["data"],
+        )
+
     def close(self):
         self.connection.close()
+
+
+OUTPUTS = ("logits", "exits", "classes")
 
 
 def inference_of(*images, **changes):
@@ -99,6 +120,20 @@ def starter():
     yield start
     for served in running:
         served.close()
+
+
+@pytest.fixture
+def client_of():
+    """Makes clients of any server: `client_of(port, name)`."""
+    clients = []
+
+    def make(port, name):
+        clients.append(Client(port, name))
+        return clients[-1]
+
+    yield make
+    for one in clients:
+        one.close()
 
 
 @pytest.fixture

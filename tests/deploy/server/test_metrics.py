@@ -46,4 +46,4 @@ def test_sentence_counts_what_happened(metrics):
         for _ in range(n_requests):
             metrics.answered("/v2", status, 0.1)
     metrics.classified(np.array([0, 2, 2]), 0.1)
-    assert metrics.sentence() == "requests 12, of which refused 6, failed 1; images classified 3"
+    assert metrics.sentence() == "requests 12 (refused 5, failed 1, abandoned 1), images classified 3"

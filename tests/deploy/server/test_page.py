@@ -72,6 +72,7 @@ def open_page(browser):
         page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("request", lambda request: page.requests.append(request.url))
+        page.on("filechooser", lambda chooser: None)  # so that the system's dialog never opens, from the start
         if script is not None:
             page.add_init_script(path=script)
         page.goto(served.server.address)

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from explorer.errors import StudyError
+from explorer.study.sample_images import has_sample_images, keep_sample_images, read_sample_images
+
+
+class Space:
+    """What `keep_sample_images` asks of a search space."""
+
+    def __init__(self, *sizes):
+        self.parameters = {"batch_size": type("Sizes", (), {"values": sizes})}
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    images, labels = np.arange(60 * 12, dtype=np.uint8).reshape(60, 3, 2, 2), np.arange(60)
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "labels.npy", labels)
+    return tmp_path, images, labels
+
+
+@pytest.mark.parametrize(("sizes", "n"), [((1,), 16), ((1, 32), 32), ((100,), 60)])
+def test_sample_images_are_the_first_ones_as_many_as_the_largest_batch(arrays, sizes, n):
+    folder, images, labels = arrays
+    assert not has_sample_images(folder)
+    keep_sample_images(folder, folder / "images.npy", folder / "labels.npy", Space(*sizes))
+    assert has_sample_images(folder)
+    kept_images, kept_labels = read_sample_images(folder)
+    np.testing.assert_array_equal(kept_images, images[:n])
+    np.testing.assert_array_equal(kept_labels, labels[:n])
+
+
+def test_sample_images_once_kept_are_left_alone(arrays):
+    folder, _, _ = arrays
+    (folder / "samples.npz").write_bytes(b"kept")
+    keep_sample_images(folder, folder / "images.npy", folder / "labels.npy", Space(1))
+    assert (folder / "samples.npz").read_bytes() == b"kept"
+
+
+def test_sample_images_that_do_not_read_are_one_sentence(tmp_path):
+    with pytest.raises(StudyError, match=r"samples\.npz do not read .*--data"):
+        read_sample_images(tmp_path)
+    (tmp_path / "samples.npz").write_bytes(b"no archive")
+    with pytest.raises(StudyError, match="do not read"):
+        read_sample_images(tmp_path)
+    np.savez(tmp_path / "samples.npz", images=np.zeros((3, 2)), labels=np.zeros(3))
+    with pytest.raises(StudyError, match="does not hold images and their labels"):
+        read_sample_images(tmp_path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,11 @@ from explorer.runtimes.staged import Array, StagedExecutor
 
 Loading = Callable[[Sequence[Path], int, str], Sequence[Any]]
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+# Modes of eight bits a channel, or fewer; Pillow would clip wider ones to white.
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"})
+# What Pillow raises for files that are no images, cut short, or damaged.
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
 
@@ -59,16 +65,9 @@ class BundleClassifier:
         return self.executor.classify(images)
 
     def read(self, file: Path) -> Array:
-        """An image file as uint8 [c, h, w], resized if it has another size. Raises OSError when it is no image."""
-        channels, height, width = self.shape
-        with Image.open(file) as opened:
-            # Pillow warns about palettes with transparent colors unless they go through RGBA.
-            flat = opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened
-            image = flat.convert("L" if channels == 1 else "RGB")
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(image)
-        return pixels.reshape(height, width, channels).transpose(2, 0, 1)
+        """An image file as `pixels_of` makes it. Raises one of DAMAGE, or DecompressionBombError."""
+        with Image.open(file, formats=FORMATS) as image:
+            return pixels_of(image, self.shape)
 
     def classify_files(self, files: Sequence[Path]) -> Iterator[Answer]:
         """An answer for each file, in order; classified in the batches that the network was measured in."""
@@ -80,7 +79,7 @@ class BundleClassifier:
         for file in files:
             try:
                 images.append(self.read(file))
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            except (*DAMAGE, Image.DecompressionBombError) as error:
                 answers[file] = Answer(str(file), error=f"not an image that Pillow reads: {error}")
         if images:
             logits, exits = self.classify(np.stack(images))
@@ -91,6 +90,28 @@ class BundleClassifier:
                 best = int(row.argmax())
                 answers[file] = Answer(str(file), self.classes[best], float(row[best]), int(taken))
         return [answers[file] for file in files]
+
+
+class TooManyBits(ValueError):
+    """An image whose channels have more than eight bits."""
+
+
+def pixels_of(image: Image.Image, shape: tuple[int, int, int]) -> Array:
+    """An image as uint8 [c, h, w] of `shape`: gray or RGB, its transparency dropped, resized if it has another size.
+
+    Raises TooManyBits, and one of DAMAGE.
+    """
+    channels, height, width = shape
+    if image.mode not in _MODES:
+        raise TooManyBits(
+            f"the image has more than eight bits a channel ({image.mode}): convert it to eight bits first"
+        )
+    # Pillow warns about palettes with transparent colors unless they go through RGBA.
+    flat = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
+    flat = flat.convert("L" if channels == 1 else "RGB")
+    if flat.size != (width, height):
+        flat = flat.resize((width, height), Image.Resampling.BILINEAR)
+    return np.ascontiguousarray(np.asarray(flat).reshape(height, width, channels).transpose(2, 0, 1))
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:

@@ -24,7 +24,7 @@ from explorer.deploy.server.metrics import CLIENT_GONE, MEDIA_TYPE, Metrics
 from explorer.deploy.server.model import VERSION, Model
 from explorer.deploy.server.options import Limits
 from explorer.deploy.server.pages import page_files
-from explorer.deploy.server.pictures import pixels_of
+from explorer.deploy.server.pictures import picture
 from explorer.deploy.server.refusals import ClientGone, Refused, shown
 from explorer.deploy.server.tensors import IMAGES
 from explorer.deploy.server.workers import Outcome, Work, Workers
@@ -141,8 +141,8 @@ class _Routes:
     async def classify(self, request: Request) -> Response:
         """Classify an image file."""
         async with self._bodies.read(request, self._limits.picture_bytes) as body:
-            picture = await picture_of(body, request.headers)
-            work = self._parts.workers.submit(1, lambda: pixels_of(picture, self._model.shape))
+            content = await picture_of(body, request.headers)
+            work = self._parts.workers.submit(1, lambda: picture(content, self._model.shape))
             outcome = await self._outcome(request, work)
         return _json(verdict(outcome, self._model))
 

@@ -7,7 +7,7 @@ from PIL import Image
 from explorer.data.images import decode_tree
 from explorer.data.tree import read_tree
 from explorer.deploy.classifier import BundleClassifier
-from explorer.deploy.server.pictures import pixels_of
+from explorer.deploy.server.pictures import picture
 from explorer.deploy.server.refusals import Refused
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK")
@@ -50,7 +50,7 @@ def test_pixels_are_those_that_the_data_sets_decoder_gives(tmp_path, mode, name)
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / f"0.{name}").write_bytes(content)
     decoded = decode_tree(read_tree(tmp_path), lambda progress: None).train_images[:1]
-    pixels = pixels_of(content, (3, 10, 12))
+    pixels = picture(content, (3, 10, 12))
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels, decoded)
 
@@ -63,12 +63,12 @@ def test_pixels_are_those_that_a_bundles_own_program_gives(tmp_path, mode, name,
     path.write_bytes(content)
     program = BundleClassifier.__new__(BundleClassifier)  # no model is needed to read a file
     program.shape = shape
-    assert np.array_equal(pixels_of(content, shape)[0], program.read(path))
+    assert np.array_equal(picture(content, shape)[0], program.read(path))
 
 
 def test_pixels_of_the_models_size_are_not_touched():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    made = pixels_of(encoded(Image.fromarray(pixels), "PNG"), (3, 8, 8))
+    made = picture(encoded(Image.fromarray(pixels), "PNG"), (3, 8, 8))
     assert np.array_equal(made[0].transpose(1, 2, 0), pixels)
     assert made.flags.c_contiguous
 
@@ -77,7 +77,7 @@ def test_pixels_of_the_models_size_are_not_touched():
 def test_files_that_are_cut_short_are_refused(n_kept):
     for name, content in files_of("RGB").items():
         with pytest.raises(Refused, match=r"not an image file|damaged or cut short") as found:
-            pixels_of(content[: min(n_kept, len(content) // 2)], (3, 8, 8))
+            picture(content[: min(n_kept, len(content) // 2)], (3, 8, 8))
         assert found.value.status == 415, name
 
 
@@ -94,6 +94,6 @@ def test_files_that_are_damaged_are_refused_or_decoded_and_nothing_else():
 
 def outcome_of(content):
     try:
-        return pixels_of(content, (3, 8, 8)).shape
+        return picture(content, (3, 8, 8)).shape
     except Refused as refused:
         return refused.status

@@ -227,7 +227,7 @@ def test_micro_batch_leaves_out_a_client_that_went_while_it_waited(serve, eventu
     head = f"POST {INFER} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", served.port)) as gone:
         gone.sendall((head + body).encode())
-        eventually(lambda: served.total("explore_queue_length") == 0)
+        eventually(lambda: served.server._stage.n_open == 1 and not served.server._workers._waiting)
     eventually(lambda: served.total("explore_requests_total", status="499") == 1)
     assert served.client().infer(numbered(2))["exits"] == [2]
     assert [int(batch[0, 0, 0, 0]) for batch in served.script.batches] == [2]

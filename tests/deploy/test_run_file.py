@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 from importlib import metadata
 from pathlib import Path
@@ -149,3 +151,22 @@ def test_run_file_holds_the_source_that_was_measured(name):
     for part in (staged.StagedExecutor, staged.confidence, staged.leaving, *runtime(name).loading):
         assert inspect.getsource(part) in text
     assert "explorer." not in text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_run_py_copied_elsewhere_runs_for_another_user(bundle_of, validation):
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as place:
+        bundle = shutil.copytree(bundle_of(("onnxruntime", "static_int8", 0.8, 0.0)), Path(place, "its own", "bundle"))
+        for folder in (Path(place), bundle.parent, bundle):
+            folder.chmod(0o755)
+        Image.fromarray(validation.images[0][0]).save(bundle.parent / "one.png")
+        command = [sys.executable, "-I", bundle / "run.py", bundle.parent / "one.png", "--json"]
+        whoever = {"user": nobody, "group": nobody, "extra_groups": [], "cwd": "/", "env": {"HOME": "/nonexistent"}}
+        try:
+            subprocess.run([sys.executable, "-I", "-c", "import numpy"], check=True, capture_output=True, **whoever)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("another user cannot reach this Python")
+        done = subprocess.run(command, capture_output=True, text=True, **whoever)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["label"] in [str(digit) for digit in range(10)]

@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "search_spaces"
 OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}  # nothing answers there
-COMMANDS = ("start", "check", "init", "front", "show", "dashboard", "report", "train", "device")
+COMMANDS = (
+    *("start", "check", "init", "front", "show", "dashboard", "report"),
+    *("export", "verify", "serve", "train", "device"),
+)
 
 
 def explore(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ SEARCH_SPACES = Path(__file__).parents[2] / "search_spaces"
 
 def test_parse_space_reads_every_section(parse: Parse, valid_text: str) -> None:
     space = parse(valid_text)
-    assert (space.name, space.model, space.recipe, space.recovery_steps) == ("small", "slimmable_cnn", "default", 60)
+    assert (space.name, space.model, space.recipe, space.recovery_steps) == ("small", "slimmable_cnn", "default", 30)
     assert space.data == DataSettings("digits", 300, 128)
     assert {name: parameter.values for name, parameter in space.parameters.items()} == {
         "width": (0.25, 0.5, 1.0),

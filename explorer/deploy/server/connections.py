@@ -28,7 +28,7 @@ _FULL_LINGER_S = 1.0
 def connection(*, server_state: ServerState, **options: Any) -> asyncio.Protocol:
     """What uvicorn asks for when somebody connects."""
     n_open = len(server_state.connections)
-    return Connection(server_state=server_state, **options) if n_open < MAX_CONNECTIONS else _Full()
+    return Connection(server_state=server_state, **options) if n_open < MAX_CONNECTIONS else _Full(server_state)
 
 
 @final
@@ -91,13 +91,28 @@ def _nothing() -> None:
 class _Full(asyncio.Protocol):
     """Says that there is no room, and hangs up when that has been read, or soon after."""
 
+    cycle = None  # no request is read
+
+    def __init__(self, server_state: ServerState) -> None:
+        self._connections: set[Any] = server_state.connections
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer before anything is asked."""
         assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._connections.add(self)
         transport.write(_written(503, f"{MAX_CONNECTIONS} connections are open already: try again later"))
         transport.write_eof()
         # Closed at once, what the client is still sending would come back as a reset, and take the answer with it.
         asyncio.get_running_loop().call_later(_FULL_LINGER_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has hung up, or was made to."""
+        self._connections.discard(self)
+
+    def shutdown(self) -> None:
+        """The server ends."""
+        self.transport.abort()
 
 
 async def sweep(connections: Iterable[Connection]) -> None:

@@ -122,8 +122,16 @@ class ModelServer:
             await self._drain()
             self._uvicorn.should_exit = True
         await serving
+        await self._end_connections()
         for task in (sweeping, asked):
             task.cancel()
+
+    async def _end_connections(self) -> None:
+        """Let go of who came in while the server ended: the loop knows such a connection one turn later."""
+        for _ in range(3):
+            for one in list(self._connections()):
+                one.transport.abort()
+            await asyncio.sleep(0)
 
     async def _drain(self) -> None:
         """Answer what was accepted, within the grace time; each answer ends its connection.

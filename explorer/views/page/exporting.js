@@ -31,13 +31,17 @@ export function makeExports(exportTrial, redraw) {
   const said = ({ view }) => {
     const result = results.get(view.selected);
     if (!result || result.isWaiting) return null;
-    return h("p", { class: "note", id: "exported", role: result.error ? "alert" : "status" }, sentence(view.selected, result));
+    const role = result.error ? "alert" : "status";
+    return h("p", { class: "note", id: "exported", role }, sentence(view.selected, result));
   };
   return { button, said, isPossible };
 }
 
 function sentence(number, { folder, accuracy, error }) {
   if (error) return `Trial ${number} was not exported: ${error}`;
-  const test = accuracy?.value == null ? "" : ` Accuracy on the test split, which chose nothing: ${(100 * accuracy.value).toFixed(2)} %.`;
+  const isKnown = accuracy?.value !== undefined && accuracy.value !== null;
+  const test = isKnown
+    ? ` Accuracy on the test split, which chose nothing: ${(100 * accuracy.value).toFixed(2)} %.`
+    : "";
   return `Exported to ${folder}.${test} \`explore verify ${folder}\` proves it.`;
 }

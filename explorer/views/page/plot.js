@@ -113,7 +113,8 @@ function plotNotes(state) {
     notes.push(`${thousands(shown)} of ${thousands(n)} measured trials pass the filter; the others are pale.`);
   }
   const nOutside = view.zoom ? 0 : nBeyond(view, derived);
-  if (nOutside) notes.push(`${thousands(nOutside)} that break a constraint lie outside the picture; zoom out to see them.`);
+  if (nOutside)
+    notes.push(`${thousands(nOutside)} that break a constraint lie outside the picture; zoom out to see them.`);
   return notes;
 }
 

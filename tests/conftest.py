@@ -60,3 +60,15 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def axe() -> Path:
+    """The script of the npm package axe-core, at AXE_CORE: the file, or the package's folder."""
+    place = os.environ.get("AXE_CORE")
+    if not place:
+        if os.environ.get("CI") == "true":
+            pytest.fail("AXE_CORE is not set: CI must install the npm package axe-core and say where it is")
+        pytest.skip("AXE_CORE is not set: npm install axe-core, then AXE_CORE=node_modules/axe-core/axe.min.js")
+    path = Path(place)
+    return path / "axe.min.js" if path.is_dir() else path

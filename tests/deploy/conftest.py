@@ -19,7 +19,7 @@ from explorer.deploy.held_out import accuracy_on_test, data_at_hand
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult, TrialRecord
 
-sys.path.insert(0, str(Path(__file__).parent))  # kinds.py is shared by this folder's tests
+sys.path.insert(0, str(Path(__file__).parent))  # kinds.py and tiny_bundle.py are shared by this folder's tests
 
 SPACE = """\
 name: small
@@ -68,7 +68,7 @@ def trial_of(small_study) -> Callable[[tuple[str, str, float, float]], TrialReco
 
 @pytest.fixture(scope="session")
 def bundle_of(small_study, trial_of, tmp_path_factory) -> Callable[[tuple[str, str, float, float]], Path]:
-    """The bundle of a kind, written once. Not to be changed: `copied_bundle` may be."""
+    """The bundle of a kind, written once. Not to be changed."""
     root = tmp_path_factory.mktemp("bundles")
     made: dict[object, Path] = {}
 
@@ -88,10 +88,18 @@ def bundle_of(small_study, trial_of, tmp_path_factory) -> Callable[[tuple[str, s
     return make
 
 
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Path:
+    """An honest bundle with an early exit, made in a moment. Not to be changed: `bundle` may be."""
+    from tiny_bundle import write_tiny_bundle
+
+    return write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "bundle", n_exits=2)
+
+
 @pytest.fixture
-def copied_bundle(bundle_of, tmp_path) -> Path:
-    """A bundle of static int8 with early exits, to be tampered with."""
-    return Path(shutil.copytree(bundle_of(("onnxruntime", "static_int8", 0.8, 0.0)), tmp_path / "bundle"))
+def bundle(whole, tmp_path) -> Path:
+    """A copy to tamper with."""
+    return Path(shutil.copytree(whole, tmp_path / "bundle"))
 
 
 @pytest.fixture(scope="session")

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from tiny_bundle import change_manifest, state, write_tiny_bundle
+from tiny_bundle import change_manifest, state
 
 from explorer.deploy.reading import read_bundle
 from explorer.errors import VerificationFailed
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    """An honest bundle with an early exit."""
-    return write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "bundle", n_exits=2)
-
-
-@pytest.fixture
-def bundle(whole, tmp_path) -> Path:
-    """A copy to tamper with."""
-    return Path(shutil.copytree(whole, tmp_path / "bundle"))
 
 
 def refused(bundle: Path, match: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
-from tiny_bundle import change_manifest, linear_model, seal, write_tiny_bundle
+from tiny_bundle import change_manifest, linear_model, seal
 
 from explorer.deploy import reading
 from explorer.deploy.reading import copy_bundle, read_bundle
@@ -32,18 +32,6 @@ FILES = (
     "README.md",
     "front.svg",
 )
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    """An honest bundle with an early exit."""
-    return write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "bundle", n_exits=2)
-
-
-@pytest.fixture
-def bundle(whole, tmp_path) -> Path:
-    """A copy to tamper with."""
-    return Path(shutil.copytree(whole, tmp_path / "bundle"))
 
 
 def refused(bundle: Path, match: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,6 @@ from explorer.runtimes.onnxruntime import OnnxRuntime
 def whole(tmp_path_factory) -> Path:
     """An honest bundle of one segment."""
     return write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "bundle")
-
-
-@pytest.fixture
-def bundle(whole, tmp_path) -> Path:
-    """A copy to tamper with."""
-    return Path(shutil.copytree(whole, tmp_path / "bundle"))
 
 
 def content(folder: Path) -> dict[str, tuple[str, int]]:

@@ -1,8 +1,5 @@
 """The page for those who do not see it, or not well: axe-core finds no serious violation, in light and dark."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from explorer.views.page import render_offline
@@ -12,18 +9,6 @@ pytestmark = pytest.mark.slow
 ASK = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
   .filter((one) => ["serious", "critical"].includes(one.impact))
   .map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)"""
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """The script of the npm package axe-core, at AXE_CORE: the file, or the package's folder."""
-    place = os.environ.get("AXE_CORE")
-    if not place:
-        if os.environ.get("CI") == "true":
-            pytest.fail("AXE_CORE is not set: CI must install the npm package axe-core and say where it is")
-        pytest.skip("AXE_CORE is not set: npm install axe-core, then AXE_CORE=node_modules/axe-core/axe.min.js")
-    path = Path(place)
-    return path / "axe.min.js" if path.is_dir() else path
 
 
 STATES = {

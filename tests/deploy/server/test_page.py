@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +9,6 @@ from serving_stand_ins import Script, image
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 DROP = """([target, bytes, type]) => {
   const data = new DataTransfer();
@@ -29,33 +24,6 @@ PASTE = """([bytes, type]) => {
 }"""
 AXE = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
   .map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A Chromium without a window."""
-    if CHROMIUM is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("the page is tested in Chromium, which CI must install")
-        pytest.skip("no chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """The script of the npm package axe-core, at AXE_CORE: the file, or the package's folder."""
-    place = os.environ.get("AXE_CORE")
-    if not place:
-        if os.environ.get("CI") == "true":
-            pytest.fail("AXE_CORE is not set: CI must install the npm package axe-core and say where it is")
-        pytest.skip("AXE_CORE is not set: npm install axe-core, then AXE_CORE=node_modules/axe-core/axe.min.js")
-    path = Path(place)
-    return path / "axe.min.js" if path.is_dir() else path
 
 
 @pytest.fixture

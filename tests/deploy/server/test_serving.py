@@ -281,9 +281,10 @@ def test_stop_answers_what_was_accepted_and_takes_no_more(serve, eventually):
 
 
 def is_refused(port):
+    """Whether nobody takes a connection: the port is closed, or was closed while this one still waited in its queue."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=60).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False
 

@@ -96,6 +96,7 @@ class TrialOutcome:
     """What building and measuring one variant gave: metrics and an artifact, or a failure.
 
     `details` is JSON-ready: what the trial knows beyond its metrics (exit shares, int8 layers, process facts).
+    `invalid` are the reasons, one sentence each, why its times cannot be believed; none: the measurement is valid.
     """
 
     variant: Variant
@@ -104,13 +105,15 @@ class TrialOutcome:
     stages: tuple[Stage, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    invalid: tuple[str, ...] = ()
 
     def values(self) -> dict[str, float]:
         """The known metrics as plain numbers."""
         return {name: m.value for name, m in self.metrics.items() if m.value is not None}
 
 
-TrialState = Literal["complete", "infeasible", "failed"]
+TrialState = Literal["complete", "infeasible", "failed", "invalid"]
+"""Complete: it satisfies every constraint. Invalid: it has a result, and its times cannot be believed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from explorer.deploy.report import Row
 from explorer.measure import cores
 from explorer.measure.child import ChildFailed
 from explorer.measure.cost import Prices
-from explorer.measure.probing import Measured, Validation, probe
+from explorer.measure.probing import Validation, probe
+from explorer.measure.results import Measured
 from explorer.records import Measurement, Progress
 
 ALLOWANCE = 0.10

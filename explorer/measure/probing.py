@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ from explorer.hashing import content_key
 from explorer.measure import cores as core_choice
 from explorer.measure.child import Child, ChildFailed, Stop
 from explorer.measure.cost import Prices
-from explorer.measure.metrics import exit_details, metrics
+from explorer.measure.results import Measured, measured
+from explorer.measure.timing import FULL, QUARTER
 from explorer.records import Measurement, Progress, Stage, Variant
 from explorer.runtimes.artifact import Artifact
 
 TIMING_STAGE = "measure"
 """The stage that `probe` tells of: until the next one, whatever runs beside the probe can be felt in its times."""
 
-DEADLINES_S = {"": 120.0, "latency": 300.0, "accuracy": 900.0}
-_FACTS = ("cold_start_ms", "peak_memory_mib", "model_memory_mib", "processor_share")
+DEADLINES_S = {"": 120.0, "warm-up": 300.0, "timing": 300.0, "accuracy": 900.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,14 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a probe found. `details` is JSON-ready; its `processor_share` is that of the timed thread, 1 undisturbed."""
+class Anchor:
+    """What is timed in turn with every candidate: an artifact's folder, and its time that all others are related to.
 
-    metrics: Mapping[str, Measurement]
-    details: Mapping[str, Any]
+    `reference_ms` None: there is none yet, and the anchor's time of this measurement may become it.
+    """
+
+    folder: Path
+    reference_ms: float | None = None
 
 
 def probe(
@@ -58,12 +61,16 @@ def probe(
     keep_off: Iterable[int] = (),
     on_progress: Callable[[Progress], None] = lambda _: None,
     results: Path | None = None,
+    anchor: Anchor | None = None,
+    is_worth_more: Callable[[Mapping[str, Measurement]], bool] | None = None,
 ) -> tuple[Measured, Stage]:
     """Measure `artifact` as `variant` uses it, into `<name>.json` and `.npz` of `results`.
 
     `results` is `<artifact>/measurements` unless another folder is named. `keep_off` are the processes that must leave
     the measuring cores meanwhile; this one is always among them. Logits of the same files on the same images are
-    computed once and kept in `logits_cache`. Raises ChildFailed, Interrupted, OSError.
+    computed once and kept in `logits_cache`. With `anchor` the times are corrected. With `is_worth_more` a quarter of
+    the timing budget comes first, and the rest when that says so of the metrics so far. Raises ChildFailed,
+    Interrupted, OSError.
     """
     started = time.perf_counter()
     cores = core_choice.measuring(core_choice.available(), variant.threads)
@@ -71,32 +78,37 @@ def probe(
     folder = results or artifact.folder / "measurements"
     folder.mkdir(exist_ok=True)
     draft = folder / f".{name}.npz.tmp"
+    labels = np.load(validation.labels)
     try:
         with (
             core_choice.kept_free(cores, [os.getpid(), *keep_off]),
             Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
         ):
             on_progress(Progress(TIMING_STAGE))
-            request = _request(child, artifact, variant, validation.images, known, draft)
-            facts = _checked(child.ask({**request, "cores": cores, "is_timed": True}, DEADLINES_S))
-        raw = _read_raw(draft)
-        labels = np.load(validation.labels)
-        numbers = metrics(raw, facts, labels, artifact, variant, prices)
-        exits = exit_details(raw, labels, artifact, validation.n_classes)
-        details = {
-            **exits,
-            "cores": cores,
-            "modules": facts["modules"],
-            "has_known_logits": known.is_file(),
-            "processor_share": facts["processor_share"],
-        }
-        _keep(draft, folder / name, variant, Measured(numbers, details))
+            request = _request(child, artifact, variant, validation.images, known, draft) | {
+                "cores": cores,
+                "is_timed": True,
+                "anchor": None if anchor is None else str(anchor.folder),
+            }
+
+            def ask(is_whole: bool) -> tuple[Measured, Mapping[str, NDArray[Any]]]:
+                budget = asdict(FULL if is_whole else QUARTER)
+                facts = {**child.ask({**request, "budget": budget}, DEADLINES_S), "is_whole": is_whole, "cores": cores}
+                reference_ms = None if anchor is None else anchor.reference_ms
+                raw = read_raw(draft)
+                return measured(raw, facts, labels, artifact, variant, prices, validation.n_classes, reference_ms)
+
+            made, raw = ask(is_worth_more is None)
+            if is_worth_more is not None and not made.invalid and is_worth_more(made.metrics):
+                made, raw = ask(True)
+        has_known_logits = known.is_file()
+        made = replace(made, details={**made.details, "has_known_logits": has_known_logits})
+        _keep(draft, raw, folder / name, variant, made)
     finally:
         draft.unlink(missing_ok=True)
-    if not known.is_file():
+    if not has_known_logits:
         keep_logits(known, raw["logits"])
-    stage = Stage(TIMING_STAGE, time.perf_counter() - started)
-    return Measured(numbers, details), stage
+    return made, Stage(TIMING_STAGE, time.perf_counter() - started)
 
 
 def predict(
@@ -116,7 +128,7 @@ def predict(
         draft = Path(place, "raw.npz")
         request = _request(child, artifact, variant, images, known, draft)
         facts = child.ask({**request, "cores": request["all_cores"], "is_timed": False}, DEADLINES_S)
-        return _read_raw(draft), list(facts["modules"])
+        return read_raw(draft), list(facts["modules"])
 
 
 def _request(
@@ -149,17 +161,8 @@ def known_logits(artifact: Artifact, variant: Variant, fingerprint: str, cache: 
     return cache / f"{content_key({'segments': segments, 'images': fingerprint, 'batch_size': batch})}.npz"
 
 
-def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name in _FACTS:
-        value = facts.get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
-            raise ChildFailed(
-                "bad result", f"the probe says {name} is {value!r}, and a number of at least 0 was expected"
-            )
-    return facts
-
-
-def _read_raw(file: Path) -> dict[str, NDArray[Any]]:
+def read_raw(file: Path) -> dict[str, NDArray[Any]]:
+    """The arrays that a probe has written. Raises ChildFailed when they do not read."""
     try:
         with np.load(file) as archive:
             return {name: archive[name] for name in archive.files}
@@ -167,14 +170,21 @@ def _read_raw(file: Path) -> dict[str, NDArray[Any]]:
         raise ChildFailed("bad result", f"the probe's raw samples do not read: {error}") from error
 
 
-def _keep(draft: Path, target: Path, variant: Variant, measured: Measured) -> None:
+def _keep(draft: Path, raw: Mapping[str, NDArray[Any]], target: Path, variant: Variant, made: Measured) -> None:
     """The raw samples first, then the JSON that says that they are whole."""
+    with draft.open("wb") as file:
+        np.savez(file, **raw)  # type: ignore[arg-type]
     flush_to_disk(draft)
     draft.replace(target.with_suffix(".npz"))
-    numbers = {name: measurement.to_json() for name, measurement in measured.metrics.items()}
+    numbers = {name: measurement.to_json() for name, measurement in made.metrics.items()}
     write_json(
         target.with_suffix(".json"),
-        {"variant": variant.to_json(), "metrics": numbers, "details": dict(measured.details)},
+        {
+            "variant": variant.to_json(),
+            "metrics": numbers,
+            "details": dict(made.details),
+            "invalid": list(made.invalid),
+        },
     )
 
 

@@ -94,6 +94,8 @@ class Builder:
             },
             "validation_images": str(splits.validation_images),
             "validation_labels": str(splits.validation_labels),
+            "test_images": str(dataset.test_images_path),
+            "test_labels": str(dataset.test_labels_path),
             "weights": {"fingerprint": base.fingerprint, "card": dict(base.card)},
         }
 

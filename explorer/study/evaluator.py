@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -15,16 +15,21 @@ from explorer.errors import DeviceNotAvailable, ExplorerError, RuntimeNotAvailab
 from explorer.measure.child import Child, ChildFailed, Stop
 from explorer.measure.cost import Prices
 from explorer.measure.energy import EnergyCounter
-from explorer.measure.probing import Measured, Validation, probe
-from explorer.records import Failure, Progress, Stage, TrialOutcome, Variant
+from explorer.measure.judging import judge
+from explorer.measure.probing import Anchor, Validation, probe
+from explorer.measure.results import Measured
+from explorer.records import Failure, Measurement, Progress, Stage, TrialOutcome, Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.runtimes.registry import runtime
 from explorer.space.values import SearchSpace
-from explorer.study.evaluation import OnProgress, Prepared
+from explorer.study.anchor import RUNTIME, anchor_variant, keep_reference, read_reference
+from explorer.study.evaluation import IsWorthMore, OnProgress, Prepared
 from explorer.study.sample_images import keep_sample_images
 
 _DEADLINES_S = {"": 900.0, "build": 900.0, "export": 600.0, "store": 300.0}
 DISK_FULL = "disk full"
+_ATTEMPTS = 3
+"""A measurement that cannot be believed is made again; what disturbed it has often gone by then."""
 
 
 @final
@@ -39,6 +44,8 @@ class MeasuringEvaluator:
         self._stop = stop
         self._builder: Child | None = None
         self._validation: Validation | None = None
+        self._test: Validation | None = None
+        self._anchor: Anchor | str | None = None
 
     def prepare(self, on_progress: OnProgress) -> Prepared:
         """Start the builder, decode the data, load or train the base network.
@@ -64,28 +71,52 @@ class MeasuringEvaluator:
             },
         )
 
-    def evaluate(self, variant: Variant, number: int, on_progress: OnProgress) -> TrialOutcome:
+    def evaluate(
+        self, variant: Variant, number: int, on_progress: OnProgress, is_worth_more: IsWorthMore
+    ) -> TrialOutcome:
         """Build, store and measure. Raises Interrupted, and OSError when the disk is full."""
         stages: list[Stage] = []
         try:
             built = self._build(variant, on_progress)
             stages += [Stage(*stage) for stage in built["stages"]]
             artifact = Artifact.read(self._artifacts / built["artifact"])
-            measured, stage = self._measure(artifact, variant, number, on_progress)
+            self._require_anchor(on_progress)
+            measured = self._believed(artifact, variant, f"trial-{number:05d}", on_progress, is_worth_more, stages)
         except ChildFailed as failed:
-            if failed.kind == DISK_FULL:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failed
-            details = {"log": failed.log} if failed.log else {}
-            return TrialOutcome(
-                variant, stages=tuple(stages), details=details, failure=Failure(failed.kind, failed.reason)
-            )
+            return _failed(variant, failed, stages)
         return TrialOutcome(
             variant,
             metrics=measured.metrics,
             artifact=artifact.id,
-            stages=(*stages, stage),
-            details={**measured.details, **_int8_facts(artifact.facts), "network": built["network"]},
+            stages=tuple(stages),
+            details={
+                **measured.details,
+                **_int8_facts(artifact.facts),
+                "network": built["network"],
+            },
+            invalid=measured.invalid,
         )
+
+    def measure_again(self, variant: Variant, artifact: str, name: str, on_progress: OnProgress) -> TrialOutcome:
+        """Measure a stored artifact once more, with the whole budget. Raises Interrupted, OSError."""
+        try:
+            self._require_anchor(on_progress)
+            stored = Artifact.read(self._artifacts / artifact)
+            measured, stage = self._measure(stored, variant, name, on_progress, None)
+        except ChildFailed as failed:
+            return _failed(variant, failed, [])
+        return TrialOutcome(variant, measured.metrics, artifact, (stage,), measured.details, invalid=measured.invalid)
+
+    def judge_on_test(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
+        """Accuracy on the test split, its logits kept in the cache. Raises Interrupted, OSError."""
+        assert self._test is not None
+        on_progress(Progress("test accuracy"))
+        stored, logits = Artifact.read(self._artifacts / artifact), cache_root() / "logits"
+        test = self._test
+        try:
+            return judge(stored, variant, test.images, test.labels, test.fingerprint, logits, self._stop).accuracy
+        except ChildFailed as failed:
+            return Measurement.unknown(f"the test images could not be classified: {failed.reason}")
 
     def close(self) -> None:
         """End the builder."""
@@ -128,12 +159,13 @@ class MeasuringEvaluator:
         except BaseException:
             self.close()
             raise
+        n_classes = facts["n_classes"]
         self._validation = Validation(
-            Path(facts["validation_images"]),
-            Path(facts["validation_labels"]),
-            facts["data"]["splits"],
-            facts["n_classes"],
+            Path(facts["validation_images"]), Path(facts["validation_labels"]), facts["data"]["splits"], n_classes
         )
+        # The fingerprint by which `explore export` and `explore verify` know the same logits.
+        fingerprint = f"{facts['data']['fingerprint']} test"
+        self._test = Validation(Path(facts["test_images"]), Path(facts["test_labels"]), fingerprint, n_classes)
         return facts
 
     def _build(self, variant: Variant, on_progress: OnProgress) -> Mapping[str, Any]:
@@ -144,25 +176,85 @@ class MeasuringEvaluator:
         request = {"op": "build", "variant": variant.to_json(), "artifacts": str(self._artifacts)}
         return self._builder.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
 
+    def _believed(
+        self,
+        artifact: Artifact,
+        variant: Variant,
+        name: str,
+        on_progress: OnProgress,
+        is_worth_more: IsWorthMore,
+        stages: list[Stage],
+    ) -> Measured:
+        """The first valid measurement of a few, or the last one; `stages` gets each."""
+        for _ in range(_ATTEMPTS):
+            measured, stage = self._measure(artifact, variant, name, on_progress, is_worth_more)
+            stages.append(stage)
+            if not measured.invalid:
+                self._keep_reference(measured)
+                break
+        return measured
+
+    def _require_anchor(self, on_progress: OnProgress) -> None:
+        """Build the anchor, once; where it cannot be built, times are not corrected, and every trial says why."""
+        if self._anchor is not None:
+            return
+        if why := runtime(RUNTIME).missing():
+            self._anchor = why
+            return
+        try:
+            artifact = str(self._build(anchor_variant(self._space), on_progress)["artifact"])
+        except ChildFailed as failed:
+            if failed.kind == DISK_FULL:
+                raise
+            self._anchor = f"the anchor cannot be built: {failed.reason}"
+            return
+        self._anchor = Anchor(self._artifacts / artifact, read_reference(self._folder, artifact))
+
+    def _keep_reference(self, measured: Measured) -> None:
+        """The anchor's time of the first valid measurement is its reference from then on."""
+        if isinstance(self._anchor, Anchor) and self._anchor.reference_ms is None:
+            self._anchor = replace(self._anchor, reference_ms=measured.details["anchor"]["value"])
+            assert self._anchor.reference_ms is not None
+            keep_reference(self._folder, self._anchor.folder.name, self._anchor.reference_ms)
+
     def _measure(
-        self, artifact: Artifact, variant: Variant, number: int, on_progress: OnProgress
+        self,
+        artifact: Artifact,
+        variant: Variant,
+        name: str,
+        on_progress: OnProgress,
+        is_worth_more: IsWorthMore | None,
     ) -> tuple[Measured, Stage]:
         assert self._validation is not None
         assert self._builder is not None
         keep_sample_images(self._folder, self._validation.images, self._validation.labels, self._space)
         device = self._space.device
         prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
-        return probe(
+        anchor = self._anchor if isinstance(self._anchor, Anchor) else None
+        measured, stage = probe(
             artifact,
             variant,
             self._validation,
             prices,
-            name=f"trial-{number:05d}",
+            name=name,
             logits_cache=cache_root() / "logits",
             stop=self._stop,
             keep_off=[self._builder.process.pid],
             on_progress=on_progress,
+            anchor=anchor,
+            is_worth_more=is_worth_more,
         )
+        if anchor is None:
+            measured = replace(measured, details={**measured.details, "anchor": {"value": None, "why": self._anchor}})
+        return measured, stage
+
+
+def _failed(variant: Variant, failed: ChildFailed, stages: list[Stage]) -> TrialOutcome:
+    """The outcome of a child's failure. Raises OSError when the disk is full."""
+    if failed.kind == DISK_FULL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failed
+    details = {"log": failed.log} if failed.log else {}
+    return TrialOutcome(variant, stages=tuple(stages), details=details, failure=Failure(failed.kind, failed.reason))
 
 
 def _int8_facts(facts: Mapping[str, Any]) -> dict[str, Any]:

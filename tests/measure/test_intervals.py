@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from math import comb
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from explorer.measure import intervals
 
@@ -70,3 +73,69 @@ def test_mean_interval_covers_at_its_stated_rate():
 def test_mean_one_sample_has_no_interval():
     made = intervals.mean(np.array([3.0]))
     assert (made.value, made.low, made.high, made.n) == (3.0, None, None, 1)
+
+
+def correlated(rng: np.random.Generator, n: int, memory: float) -> np.ndarray:
+    """Normal scores that follow each other like an autoregression of the first order."""
+    noise = rng.standard_normal(n) * math.sqrt(1 - memory**2)
+    scores = np.empty(n)
+    scores[0] = rng.standard_normal()
+    for index in range(1, n):
+        scores[index] = memory * scores[index - 1] + noise[index]
+    return scores
+
+
+@pytest.mark.parametrize("percent", [50, 90])
+def test_percentile_of_samples_that_follow_each_other_still_covers_the_truth(percent):
+    rng = np.random.default_rng(3)
+    truth = math.exp(0.2 * NormalDist().inv_cdf(percent / 100))
+    made = [intervals.percentile(np.exp(0.2 * correlated(rng, 800, 0.8)), percent) for _ in range(200)]
+    assert np.mean([m.low <= truth <= m.high for m in made]) >= 0.91
+
+
+def test_percentile_and_mean_of_alike_neighbors_are_less_certain_than_of_independent_samples():
+    rng = np.random.default_rng(4)
+    alike = correlated(rng, 2000, 0.9)
+    shuffled = rng.permutation(alike)
+    for make in (intervals.mean, lambda samples: intervals.percentile(samples, 50)):
+        near, far = make(alike), make(shuffled)
+        assert near.value == pytest.approx(far.value)
+        assert near.high - near.low > 1.8 * (far.high - far.low)
+
+
+def test_paired_share_difference_forgets_the_images_on_which_both_agree():
+    first = np.zeros(1000, dtype=bool)
+    first[:900] = True
+    second = first.copy()
+    second[895:905] = [False] * 5 + [True] * 5
+    made = intervals.paired_share_difference(first, second)
+    assert made.value == 0.0
+    assert made.low < 0 < made.high
+    assert made.high - made.low < 0.015  # twice as wide and more if the images were not the same
+
+
+def test_paired_share_difference_one_sided_changes_exclude_zero():
+    first = np.zeros(1000, dtype=bool)
+    second = first.copy()
+    second[:20] = True
+    made = intervals.paired_share_difference(first, second)
+    assert made.value == pytest.approx(0.02)
+    assert made.low > 0
+    mirrored = intervals.paired_share_difference(second, first)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-made.high, -made.low))
+
+
+def test_paired_share_difference_covers_the_truth():
+    rng = np.random.default_rng(5)
+    hits = 0
+    for _ in range(400):
+        uniform = rng.random(2000)
+        first, second = uniform < 0.90, (uniform < 0.88) | (uniform > 0.97)
+        made = intervals.paired_share_difference(first, second)
+        hits += made.low <= 0.01 <= made.high
+    assert 0.92 <= hits / 400 <= 0.985
+
+
+@pytest.mark.parametrize("dof", [1, 2, 3, 5, 9, 30, 1000])
+def test_student_is_the_quantile(dof):
+    assert intervals.student(dof) == pytest.approx(stats.t.ppf(0.975, dof), rel=2e-3)

@@ -16,9 +16,9 @@ from explorer.runtimes.artifact import Artifact
 
 LABELS = np.array([0, 1, 2, 0])
 FACTS = {
-    "cold_start_ms": 120.0,
+    "cold_start_ms": [20.0, 50.0, 40.0, 13.0],
     "peak_memory_mib": 512.0,
-    "model_memory_mib": 12.0,
+    "runtime_mib": 500.0,
     "energy_mj": None,
     "energy_why": "no",
 }
@@ -35,6 +35,7 @@ def artifact(tmp_path: Path) -> Artifact:
 def raw(n_queries: int = 700) -> dict[str, np.ndarray]:
     return {
         "latency_ns": np.arange(1, n_queries + 1) * 1_000_000,
+        "latency_exits": (np.arange(n_queries) >= 100).astype(np.int64)[:, None],
         "exits": np.array([0, 0, 1, 1]),
         "predictions": np.array([0, 1, 2, 1]),
         "logits": np.eye(3)[np.array([[0, 1, 1, 1], [0, 1, 2, 1]])],
@@ -56,6 +57,8 @@ def test_metrics_hand_made_samples_give_hand_made_values(artifact):
     assert values["latency_mean_ms"] == pytest.approx(350.5)
     assert values["latency_p90_ms"] == 630
     assert values["latency_p99_ms"] == 693
+    assert values["cold_start_ms"] == pytest.approx(123.0)
+    assert values["model_memory_mib"] == pytest.approx(12.0)
     assert values["throughput_per_s"] == pytest.approx(1000 / 350.5)
     assert values["artifact_size_mib"] == 2.0
     assert values["n_parameters"] == 1234
@@ -85,6 +88,14 @@ def test_exit_details_shares_and_accuracies(artifact):
     assert details["exit_shares"] == [0.5, 0.5]
     assert details["exit_accuracies"] == [0.5, 0.75]
     assert details["class_accuracies"] == [0.5, 1.0, 1.0]
+    assert [path["value"] for path in details["exit_latencies_ms"]] == [50.5, 400.5]
+    assert [path["n"] for path in details["exit_latencies_ms"]] == [100, 600]
+
+
+def test_exit_details_path_that_no_query_took_is_unknown(artifact):
+    taken = {**raw(), "latency_exits": np.ones((700, 1), dtype=np.int64)}
+    details = exit_details(taken, LABELS, artifact, 3)
+    assert details["exit_latencies_ms"][0] == {"value": None, "why": "no timed query ended there"}
 
 
 def zone(root: Path, index: int, energy: int, largest: int = 1000) -> Path:

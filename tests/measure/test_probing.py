@@ -93,10 +93,10 @@ def test_probe_file_that_is_no_model_is_refused_and_keeps_nothing(artifact_of, v
 
 
 def test_probe_hanging_is_ended_at_the_deadline_of_its_phase(artifact_of, validation, tmp_path, monkeypatch):
-    monkeypatch.setattr(probing, "DEADLINES_S", {"": 60.0, "latency": 0.05})
+    monkeypatch.setattr(probing, "DEADLINES_S", {"": 60.0, "timing": 0.05})
     with pytest.raises(ChildFailed) as failed:
         measured(artifact_of(model()), validation, tmp_path)
-    assert failed.value.kind == "timeout in latency"
+    assert failed.value.kind == "timeout in timing"
     assert os.sched_getaffinity(0) == set(cores.available())
 
 

@@ -32,6 +32,12 @@ recovery: {{steps: 2}}
 """
 
 
+@pytest.fixture(autouse=True)
+def _quiet_machine(monkeypatch):
+    """Whatever else runs on this machine, measurements are believed."""
+    monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ())
+
+
 @pytest.fixture
 def evaluator_of(tmp_path, monkeypatch):
     """A prepared evaluator of one of the functions of own_networks."""
@@ -54,7 +60,9 @@ def evaluator_of(tmp_path, monkeypatch):
 def test_evaluate_variant_builds_and_measures_an_artifact(evaluator_of, tmp_path):
     evaluator = evaluator_of("good")
     stages = []
-    outcome = evaluator.evaluate(Variant(runtime="onnxruntime"), 3, lambda progress: stages.append(progress.stage))
+    outcome = evaluator.evaluate(
+        Variant(runtime="onnxruntime"), 3, lambda progress: stages.append(progress.stage), lambda metrics: True
+    )
     assert outcome.failure is None
     assert set(outcome.metrics) == set(METRICS)
     assert [stage.name for stage in outcome.stages] == ["width", "export", "store", "measure"]
@@ -69,8 +77,8 @@ def test_evaluate_variant_builds_and_measures_an_artifact(evaluator_of, tmp_path
 def test_evaluate_same_variant_again_builds_nothing_and_keeps_its_accuracy(evaluator_of):
     evaluator = evaluator_of("good")
     variant = Variant(runtime="onnxruntime", quantization="static_int8", pruning_ratio=0.5)
-    first = evaluator.evaluate(variant, 0, lambda _: None)
-    second = evaluator.evaluate(variant, 1, lambda _: None)
+    first = evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: True)
+    second = evaluator.evaluate(variant, 1, lambda _: None, lambda metrics: True)
     assert first.failure is None
     assert second.artifact == first.artifact
     assert all(stage.is_cached for stage in second.stages if stage.name not in ("store", "measure"))
@@ -80,30 +88,34 @@ def test_evaluate_same_variant_again_builds_nothing_and_keeps_its_accuracy(evalu
 
 def test_evaluate_builder_segfault_fails_the_trial_and_the_next_one_runs(evaluator_of):
     evaluator = evaluator_of("segfaults_when_pruned")
-    failed = evaluator.evaluate(Variant(runtime="onnxruntime", pruning_ratio=0.5), 1, lambda _: None)
+    failed = evaluator.evaluate(
+        Variant(runtime="onnxruntime", pruning_ratio=0.5), 1, lambda _: None, lambda metrics: True
+    )
     assert failed.failure is not None
     assert failed.failure.kind == "signal SIGSEGV"
     assert failed.artifact is None
-    assert evaluator.evaluate(Variant(runtime="onnxruntime"), 2, lambda _: None).failure is None
+    assert evaluator.evaluate(Variant(runtime="onnxruntime"), 2, lambda _: None, lambda metrics: True).failure is None
 
 
 def test_evaluate_builder_that_always_dies_fails_every_trial_the_same_way(evaluator_of):
     evaluator = evaluator_of("aborts_when_built")
-    kinds = {evaluator.evaluate(Variant(), number, lambda _: None).failure.kind for number in range(2)}
+    kinds = {
+        evaluator.evaluate(Variant(), number, lambda _: None, lambda metrics: True).failure.kind for number in range(2)
+    }
     assert kinds == {"signal SIGABRT"}
 
 
 def test_evaluate_damaged_files_in_cache_and_study_are_built_again(evaluator_of, tmp_path):
     evaluator = evaluator_of("good")
     variant = Variant(runtime="onnxruntime", quantization="dynamic_int8")
-    outcome = evaluator.evaluate(variant, 0, lambda _: None)
+    outcome = evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: True)
     (stored,) = (tmp_path / "study" / "artifacts" / outcome.artifact).glob("*.onnx")
     whole = stored.read_bytes()
     damaged = [stored, *(f for f in cache_root().glob("models/*/segment_0.onnx") if f.read_bytes() == whole)]
     assert len(damaged) == 2
     for file in damaged:
         file.write_bytes(b"not a model")
-    again = evaluator.evaluate(variant, 1, lambda _: None)
+    again = evaluator.evaluate(variant, 1, lambda _: None, lambda metrics: True)
     assert again.failure is None
     assert stored.read_bytes() == whole
     assert again.metrics["accuracy"] == outcome.metrics["accuracy"]
@@ -132,3 +144,66 @@ def test_close_leaves_no_process(evaluator_of):
     evaluator.close()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
+
+
+def test_evaluate_relates_every_time_to_the_anchors_first_one(evaluator_of, tmp_path):
+    evaluator = evaluator_of("good")
+    first = evaluator.evaluate(Variant(), 0, lambda _: None, lambda metrics: True)
+    reference = first.details["anchor"]["value"]
+    assert json.loads((tmp_path / "study" / "anchor.json").read_text())["reference_ms"] == reference
+    second = evaluator.evaluate(Variant(runtime="onnxruntime"), 1, lambda _: None, lambda metrics: True)
+    anchor = second.details["anchor"]
+    assert anchor["reference"] == reference
+    assert anchor["slowness"] == pytest.approx(anchor["value"] / reference, rel=1e-6)
+    raw = second.details["timing"]["raw_latency_ms"]["value"]
+    assert second.metrics["latency_ms"].value == pytest.approx(raw / anchor["slowness"], rel=0.3)
+    assert first.details["modules"] == ["torch"]  # the anchor came after what the candidate needs
+
+
+def test_evaluate_asks_for_the_whole_budget_only_where_it_is_worth_it(evaluator_of):
+    evaluator = evaluator_of("good")
+    seen = []
+
+    def never(metrics):
+        seen.append(set(metrics))
+        return False
+
+    quarter = evaluator.evaluate(Variant(runtime="onnxruntime"), 0, lambda _: None, never)
+    whole = evaluator.evaluate(Variant(runtime="onnxruntime"), 1, lambda _: None, lambda metrics: True)
+    assert seen[0] == set(METRICS)
+    assert quarter.details["timing"]["budget"] == "quarter"
+    assert whole.details["timing"]["budget"] == "whole"
+    assert whole.metrics["latency_ms"].n >= 200
+    assert whole.details["timing"]["seconds"] > 2 * quarter.details["timing"]["seconds"]
+
+
+def test_evaluate_measurement_that_is_never_valid_is_kept_with_its_reason(evaluator_of, monkeypatch, tmp_path):
+    monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ("others had its core",))
+    evaluator = evaluator_of("good")
+    outcome = evaluator.evaluate(Variant(runtime="onnxruntime"), 0, lambda _: None, lambda metrics: True)
+    assert outcome.failure is None
+    assert outcome.invalid == ("others had its core",)
+    assert [stage.name for stage in outcome.stages].count("measure") == 3
+    assert outcome.metrics["latency_ms"].value > 0
+    assert not (tmp_path / "study" / "anchor.json").exists()
+
+
+def test_evaluate_network_whose_anchor_cannot_be_built_is_measured_and_says_why(evaluator_of, monkeypatch):
+    monkeypatch.setattr("explorer.study.evaluator.anchor_variant", lambda space: Variant(quantization="static_int8"))
+    outcome = evaluator_of("good").evaluate(Variant(), 0, lambda _: None, lambda metrics: True)
+    assert outcome.failure is None
+    assert outcome.details["anchor"]["value"] is None
+    assert "the anchor cannot be built: eager cannot execute static_int8" in outcome.details["anchor"]["why"]
+
+
+def test_measure_again_and_judge_on_test_need_no_new_artifact(evaluator_of, tmp_path):
+    evaluator = evaluator_of("good")
+    variant = Variant(runtime="onnxruntime")
+    first = evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: False)
+    again = evaluator.measure_again(variant, first.artifact, "round-01", lambda _: None)
+    assert again.metrics["accuracy"] == first.metrics["accuracy"]
+    assert again.details["timing"]["budget"] == "whole"
+    assert (tmp_path / "study" / "artifacts" / first.artifact / "measurements" / "round-01.npz").is_file()
+    test = evaluator.judge_on_test(variant, first.artifact, lambda _: None)
+    assert 0 < test.low <= test.value <= test.high <= 1
+    assert test.n != first.metrics["accuracy"].n

@@ -1,0 +1,139 @@
+"""Results: what a probe found, from its raw samples: metrics with intervals, details, and whether to believe them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.measure import intervals
+from explorer.measure.child import ChildFailed
+from explorer.measure.conditions import Conditions
+from explorer.measure.correction import anchor_median_ns, corrected, dispersion
+from explorer.measure.cost import Prices
+from explorer.measure.metrics import exit_details, metrics
+from explorer.measure.timing import Timed, interval_ratio
+from explorer.measure.validity import Observed, reasons
+from explorer.records import Measurement, Variant
+from explorer.runtimes.artifact import Artifact
+
+_NUMBERS = ("peak_memory_mib", "runtime_mib", "busy_cores")
+_COLD_START = ("start", "import", "load", "first_answer")
+
+Raw = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a probe found. `details` is JSON-ready; its `processor_share` is that of the timed thread, 1 undisturbed.
+
+    `invalid` are the reasons why the times cannot be believed, one sentence each; none: they can.
+    """
+
+    metrics: Mapping[str, Measurement]
+    details: Mapping[str, Any]
+    invalid: tuple[str, ...] = ()
+
+
+def measured(
+    raw: Raw,
+    facts: Mapping[str, Any],
+    labels: NDArray[np.int64],
+    artifact: Artifact,
+    variant: Variant,
+    prices: Prices,
+    n_classes: int,
+    reference_ms: float | None,
+) -> tuple[Measured, Raw]:
+    """The result of a probe, and its raw samples with `latency_ns` [q], corrected, beside `latency_raw_ns`.
+
+    `facts` are the probe's own with `is_whole` (the budget) and `cores`. `reference_ms` is the anchor's; None takes its
+    time in this measurement. Raises ChildFailed for what no sound probe says.
+    """
+    _check(facts)
+    timed = Timed(
+        raw["latency_raw_ns"],
+        raw["latency_window"],
+        raw["anchor_ns"],
+        raw["anchor_window"],
+        raw["stretch_wall_ns"],
+        raw["stretch_processor_ns"],
+    )
+    reference_ns = None if reference_ms is None else reference_ms * 1e6
+    corrected_ns = np.rint(corrected(timed, reference_ns)).astype(np.int64)
+    whole = {"latency_ns": corrected_ns, **raw}
+    seen = _observed(timed, facts, variant)
+    details = {
+        **exit_details(whole, labels, artifact, n_classes),
+        "cores": list(facts["cores"]),
+        "modules": list(facts["modules"]),
+        "processor_share": timed.processor_share,
+        "busy_cores": facts["busy_cores"],
+        "cold_start_ms": dict(zip(_COLD_START, facts["cold_start_ms"], strict=True)),
+        "memory_mib": {
+            "peak": facts["peak_memory_mib"],
+            "runtime": facts["runtime_mib"],
+            "model": facts["peak_memory_mib"] - facts["runtime_mib"],
+        },
+        "timing": _timing(timed, facts),
+        "anchor": _anchor(timed, reference_ms),
+        "conditions": seen.conditions.to_json(),
+    }
+    return Measured(metrics(whole, facts, labels, artifact, variant, prices), details, reasons(seen)), whole
+
+
+def _observed(timed: Timed, facts: Mapping[str, Any], variant: Variant) -> Observed:
+    return Observed(
+        threads=variant.threads,
+        cores=tuple(facts["cores"]),
+        conditions=Conditions.from_json(facts["conditions"][-1]),
+        processor_share=timed.processor_share,
+        longest_stop_s=timed.longest_stop_s,
+        dispersion=dispersion(timed),
+        n_answers=facts["n_answers"],
+        n_different=facts["n_different"],
+    )
+
+
+def _timing(timed: Timed, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """How long was timed, how well the median is known, and the times as the clock had them."""
+    raw_ms = timed.latency_ns / 1e6
+    ratio = interval_ratio(timed)
+    return {
+        "budget": "whole" if facts["is_whole"] else "quarter",
+        "is_steady": facts["is_steady"],
+        "is_narrow": facts["is_narrow"],
+        "interval_ratio": ratio if np.isfinite(ratio) else None,
+        "seconds": float(timed.latency_ns.sum() / 1e9),
+        "raw_latency_ms": intervals.percentile(raw_ms, 50).to_json(),
+        "raw_latency_mean_ms": intervals.mean(raw_ms).to_json(),
+        "n_answers": facts["n_answers"],
+    }
+
+
+def _anchor(timed: Timed, reference_ms: float | None) -> dict[str, Any] | None:
+    """The anchor's own time, beside its reference: `slowness` is above 1 where the machine was slower than then."""
+    if not len(timed.anchor_ns):
+        return None
+    own_ms = anchor_median_ns(timed) / 1e6
+    reference = own_ms if reference_ms is None else reference_ms
+    return {
+        **intervals.percentile(timed.anchor_ns / 1e6, 50).to_json(),
+        "reference": reference,
+        "slowness": own_ms / reference,
+        "dispersion": dispersion(timed),
+    }
+
+
+def _check(facts: Mapping[str, Any]) -> None:
+    cold_start = facts.get("cold_start_ms")
+    parts = cold_start if isinstance(cold_start, list) and len(cold_start) == len(_COLD_START) else [None]
+    named = {name: facts.get(name) for name in _NUMBERS} | {f"cold_start_ms[{n}]": part for n, part in enumerate(parts)}
+    for name, value in named.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+            raise ChildFailed(
+                "bad result", f"the probe says {name} is {value!r}, and a number of at least 0 was expected"
+            )

@@ -1,0 +1,233 @@
+"""Timing: short windows of the candidate and of the anchor in turn, until the median is known well enough. NumPy alone.
+
+The anchor is always the same work. What the machine does to both (its clock, its neighbors, its caches) shows in the
+anchor, window by window, and can be taken out of the candidate's times (`measure.correction`).
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.measure.correction import NEIGHBORS, corrected
+from explorer.measure.intervals import percentile
+
+WINDOW_NS, ANCHOR_WINDOW_NS = 20_000_000, 5_000_000
+_WINDOW_QUERIES, _ANCHOR_QUERIES = 4, 3
+_LEAD_IN_NS = 1_000_000  # untimed queries after each change, while the caches fill again with the candidate's data
+_MAX_ANCHOR_SHARE = 1 / 3
+_WARM_UP_QUERIES, _WARM_UP_WINDOWS, _WARM_UP_WITHIN = 5, 3, 0.05
+_WARM_UP_LIMIT_NS = 2_000_000_000
+_JUDGE_EVERY_NS = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long queries are timed.
+
+    At least `min_queries` of them and `min_s` seconds, until the ends of the median's 95 % interval are no farther
+    than `within_ratio` of it away; and not longer than `limit_s` seconds in all, the anchor's windows included.
+    """
+
+    min_queries: int
+    min_s: float
+    limit_s: float
+    within_ratio: float = 0.015
+
+
+FULL = Budget(200, 1.0, 8.0)
+QUARTER = Budget(50, 0.25, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Nanoseconds of the wall, and those that this thread has had a processor."""
+
+    wall_ns: Callable[[], int] = time.perf_counter_ns
+    processor_ns: Callable[[], int] = time.thread_time_ns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """Raw times.
+
+    latency_ns   [q] of the candidate's timed queries, in their order; window [q], the window of each
+    anchor_ns    [a] of the anchor's, anchor_window [a]; the anchor's window w comes before the candidate's window w,
+                 and one more comes after the last. Both are empty without an anchor
+    wall_ns      [s] of every stretch between two readings of the clocks, from the first query to the last, and
+    processor_ns [s] how much of it this thread had a processor
+    """
+
+    latency_ns: NDArray[np.int64]
+    window: NDArray[np.int64]
+    anchor_ns: NDArray[np.int64]
+    anchor_window: NDArray[np.int64]
+    wall_ns: NDArray[np.int64]
+    processor_ns: NDArray[np.int64]
+
+    @property
+    def processor_share(self) -> float:
+        """The share of the time in which the timed thread had a processor: 1 when nothing disturbs it."""
+        return float(self.processor_ns.sum() / max(1, self.wall_ns.sum()))
+
+    @property
+    def longest_stop_s(self) -> float:
+        """The longest time within one stretch in which this thread had no processor, in seconds."""
+        return float(max(0, (self.wall_ns - self.processor_ns).max(initial=0)) / 1e9)
+
+
+@final
+class Timer:
+    """Times `ask(n)` for n = 0, 1, 2, ..., `repeat_after` different queries again and again.
+
+    `keep` gets n and what `ask(n)` returned, outside the timed span. `anchor` is the anchor's query.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[int], Any],
+        repeat_after: int,
+        anchor: Callable[[], Any] | None = None,
+        keep: Callable[[int, Any], None] = lambda n, made: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._ask, self._repeat_after, self._anchor, self._keep = ask, repeat_after, anchor, keep
+        self._clock = clock or Clock()
+        self._latency: list[int] = []
+        self._window: list[int] = []
+        self._anchor_ns: list[int] = []
+        self._anchor_window: list[int] = []
+        self._stretches: list[tuple[int, int]] = []
+        self._n_windows = self._n_anchor_windows = self._spent_ns = 0
+        self._window_ns = WINDOW_NS
+
+    def warm_up(self) -> bool:
+        """Ask the same few queries again until three windows in a row agree within 5 %; False when they never do."""
+        now = self._clock.wall_ns
+        began = now()
+        n_queries, medians = self._first_window(began), list[float]()
+        while now() - began < _WARM_UP_LIMIT_NS or len(medians) < _WARM_UP_WINDOWS:
+            samples = []
+            for n in range(n_queries):
+                before = now()
+                self._ask(n % self._repeat_after)
+                samples.append(now() - before)
+            medians.append(float(np.median(samples)))
+            last = medians[-_WARM_UP_WINDOWS:]
+            if len(last) == _WARM_UP_WINDOWS and max(last) <= (1 + _WARM_UP_WITHIN) * min(last):
+                return True
+        return False
+
+    def _first_window(self, began: int) -> int:
+        """How many queries fill a window; at least a few."""
+        n = taken = 0
+        while not n or taken < WINDOW_NS or (n < _WARM_UP_QUERIES and taken < _WARM_UP_QUERIES * WINDOW_NS):
+            self._ask(n % self._repeat_after)
+            n += 1
+            taken = self._clock.wall_ns() - began
+        return n
+
+    def run(self, budget: Budget) -> bool:
+        """Time queries until the budget is satisfied or used up; whether it is satisfied. It can be called again.
+
+        What was timed before counts, and the garbage collector rests meanwhile.
+        """
+        gc.collect()
+        gc.disable()
+        try:
+            return self._run(budget)
+        finally:
+            gc.enable()
+
+    def _run(self, budget: Budget) -> bool:
+        now = self._clock.wall_ns
+        until, judged = now() + int(budget.limit_s * 1e9), now()
+        if self._stretches:  # time has passed since the last run: its windows are no neighbors of this one's
+            self._n_windows = self._n_anchor_windows = self._n_anchor_windows + NEIGHBORS
+        self._mark = (now(), self._clock.processor_ns())
+        self._time_anchor()
+        while True:
+            self._time_candidate()
+            self._time_anchor()
+            is_enough = len(self._latency) >= budget.min_queries and self._spent_ns >= budget.min_s * 1e9
+            if is_enough and now() - judged >= _JUDGE_EVERY_NS:
+                if self._is_narrow(budget.within_ratio):
+                    return True
+                judged = now()
+            if now() >= until:
+                return is_enough and self._is_narrow(budget.within_ratio)
+
+    def _time_candidate(self) -> None:
+        now, ask, keep = self._clock.wall_ns, self._ask, self._keep
+        first = len(self._latency)
+        began = now()
+        while True:  # the same query as the last one, so that the images go on where they were
+            ask(max(0, first - 1) % self._repeat_after)
+            if now() - began >= _LEAD_IN_NS:
+                break
+        until = now() + self._window_ns
+        while True:
+            n = len(self._latency)
+            before = now()
+            made = ask(n % self._repeat_after)
+            after = now()
+            self._latency.append(after - before)
+            self._spent_ns += after - before
+            keep(n, made)
+            if after >= until and n + 1 - first >= _WINDOW_QUERIES:
+                break
+        self._window += [self._n_windows] * (len(self._latency) - first)
+        self._n_windows += 1
+        self._stretch()
+
+    def _time_anchor(self) -> None:
+        if self._anchor is None:
+            return
+        now, ask = self._clock.wall_ns, self._anchor
+        first = len(self._anchor_ns)
+        began = now()
+        ask()
+        until = now() + ANCHOR_WINDOW_NS
+        while len(self._anchor_ns) - first < _ANCHOR_QUERIES or now() < until:
+            before = now()
+            ask()
+            self._anchor_ns.append(now() - before)
+        self._anchor_window += [self._n_anchor_windows] * (len(self._anchor_ns) - first)
+        self._n_anchor_windows += 1
+        self._stretch()
+        self._window_ns = max(WINDOW_NS, int((now() - began) / _MAX_ANCHOR_SHARE))
+
+    def _stretch(self) -> None:
+        """Read both clocks."""
+        wall, processor = self._clock.wall_ns(), self._clock.processor_ns()
+        self._stretches.append((wall - self._mark[0], processor - self._mark[1]))
+        self._mark = (wall, processor)
+
+    def _is_narrow(self, within_ratio: float) -> bool:
+        return interval_ratio(self.timed()) <= within_ratio
+
+    def timed(self) -> Timed:
+        """Everything that was timed so far."""
+        stretches = np.asarray(self._stretches, dtype=np.int64).reshape(-1, 2)
+        return Timed(
+            np.asarray(self._latency, dtype=np.int64),
+            np.asarray(self._window, dtype=np.int64),
+            np.asarray(self._anchor_ns, dtype=np.int64),
+            np.asarray(self._anchor_window, dtype=np.int64),
+            stretches[:, 0],
+            stretches[:, 1],
+        )
+
+
+def interval_ratio(timed: Timed) -> float:
+    """How far the farther end of the corrected median's 95 % interval is from it, as a ratio of it; inf: unknown."""
+    median = percentile(corrected(timed, None), 50)
+    if median.value is None or median.low is None or median.high is None:
+        return float("inf")
+    return max(median.high - median.value, median.value - median.low) / max(median.value, 1e-9)

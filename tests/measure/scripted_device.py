@@ -1,0 +1,50 @@
+"""A device whose clocks are scripted: what a query takes, how slow the machine is when, and what happens meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from explorer.measure.timing import Clock, Timer
+
+MS = 1_000_000
+
+
+class ScriptedDevice:
+    """Queries take `latency_ms(n)` and the anchor's `anchor_ms`, both times `slowness(seconds since the start)`.
+
+    `stops` maps a running number of a query to milliseconds for which the process then stands still.
+    """
+
+    def __init__(
+        self,
+        latency_ms: Callable[[int], float] = lambda n: 1.0,
+        anchor_ms: float = 0.5,
+        slowness: Callable[[float], float] = lambda seconds: 1.0,
+        stops: dict[int, float] | None = None,
+        processor_share: float = 1.0,
+    ) -> None:
+        self.wall_ns = self.processor_ns = 0
+        self.asked: list[int] = []
+        self.n_anchor = 0
+        self._latency_ms, self._anchor_ms, self._slowness = latency_ms, anchor_ms, slowness
+        self._stops, self._share = stops or {}, processor_share
+
+    def ask(self, n: int) -> int:
+        self.asked.append(n)
+        self._work(self._latency_ms(len(self.asked) - 1))
+        self.wall_ns += int(self._stops.get(len(self.asked) - 1, 0) * MS)
+        return n
+
+    def anchor(self) -> None:
+        self.n_anchor += 1
+        self._work(self._anchor_ms)
+
+    def timer(self, has_anchor: bool = True, repeat_after: int = 64, keep: Callable[..., None] | None = None) -> Timer:
+        clock = Clock(lambda: self.wall_ns, lambda: self.processor_ns)
+        kept = {} if keep is None else {"keep": keep}
+        return Timer(self.ask, repeat_after, self.anchor if has_anchor else None, clock=clock, **kept)
+
+    def _work(self, ms: float) -> None:
+        taken = int(ms * self._slowness(self.wall_ns / 1e9) * MS)
+        self.wall_ns += taken
+        self.processor_ns += int(taken * self._share)

@@ -1,0 +1,130 @@
+"""Results from raw samples made by hand: what is corrected, what is kept as the clock had it, what is not believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.measure.child import ChildFailed
+from explorer.measure.conditions import Conditions
+from explorer.measure.cost import Prices
+from explorer.measure.results import measured
+from explorer.records import Variant
+from explorer.runtimes.artifact import Artifact
+
+LABELS = np.array([0, 1, 2, 0])
+FACTS = {
+    "cold_start_ms": [20.0, 50.0, 40.0, 13.0],
+    "peak_memory_mib": 512.0,
+    "runtime_mib": 500.0,
+    "busy_cores": 0.99,
+    "energy_mj": None,
+    "energy_why": "no",
+    "modules": ["onnxruntime"],
+    "cores": [1],
+    "conditions": [Conditions(1.0, 0.0, 0.0, 1, (1,), 0.0).to_json()],
+    "is_whole": True,
+    "is_steady": True,
+    "is_narrow": True,
+    "n_answers": 100,
+    "n_different": 0,
+}
+MS = 1_000_000
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Artifact:
+    for name in ("artifact.json", "a"):
+        (tmp_path / name).write_bytes(b"0")
+    return Artifact(tmp_path, {"n_parameters": 7, "segments": [{"file": "a", "mega_macs": 2.0}]})
+
+
+def raw(slowness: float = 1.0, has_anchor: bool = True, **changed: np.ndarray) -> dict[str, np.ndarray]:
+    """Ten windows of twenty queries of 1 ms, and an anchor of 0.5 ms; both times the slowness."""
+    n_windows, n = 10, 20
+    anchor = np.full((n_windows + 1) * 5, int(0.5 * slowness * MS)) if has_anchor else np.array([], dtype=np.int64)
+    return {
+        "latency_raw_ns": np.full(n_windows * n, int(slowness * MS)),
+        "latency_window": np.repeat(np.arange(n_windows), n),
+        "latency_exits": np.zeros((n_windows * n, 1), dtype=np.int64),
+        "anchor_ns": anchor,
+        "anchor_window": np.repeat(np.arange(n_windows + 1), 5)[: len(anchor)],
+        "stretch_wall_ns": np.full(21, 20 * MS),
+        "stretch_processor_ns": np.full(21, 20 * MS),
+        "exits": np.zeros(4, dtype=np.int64),
+        "predictions": np.array([0, 1, 2, 1]),
+        "logits": np.eye(3)[np.array([[0, 1, 2, 1]])],
+        **changed,
+    }
+
+
+def made(artifact, samples, reference_ms=0.5, **facts):
+    return measured(samples, {**FACTS, **facts}, LABELS, artifact, Variant(), Prices(3.6, 0, 0), 3, reference_ms)
+
+
+def test_measured_slow_machine_is_taken_out_and_both_times_are_kept(artifact):
+    result, samples = made(artifact, raw(slowness=1.5))
+    assert result.metrics["latency_ms"].value == pytest.approx(1.0)
+    assert result.metrics["latency_mean_ms"].value == pytest.approx(1.0)
+    assert result.metrics["cost_usd_per_million"].value == pytest.approx(1.0)
+    assert result.details["timing"]["raw_latency_ms"]["value"] == pytest.approx(1.5)
+    assert result.details["anchor"]["slowness"] == pytest.approx(1.5)
+    assert result.details["anchor"]["reference"] == 0.5
+    assert set(samples["latency_ns"]) == {MS}
+    assert set(samples["latency_raw_ns"]) == {int(1.5 * MS)}
+    assert result.invalid == ()
+
+
+def test_measured_first_measurement_is_its_own_reference(artifact):
+    result, _ = made(artifact, raw(slowness=1.5), reference_ms=None)
+    assert result.metrics["latency_ms"].value == pytest.approx(1.5)
+    assert result.details["anchor"]["reference"] == pytest.approx(0.75)
+
+
+def test_measured_without_an_anchor_corrects_nothing(artifact):
+    result, _ = made(artifact, raw(slowness=1.5, has_anchor=False))
+    assert result.metrics["latency_ms"].value == pytest.approx(1.5)
+    assert result.details["anchor"] is None
+
+
+def test_measured_parts_of_memory_and_cold_start_add_up(artifact):
+    result, _ = made(artifact, raw())
+    memory = result.details["memory_mib"]
+    assert memory["peak"] == memory["runtime"] + memory["model"] == result.metrics["peak_memory_mib"].value
+    assert memory["model"] == result.metrics["model_memory_mib"].value
+    assert list(result.details["cold_start_ms"]) == ["start", "import", "load", "first_answer"]
+    assert sum(result.details["cold_start_ms"].values()) == result.metrics["cold_start_ms"].value == 123.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "facts", "said"),
+    [
+        ({"stretch_processor_ns": np.full(21, 10 * MS)}, {}, "others had its core"),
+        ({"stretch_wall_ns": np.array([20 * MS] * 20 + [320 * MS])}, {}, "gap"),
+        ({}, {"n_different": 1}, "not those of the accuracy pass"),
+        ({}, {"conditions": [Conditions(1.0, 0.0, 0.0, 4, (1,), 0.0).to_json()]}, "4 threads worked"),
+        ({}, {"cores": [0]}, "cores"),
+    ],
+)
+def test_measured_planted_fault_is_invalid_with_its_reason(artifact, changed, facts, said):
+    result, _ = made(artifact, raw(**changed), **facts)
+    assert any(said in reason for reason in result.invalid)
+    assert result.metrics["latency_ms"].value is not None
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"peak_memory_mib": None},
+        {"peak_memory_mib": float("inf")},
+        {"runtime_mib": -1.0},
+        {"busy_cores": True},
+        {"cold_start_ms": [1.0]},
+        {"cold_start_ms": [1.0, "2", 3.0, 4.0]},
+    ],
+)
+def test_measured_nonsense_of_a_probe_is_refused(artifact, facts):
+    with pytest.raises(ChildFailed, match="a number of at least 0 was expected"):
+        made(artifact, raw(), **facts)

@@ -1,28 +1,34 @@
-"""How steady this machine is: the same work timed again and again on a pinned core."""
+"""How steady this machine is: the same work timed against itself, as candidates are timed against the anchor."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from explorer.measure import cores
+from explorer.measure.correction import corrected
+from explorer.measure.timing import Budget, Timed, Timer
 
-_SECONDS = 1.5
-_SIZE = 192  # a matrix product of about a fifth of a millisecond: the size of a small network's query
+_SIZE = 200_000  # exponentials, about a fifth of a millisecond on one core: the size of a small network's query
+_N_MEASUREMENTS = 6
+_BUDGET = Budget(50, 0.2, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseFloor:
     """Spread of the times of one fixed piece of work, `n` times, as ratios to their median.
 
-    spread_ratio  half the distance between the quartiles
-    p99_ratio     the 99th percentile
+    spread_ratio  half the distance between the quartiles of the times
+    p99_ratio     the 99th percentile of the times
     drift_ratio   the largest distance of a tenth of the run, by its own median, from the whole
+    aa_ratio      A/A: by how much two measurements of the same work differ, corrected as candidates are; the median
+                  over every pair of a few measurements in one process
+    aa_raw_ratio  the same without the correction
     """
 
     n: int
@@ -30,23 +36,41 @@ class NoiseFloor:
     spread_ratio: float
     p99_ratio: float
     drift_ratio: float
+    aa_ratio: float
+    aa_raw_ratio: float
 
 
-def noise_floor(seconds: float = _SECONDS) -> NoiseFloor:
-    """Time matrix products for `seconds` on the core that a probe with one thread would use."""
-    core = cores.measuring(cores.available(), 1)
-    with _pinned(core):
-        samples = _samples(seconds)
+def noise_floor() -> NoiseFloor:
+    """Time the same arithmetic for about two seconds on the core that a probe with one thread would use."""
+    with _pinned(cores.measuring(cores.available(), 1)):
+        measurements = [_measurement() for _ in range(_N_MEASUREMENTS)]
+    samples = np.concatenate([timed.latency_ns for timed in measurements])
     median = float(np.median(samples))
     tenths = [float(np.median(part)) for part in np.array_split(samples, 10)]
     low, high, p99 = np.percentile(samples, [25, 75, 99])
+    reference = float(np.median(np.concatenate([timed.anchor_ns for timed in measurements])))
     return NoiseFloor(
         n=len(samples),
         median_ms=median / 1e6,
         spread_ratio=float((high - low) / 2 / median),
         p99_ratio=float(p99 / median),
         drift_ratio=max(abs(tenth / median - 1) for tenth in tenths),
+        aa_ratio=difference_ratio([float(np.median(corrected(timed, reference))) for timed in measurements]),
+        aa_raw_ratio=difference_ratio([float(np.median(timed.latency_ns)) for timed in measurements]),
     )
+
+
+def difference_ratio(medians: list[float]) -> float:
+    """The median, over all pairs, of the distance of the two as a ratio of their mean."""
+    return float(np.median([abs(a - b) / ((a + b) / 2) for a, b in combinations(medians, 2)]))
+
+
+def _measurement() -> Timed:
+    values = np.random.default_rng(0).random(_SIZE)  # a matrix product would use every core
+    timer = Timer(lambda n: np.exp(values), 1, lambda: np.exp(values))
+    timer.warm_up()
+    timer.run(_BUDGET)
+    return timer.timed()
 
 
 @contextmanager
@@ -57,16 +81,3 @@ def _pinned(wanted: list[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def _samples(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    matrix = np.random.default_rng(0).random((_SIZE, _SIZE), dtype=np.float32)
-    for _ in range(20):
-        matrix @ matrix
-    samples: list[int] = []
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(samples) < 20:
-        before = time.perf_counter_ns()
-        matrix @ matrix
-        samples.append(time.perf_counter_ns() - before)
-    return np.asarray(samples, dtype=np.int64)

@@ -1,0 +1,374 @@
+"""Whether the numbers can be believed: repeatability, coverage, planted faults, the front's truth, and what it costs.
+
+    python benchmarks/trust.py coverage
+    python benchmarks/trust.py repeatability STUDY [--load]
+    python benchmarks/trust.py faults STUDY [--quiet 200]
+    python benchmarks/trust.py truth STUDY [--factor 10]
+    python benchmarks/trust.py cost STUDY BEFORE
+
+STUDY is the folder of a finished study with its artifacts; EXPLORER_DATA says where its data are. Repeatability is
+compared with what people write: a loop of 100 `perf_counter` timings, and `torch.utils.benchmark`, each in a fresh
+process and for the same time as the probe takes for its queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from explorer.data import prepare, split
+from explorer.measure import cores, intervals
+from explorer.measure.child import ChildFailed
+from explorer.measure.cost import Prices
+from explorer.measure.probing import Anchor, Validation, probe
+from explorer.measure.results import Measured
+from explorer.records import Progress, Variant
+from explorer.runtimes.artifact import Artifact
+from explorer.study.anchor import read_reference
+from explorer.study.read import load_result
+from explorer.study.result import StudyResult
+
+_FREE = Prices(0.0, 0.0, 0.0)
+_ALTERNATIVE = """
+import json, os, sys, time
+import numpy as np
+artifact, images, batch, threads, cores, seconds = json.loads(sys.argv[1])
+os.sched_setaffinity(0, cores)
+from pathlib import Path
+from explorer.runtimes.artifact import Artifact
+executor = Artifact.read(Path(artifact)).load(threads)
+data = np.load(images, mmap_mode="r")[:2048]
+queries = [np.ascontiguousarray(data[i:i + batch]) for i in range(0, len(data) - batch + 1, batch)]
+for query in queries[:10]:
+    executor.classify(query)
+def loop(enough):
+    times = []
+    while not enough(times):
+        query = queries[len(times) % len(queries)]
+        before = time.perf_counter()
+        executor.classify(query)
+        times.append(time.perf_counter() - before)
+    return 1e3 * float(np.mean(times)), 1e3 * float(np.median(times))
+mean, median = loop(lambda times: len(times) >= 100)
+_, long = loop(lambda times: len(times) >= 100 and sum(times) >= seconds)
+from torch.utils.benchmark import Timer
+turn = iter(range(10**9))
+timed = Timer("executor.classify(queries[next(turn) % n])",
+              globals={"executor": executor, "queries": queries, "turn": turn, "n": len(queries)}, num_threads=threads)
+print(json.dumps([mean, median, long, 1e3 * timed.blocked_autorange(min_run_time=seconds).median]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Something to measure: a trial's artifact, as a variant of it."""
+
+    artifact: Artifact
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A study's artifacts, its validation images, and its anchor."""
+
+    result: StudyResult
+    validation: Validation
+    anchor: Anchor
+    place: Path
+
+    @classmethod
+    def of(cls, study: Path, place: Path) -> Bench:
+        """Raises StopIteration for a study without an anchor."""
+        result = load_result(study)
+        dataset = prepare(result.space.data, None, lambda _: None)
+        splits = split(dataset, result.space.data)
+        images, labels = splits.validation_images, splits.validation_labels
+        validation = Validation(images, labels, splits.fingerprint, len(dataset.class_names))
+        name = json.loads((study / "anchor.json").read_text())["artifact"]
+        anchor = Anchor(study / "artifacts" / name, read_reference(study, name))
+        return cls(result, validation, anchor, place)
+
+    def subject(self, trial: int, **changes: int) -> Subject:
+        """That trial's, with another batch size, say."""
+        record = next(one for one in self.result.trials if one.number == trial)
+        return Subject(self._artifact(str(record.outcome.artifact)), replace(record.variant, **changes))
+
+    def _artifact(self, name: str) -> Artifact:
+        return Artifact.read(self.result.folder / "artifacts" / name)
+
+    def measure(self, subject: Subject, on_progress: Callable[[Progress], None] = lambda _: None) -> Measured:
+        """One measurement in a fresh process, with the whole budget."""
+        return probe(
+            subject.artifact,
+            subject.variant,
+            self.validation,
+            _FREE,
+            "bench",
+            self.place / "logits",
+            on_progress=on_progress,
+            results=self.place / "results",
+            anchor=self.anchor,
+        )[0]
+
+    def alternatives(self, subject: Subject, seconds: float) -> list[float]:
+        """Milliseconds: the plain loop's mean and median of 100, its median and torch's at equal time."""
+        variant = subject.variant
+        chosen = cores.measuring(cores.available(), variant.threads)
+        request = [str(subject.artifact.folder), str(self.validation.images), variant.batch_size, variant.threads]
+        command = [sys.executable, "-c", _ALTERNATIVE, json.dumps([*request, chosen, seconds])]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(variant.threads), "ORT_DISABLE_TELEMETRY": "1"}
+        made = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        return [float(value) for value in json.loads(made.stdout)]
+
+
+def subjects(bench: Bench, count: int = 12) -> list[Subject]:
+    """Variants spread over the study's range of latencies in equal ratios, the slow end by batches of the baseline."""
+    valid = [trial for trial in bench.result.trials if trial.is_feasible or trial.state == "infeasible"]
+    by_latency = sorted(valid, key=lambda trial: trial.values()["latency_ms"])
+    wanted = np.geomspace(0.1, by_latency[-1].values()["latency_ms"], count - 2)
+    chosen: list[int] = []
+    for ms in wanted:
+        left = [trial for trial in by_latency if trial.number not in chosen]
+        chosen.append(min(left, key=lambda trial: abs(np.log(trial.values()["latency_ms"] / ms))).number)
+    return [bench.subject(number) for number in chosen] + [bench.subject(0, batch_size=size) for size in (2, 4)]
+
+
+def repeatability(study: Path, is_loaded: bool) -> None:
+    """Each variant twice in fresh processes, the second time in another order."""
+    with tempfile.TemporaryDirectory() as place, _busy_neighbor(is_loaded):
+        bench = Bench.of(study, Path(place))
+        (bench.place / "results").mkdir()
+        chosen = subjects(bench)
+        methods = ("explore", "loop, mean of 100", "loop, median of 100", "loop, equal time", "torch.utils.benchmark")
+        found = np.zeros((2, len(methods), len(chosen)))
+        for turn in range(2):
+            for index in np.random.default_rng(turn).permutation(len(chosen)):
+                made = bench.measure(chosen[index])
+                seconds = made.details["timing"]["seconds"]
+                latency = made.metrics["latency_ms"].value
+                found[turn, :, index] = [latency, *bench.alternatives(chosen[index], seconds)]
+                print(f"{turn} {chosen[index].variant} {np.round(found[turn, :, index], 4)} {made.invalid}", flush=True)
+    differences = np.abs(found[0] - found[1]) / found.mean(axis=0)
+    print(
+        f"\n{'busy process on the other core' if is_loaded else 'idle'}; {len(chosen)} variants, "
+        f"{found.min():.3f} to {found[:, 0].max():.1f} ms"
+    )
+    print(f"{'':24} median |difference|  largest  Kendall's tau")
+    for index, name in enumerate(methods):
+        tau = kendalltau(found[0, index], found[1, index]).statistic
+        print(f"{name:24} {np.median(differences[index]):18.2%} {differences[index].max():9.2%} {tau:14.3f}")
+
+
+@contextmanager
+def _busy_neighbor(is_wanted: bool) -> Iterator[None]:
+    """A process that multiplies matrices on the first core, which no probe with one thread uses."""
+    if not is_wanted:
+        yield
+        return
+    process = multiprocessing.get_context("spawn").Process(target=_multiply, args=(cores.available()[0],), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+def _multiply(core: int) -> None:
+    os.sched_setaffinity(0, [core])
+    matrix = np.random.default_rng(0).random((1000, 1000), dtype=np.float32)
+    while True:
+        matrix @ matrix
+
+
+def coverage(repeats: int = 200) -> None:
+    """Intervals of a scripted device with a known distribution: two modes, a heavy tail, and a memory."""
+    print(f"{repeats} intervals each of p50 and p90: share that contains the truth (asked: 92 to 98 %)")
+    for memory in (0.0, 0.5, 0.8):
+        for n in (400, 1000, 3000):
+            rng = np.random.default_rng(0)
+            held = {50: 0, 90: 0}
+            for _ in range(repeats):
+                samples = _two_modes(_scores(rng, n, memory))
+                for percent in held:
+                    made = intervals.percentile(samples, percent)
+                    truth = float(_two_modes(np.array([NormalDist().inv_cdf(percent / 100)]))[0])
+                    held[percent] += (made.low or 0.0) <= truth and (made.high is None or truth <= made.high)
+            shares = ", ".join(f"p{percent} {count / repeats:.1%}" for percent, count in held.items())
+            print(f"  memory {memory:.1f}, {n:5} queries: {shares}")
+
+
+def _scores(rng: np.random.Generator, n: int, memory: float) -> NDArray[np.float64]:
+    noise = rng.standard_normal(n) * np.sqrt(1 - memory**2)
+    scores = np.empty(n)
+    scores[0] = rng.standard_normal()
+    for index in range(1, n):
+        scores[index] = memory * scores[index - 1] + noise[index]
+    return scores
+
+
+def _two_modes(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Milliseconds: 65 % around 1.0, 30 % around 1.8, and a Pareto tail of 5 % from 2.0 on; rising with the score."""
+    rank = np.array([NormalDist().cdf(score) for score in scores])
+    within = np.where(rank < 0.65, rank / 0.65, np.where(rank < 0.95, (rank - 0.65) / 0.3, (rank - 0.95) / 0.05))
+    normal = np.array([NormalDist().inv_cdf(min(1 - 1e-9, max(1e-9, share))) for share in within])
+    tail = 2.0 * (1 - np.minimum(within, 1 - 1e-9)) ** (-1 / 1.5)
+    return np.where(rank < 0.65, 1 + 0.03 * normal, np.where(rank < 0.95, 1.8 + 0.05 * normal, tail))
+
+
+_PLANTED: Mapping[str, str] = {
+    "wrong thread count": """
+import onnxruntime
+class Options(onnxruntime.SessionOptions):
+    def __setattr__(self, name, value):
+        super().__setattr__(name, 2 if name == "intra_op_num_threads" else value)
+onnxruntime.SessionOptions = Options
+""",
+    "provider that falls back": """
+import onnxruntime
+onnxruntime.InferenceSession.get_providers = lambda self: ["XnnpackExecutionProvider"]
+""",
+    "outputs that change": """
+import itertools, onnxruntime
+run, turn = onnxruntime.InferenceSession.run, itertools.count()
+def changed(self, *arguments):
+    made = run(self, *arguments)
+    return [part + 1.0 if 300 < next(turn) < 400 else part for part in made]
+onnxruntime.InferenceSession.run = changed
+""",
+}
+
+
+def faults(study: Path, n_quiet: int) -> None:
+    """Plant each fault ten times, and look for false alarms where there is none."""
+    with tempfile.TemporaryDirectory() as place:
+        bench = Bench.of(study, Path(place))
+        (bench.place / "results").mkdir()
+        fast = next(
+            trial.number
+            for trial in bench.result.trials
+            if trial.variant.runtime == "onnxruntime" and trial.variant.exit_threshold == 1.0 and trial.is_feasible
+        )
+        subject = bench.subject(fast)
+        for name, code in _PLANTED.items():
+            with _site(bench.place / "site", code):
+                _say(name, [_verdict(bench, subject) for _ in range(10)])
+        _say("stopped for 300 ms", [_verdict(bench, subject, _stop_for_a_while) for _ in range(10)])
+        with _hog(cores.measuring(cores.available(), 1)[0]):
+            _say("a hog on the pinned core", [_verdict(bench, subject) for _ in range(10)])
+        verdicts = [_verdict(bench, subject) for _ in range(n_quiet)]
+        alarms = [verdict for verdict in verdicts if verdict]
+        print(f"quiet: {len(alarms)} false alarms of {n_quiet} (asked: at most 2 %)", *sorted(set(alarms)), sep="\n  ")
+
+
+def _say(name: str, verdicts: list[str]) -> None:
+    flagged = sum(bool(verdict) for verdict in verdicts)
+    reasons = sorted({verdict for verdict in verdicts if verdict})[:3]
+    print(f"{name}: {flagged} of {len(verdicts)} flagged", *reasons, sep="\n  ", flush=True)
+
+
+def _verdict(bench: Bench, subject: Subject, meanwhile: Callable[[], None] | None = None) -> str:
+    """Why one measurement is not believed; empty when it is."""
+
+    def begin(progress: Progress) -> None:
+        if meanwhile is not None:
+            threading.Thread(target=meanwhile, daemon=True).start()
+
+    try:
+        return "; ".join(bench.measure(subject, begin).invalid)
+    except ChildFailed as failed:
+        return f"failed: {failed.reason}"
+
+
+def _stop_for_a_while() -> None:
+    """Stop the probe for 300 ms while it takes times: about a second after its start."""
+    time.sleep(1.0)
+    for child in psutil.Process().children(recursive=True):
+        if "explorer.measure.probe" in " ".join(child.cmdline()):
+            child.send_signal(signal.SIGSTOP)
+            time.sleep(0.3)
+            child.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def _hog(core: int) -> Iterator[None]:
+    process = multiprocessing.get_context("spawn").Process(target=_multiply, args=(core,), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+@contextmanager
+def _site(folder: Path, code: str) -> Iterator[None]:
+    """Every probe that starts meanwhile runs `code` first."""
+    folder.mkdir(exist_ok=True)
+    guard = "import sys\nif 'explorer.measure.probe' in sys.orig_argv:"
+    (folder / "sitecustomize.py").write_text(guard + code.replace("\n", "\n    "))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def cost(study: Path, before: Path) -> None:
+    """Wall time of a study against one from before: the search, and with its confirmation."""
+    for name, folder in (("now", study), ("before", before)):
+        trials = load_result(folder).trials
+        seconds = max(trial.finished for trial in trials) - min(trial.started for trial in trials)
+        measuring = sum(stage.seconds for trial in trials for stage in trial.outcome.stages if stage.name == "measure")
+        print(f"{name:7} {len(trials)} trials in {seconds:.0f} s, of which {measuring:.0f} s measuring")
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tasks = parser.add_subparsers(dest="task", required=True)
+    tasks.add_parser("coverage")
+    for name in ("repeatability", "faults", "truth", "cost"):
+        task = tasks.add_parser(name)
+        task.add_argument("study", type=Path)
+        if name == "repeatability":
+            task.add_argument("--load", action="store_true")
+        if name == "faults":
+            task.add_argument("--quiet", type=int, default=200)
+        if name == "truth":
+            task.add_argument("--factor", type=int, default=10)
+        if name == "cost":
+            task.add_argument("before", type=Path)
+    chosen = parser.parse_args()
+    if chosen.task == "coverage":
+        coverage()
+    elif chosen.task == "repeatability":
+        repeatability(chosen.study, chosen.load)
+    elif chosen.task == "faults":
+        faults(chosen.study, chosen.quiet)
+    elif chosen.task == "cost":
+        cost(chosen.study, chosen.before)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from explorer.measure.cost import Prices, cost
-from explorer.measure.energy import EnergyCounter
 from explorer.measure.metrics import exit_details, metrics
 from explorer.objectives import METRICS
 from explorer.records import Measurement, Variant
@@ -85,26 +84,3 @@ def test_exit_details_shares_and_accuracies(artifact):
     assert details["exit_shares"] == [0.5, 0.5]
     assert details["exit_accuracies"] == [0.5, 0.75]
     assert details["class_accuracies"] == [0.5, 1.0, 1.0]
-
-
-def zone(root: Path, index: int, energy: int, largest: int = 1000) -> Path:
-    folder = root / f"intel-rapl:{index}"
-    folder.mkdir()
-    (folder / "energy_uj").write_text(f"{energy}\n")
-    (folder / "max_energy_range_uj").write_text(f"{largest}\n")
-    return folder / "energy_uj"
-
-
-def test_energy_counters_are_summed_and_may_wrap(tmp_path):
-    first, second = zone(tmp_path, 0, 100), zone(tmp_path, 1, 990)
-    counter = EnergyCounter.open(tmp_path)
-    before = counter.read_uj()
-    first.write_text("150\n")
-    second.write_text("9\n")
-    assert counter.used_uj(before) == 50 + 20
-
-
-def test_energy_no_counters_is_unknown_with_the_reason(tmp_path):
-    counter = EnergyCounter.open(tmp_path)
-    assert counter.used_uj(counter.read_uj()) is None
-    assert "no RAPL energy counters" in counter.why

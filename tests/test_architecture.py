@@ -46,6 +46,7 @@ HOMES = {
     "torch_pruning": {"variants"},
     "torchao": {"runtimes"},
     "typer": {"cli"},
+    "zeus": {"measure"},
 }
 
 # The Gaussian-process sampler is Optuna's own use of torch, in the one coordinator that may load it.

@@ -11,6 +11,7 @@ from explorer.commands.printing import console, print_json
 from explorer.data import locate
 from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
+from explorer.measure.noise import noise_floor, same_work_sentence
 from explorer.models.base import trained_cards
 from explorer.models.shipped import shipped
 from explorer.runtimes.registry import runtime
@@ -39,7 +40,7 @@ def check(file: Path, data: Path | None, is_json: bool) -> None:
     words = vocabulary()
     space = load_space(file, words, Overrides())
     facts = _facts(space, words)
-    findings = [_data(space, data), *_weights(space), *_runtimes(space), *_sensors(space)]
+    findings = [_data(space, data), *_weights(space), *_runtimes(space), *_sensors(space), _noise()]
     if is_json:
         print_json({**facts, "findings": [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]})
     else:
@@ -133,6 +134,11 @@ def _sensors(space: SearchSpace) -> list[Finding]:
         return []
     why = EnergyCounter.open().why
     return [Finding("energy", why is None, why or "RAPL counters are readable")]
+
+
+def _noise() -> Finding:
+    noise = noise_floor()
+    return Finding("noise floor", True, same_work_sentence(noise.aa_ratio, noise.aa_raw_ratio))
 
 
 def _print(space: SearchSpace, facts: dict[str, Any], findings: list[Finding]) -> None:

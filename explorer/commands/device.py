@@ -1,4 +1,4 @@
-"""`explore device`: this machine, its runtimes, its sensors, and how steady it is."""
+"""`explore device`: this machine, its runtimes, its peaks, its sensors, and how steady it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from explorer import environment
 from explorer.cache import cache_root
 from explorer.commands.printing import console, print_json
 from explorer.measure.energy import EnergyCounter
-from explorer.measure.noise import noise_floor
+from explorer.measure.noise import noise_floor, same_work_sentence
+from explorer.measure.peak import cache_file, machine_peaks
 from explorer.runtimes.registry import RUNTIMES, runtime
 from explorer.study.database import journal_mode
 
@@ -31,7 +32,9 @@ def _facts() -> dict[str, Any]:
         "journal_mode": journal_mode(),
         "software": environment.software(),
         "runtimes": {name: _runtime(name) for name in RUNTIMES},
+        "peaks": _peaks(),
         "energy": EnergyCounter.open().why or "readable",
+        "graphics_energy": EnergyCounter.of_graphics().why or "readable",
         "noise_floor": asdict(noise_floor()),
         "cache": str(cache_root()),
     }
@@ -47,6 +50,12 @@ def _runtime(name: str) -> dict[str, Any]:
     }
 
 
+def _peaks() -> dict[str, Any]:
+    """Those of one thread, with their age and the file that keeps them."""
+    peaks = machine_peaks(threads=1)
+    return {**asdict(peaks), "age_s": peaks.age_s, "file": str(cache_file(1))}
+
+
 def _print(facts: dict[str, Any]) -> None:
     out = console()
     processor, noise = facts["processor"], facts["noise_floor"]
@@ -57,9 +66,32 @@ def _print(facts: dict[str, Any]) -> None:
     for name, found in facts["runtimes"].items():
         versions = ", ".join(f"{package} {v}" for package, v in found["versions"].items())
         out.print(f"runtime      {name}: {found['missing'] or versions}; {', '.join(found['quantizations'])}")
+    for line in _peak_lines(facts["peaks"]):
+        out.print(line)
     out.print(f"energy       {facts['energy']}")
+    out.print(f"graphics     energy: {facts['graphics_energy']}")
     out.print(
         f"noise floor  {noise['n']} times {noise['median_ms']:.3f} ms: ±{noise['spread_ratio']:.1%}, "
         f"99th percentile {noise['p99_ratio']:.2f} ×, drift {noise['drift_ratio']:.1%}"
     )
+    out.print(f"             {same_work_sentence(noise['aa_ratio'], noise['aa_raw_ratio'])}")
     out.print(f"cache        {facts['cache']}")
+
+
+def _peak_lines(peaks: dict[str, Any]) -> list[str]:
+    if peaks["why"]:
+        return [f"peaks        unknown: {peaks['why']}"]
+    cache = f", {peaks['cache_gb_per_s']:.1f} from the cache" if peaks["cache_gb_per_s"] else ""
+    return [
+        f"peaks        one thread: float32 {peaks['float32_gflops']:.0f} GFLOP/s, "
+        f"int8 {peaks['int8_gflops']:.0f} GFLOP/s, {peaks['memory_gb_per_s']:.1f} GB/s from memory{cache}",
+        f"             measured {_age(peaks['age_s'])} ago; delete {peaks['file']} to measure again",
+    ]
+
+
+def _age(seconds: float) -> str:
+    """In the largest unit of which there is at least one; seconds else."""
+    units = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+    name, unit = next((each for each in units if seconds >= each[1]), units[-1])
+    n = int(seconds // unit)
+    return f"{n} {name}{'' if n == 1 else 's'}"

@@ -17,6 +17,7 @@ from explorer.measure.timing import Budget, Timed, Timer
 _SIZE = 200_000  # exponentials, about a fifth of a millisecond on one core: the size of a small network's query
 _N_MEASUREMENTS = 6
 _BUDGET = Budget(50, 0.2, 1.0)
+_STEADY = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,12 @@ def noise_floor() -> NoiseFloor:
         aa_ratio=difference_ratio([float(np.median(corrected(timed, reference))) for timed in measurements]),
         aa_raw_ratio=difference_ratio([float(np.median(timed.latency_ns)) for timed in measurements]),
     )
+
+
+def same_work_sentence(aa_ratio: float, aa_raw_ratio: float) -> str:
+    """A/A for people."""
+    unsteady = "" if aa_ratio <= _STEADY else ": other work disturbs it, so expect wide intervals and repeated trials"
+    return f"the same work measured twice (A/A) differs by {aa_ratio:.1%}, uncorrected by {aa_raw_ratio:.1%}{unsteady}"
 
 
 def difference_ratio(medians: list[float]) -> float:

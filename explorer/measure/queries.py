@@ -74,12 +74,15 @@ class Queries:
         counter = EnergyCounter.open()
         if counter.why is not None:
             return {"energy_mj": None, "energy_why": counter.why}
-        before, until, n = counter.read_uj(), time.perf_counter() + _ENERGY_S, 0
-        while time.perf_counter() < until:
-            self._ask(n % len(self._which))
-            n += 1
-        used_uj = counter.used_uj(before)
-        return {
-            "energy_mj": None if used_uj is None else used_uj / 1e3 / (n * self._which.shape[1]),
-            "energy_why": None,
-        }
+        until, n = time.perf_counter() + _ENERGY_S, 0
+        try:
+            before = counter.read_uj()
+            while time.perf_counter() < until:
+                self._ask(n % len(self._which))
+                n += 1
+            used_uj = counter.used_uj(before)
+        except OSError as error:
+            return {"energy_mj": None, "energy_why": f"the energy counters cannot be read any more: {error}"}
+        if used_uj is None:
+            return {"energy_mj": None, "energy_why": "the energy counters stand still"}
+        return {"energy_mj": used_uj / 1e3 / (n * self._which.shape[1]), "energy_why": None}

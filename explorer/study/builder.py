@@ -18,7 +18,7 @@ from explorer.files import new_folder
 from explorer.hashing import content_key
 from explorer.measure.answering import Answers, serve
 from explorer.records import Progress, Stage, Variant
-from explorer.runtimes.artifact import NetworkFacts, export_model, is_whole_model, store_artifact
+from explorer.runtimes.artifact import Artifact, NetworkFacts, export_model, is_whole_model, store_artifact
 from explorer.runtimes.registry import runtime
 from explorer.runtimes.runtime import ExportFailed, ExportJob
 from explorer.space.values import DataSettings
@@ -121,7 +121,16 @@ class Builder:
             "artifact": artifact.id,
             "stages": [[stage.name, stage.seconds, stage.is_cached] for stage in stages],
             "network": made.key,
+            "memory_bytes": self._memory_bytes(made, artifact),
         }
+
+    def _memory_bytes(self, made: Materialised, artifact: Artifact) -> dict[str, Any]:
+        """What the artifact's network needs by calculation, early heads counted only where they are shipped."""
+        from explorer.variants.count import memory_bytes
+
+        assert self._workbench is not None
+        network = made.network if artifact.n_exits > 1 else made.network.without_exits()
+        return memory_bytes(network, self._workbench.images.shape[1:], artifact.facts["n_int8_layers"]).to_json()
 
     def _exported(self, variant: Variant, made: Materialised) -> tuple[Path, str, bool]:
         """The folder of the exported model, its key, and whether it was there already."""

@@ -16,8 +16,10 @@ from explorer.measure.child import Child, ChildFailed, Stop
 from explorer.measure.cost import Prices
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.judging import judge
+from explorer.measure.peak import Peaks, cache_file, machine_peaks
 from explorer.measure.probing import Anchor, Validation, probe
 from explorer.measure.results import Measured
+from explorer.measure.utilization import utilization, work_of
 from explorer.records import Failure, Measurement, Progress, Stage, TrialOutcome, Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.runtimes.registry import runtime
@@ -93,6 +95,8 @@ class MeasuringEvaluator:
                 **measured.details,
                 **_int8_facts(artifact.facts),
                 "network": built["network"],
+                "memory_bytes": built["memory_bytes"],
+                "utilization": self._utilization(artifact, variant, number, built["memory_bytes"], measured),
             },
             invalid=measured.invalid,
         )
@@ -175,6 +179,21 @@ class MeasuringEvaluator:
         assert self._builder is not None
         request = {"op": "build", "variant": variant.to_json(), "artifacts": str(self._artifacts)}
         return self._builder.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
+
+    def _utilization(
+        self, artifact: Artifact, variant: Variant, number: int, memory: Mapping[str, Any], measured: Measured
+    ) -> dict[str, Any]:
+        """How much of the machine the variant uses. The baseline does not wait for the machine's peaks."""
+        assert self._builder is not None
+        threads = variant.threads
+        if number > 0 or cache_file(threads).is_file():
+            peaks = machine_peaks(threads, self._stop, [self._builder.process.pid])
+        else:
+            peaks = Peaks.unknown(threads, "the machine's peaks were not measured yet (`explore device` measures them)")
+        work = work_of(artifact.facts, memory, measured.details["exit_shares"], variant.batch_size)
+        latency_mean_ms = measured.metrics["latency_mean_ms"].value
+        assert latency_mean_ms is not None
+        return utilization(work, latency_mean_ms, measured.details["busy_cores"], peaks)
 
     def _believed(
         self,

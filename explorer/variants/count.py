@@ -1,14 +1,71 @@
-"""Parameters and multiply-accumulates of a network, counted by torch's FlopCounterMode."""
+"""What is counted on a network: parameters, multiply-accumulates, and the memory that it needs by calculation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
     from explorer.models.network import StagedNetwork
+
+_FLOAT_BYTES = 4
+_LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
+# Executors fold these into the layer in front, as they do everything that torch tags as pointwise.
+_FOLDED = ("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentBytes:
+    """What one segment keeps, and moves for one image: bytes of its parameters, and of activations read and written."""
+
+    parameters: int
+    traffic: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBytes:
+    """M_total = M_parameters + M_activations + M_workspace in bytes, for one image that takes every segment.
+
+    parameters   weights, biases and statistics: 1 byte a weight of an int8 layer with 5 a channel for its scale and
+                 zero point, else 4
+    activations  the most that is alive at once while one operator works: what it reads, what it writes, and what waits
+                 for a later one, as a shortcut does (the working set of Liberis & Lane, "Neural networks on
+                 microcontrollers: saving memory at inference via operator reordering", 2019)
+    workspace    the largest input of a convolution when it is unfolded into a matrix (im2col). An upper bound: direct
+                 convolutions unfold nothing, and 1×1 ones of stride 1 need not
+    segments     parameters again, and the activations' traffic, a segment
+
+    Activations, workspace and traffic are those of float32; a static int8 artifact's are a quarter. A batch of b takes
+    b times the activations and the traffic, and up to b times the workspace. An image that leaves early takes the
+    traffic of its own segments alone; the memory must serve one that does not.
+    """
+
+    parameters: int
+    activations: int
+    workspace: int
+    segments: tuple[SegmentBytes, ...]
+
+    @property
+    def total(self) -> int:
+        """M_total."""
+        return self.parameters + self.activations + self.workspace
+
+    def to_json(self) -> dict[str, Any]:
+        """The parts, the total, and the traffic of one image through all segments."""
+        return {
+            "parameters": self.parameters,
+            "activations": self.activations,
+            "workspace": self.workspace,
+            "total": self.total,
+            "traffic": sum(segment.traffic for segment in self.segments),
+            "segments": [{"parameters": s.parameters, "traffic": s.traffic} for s in self.segments],
+        }
 
 
 def n_parameters(network: StagedNetwork) -> int:
@@ -31,3 +88,136 @@ def mega_macs(network: StagedNetwork, image_shape: tuple[int, ...]) -> tuple[flo
             counts.append(counter.get_total_flops() / 2e6)
             features = made[1] if isinstance(made, tuple) else made
     return tuple(counts)
+
+
+def memory_bytes(network: StagedNetwork, image_shape: tuple[int, ...], n_int8_layers: int = 0) -> MemoryBytes:
+    """The memory that one image (c, h, w) needs, from one traced answer of the network.
+
+    `n_int8_layers` is the artifact's count: all of its layers, or its linear ones alone. For any other number nobody
+    says which layers are meant, and all count as float32: an upper bound.
+    """
+    features = torch.zeros((1, *image_shape), dtype=torch.uint8)
+    trace = _Trace(features)
+    with torch.no_grad(), trace:
+        for index, segment in enumerate(network.eval().segments):
+            trace.segment = index
+            made = segment(features)
+            features = made[1] if isinstance(made, tuple) else made
+    is_int8 = _int8_layers(network, n_int8_layers)
+    parameters = [_parameter_bytes(segment, is_int8) for segment in network.segments]
+    segments = tuple(
+        SegmentBytes(n_bytes, sum(step.traffic for step in trace.steps if step.segment == index))
+        for index, n_bytes in enumerate(parameters)
+    )
+    workspace = max((step.unfolded for step in trace.steps), default=0)
+    return MemoryBytes(sum(parameters), _most_alive(trace), workspace, segments)
+
+
+def _int8_layers(network: nn.Module, n_int8_layers: int) -> Callable[[nn.Module], bool]:
+    layers = [module for module in network.modules() if isinstance(module, _LAYERS)]
+    if n_int8_layers == len(layers):
+        return lambda module: isinstance(module, _LAYERS)
+    if n_int8_layers == sum(isinstance(layer, nn.Linear) for layer in layers):
+        return lambda module: isinstance(module, nn.Linear)
+    return lambda module: False
+
+
+def _parameter_bytes(segment: nn.Module, is_int8: Callable[[nn.Module], bool]) -> int:
+    """Folding batch norm away, as some runtimes do, would save about a percent: it is not assumed."""
+    total = 0
+    for module in segment.modules():
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for name, tensor in own:
+            if name == "weight" and is_int8(module):
+                total += tensor.numel() + 5 * len(tensor)
+            elif tensor.is_floating_point():
+                total += _FLOAT_BYTES * tensor.numel()
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One operator: the activations that it reads and writes, as indices, and the bytes that it moves and unfolds."""
+
+    segment: int
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    is_folded: bool
+    traffic: int
+    unfolded: int
+
+
+class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes every operator that makes something new. Tensors are kept meanwhile, so that no storage is used twice."""
+
+    def __init__(self, images: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.steps: list[_Step] = []
+        self.segment = 0
+        self.sizes: list[int] = []
+        self._index: dict[int, int] = {}
+        self._kept: list[Tensor] = []
+        self._note(images)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        reads = tuple(dict.fromkeys(i for t in _tensors(args) if (i := self._known(t)) is not None))
+        fresh = [t for t in _tensors((made,)) if self._known(t) is None and t.numel()]
+        if reads and fresh:
+            writes = tuple(self._note(tensor) for tensor in fresh)
+            is_folded = torch.Tag.pointwise in func.tags or func.overloadpacket.__name__ in _FOLDED
+            is_free = is_folded and len(reads) == 1
+            traffic = 0 if is_free else sum(self.sizes[index] for index in (*reads, *writes))
+            self.steps.append(_Step(self.segment, reads, writes, is_folded, traffic, _unfolded(func, args, made)))
+        return made
+
+    def _known(self, tensor: Tensor) -> int | None:
+        return self._index.get(tensor.untyped_storage().data_ptr())
+
+    def _note(self, tensor: Tensor) -> int:
+        self._kept.append(tensor)
+        self._index[tensor.untyped_storage().data_ptr()] = len(self.sizes)
+        self.sizes.append(tensor.numel() * tensor.element_size())
+        return len(self.sizes) - 1
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _unfolded(func: Any, args: Any, made: Any) -> int:
+    """Bytes of a convolution's unfolded input, in float32; 0 for everything else and where nothing is unfolded."""
+    if func is not torch.ops.aten.convolution.default:
+        return 0
+    features, weight, _, stride, _, _, is_transposed, _, groups = args
+    if weight[0, 0].numel() == 1 and set(stride) == {1}:
+        return 0
+    positions = (features if is_transposed else made)[0, 0].numel()
+    return int(_FLOAT_BYTES * weight[0].numel() * groups * positions)
+
+
+def _most_alive(trace: _Trace) -> int:
+    """The largest sum of bytes alive at one step. A folded operator writes into an input that nobody reads later."""
+    last = {index: number for number, step in enumerate(trace.steps) for index in (*step.writes, *step.reads)}
+    alive = {0: trace.sizes[0]}
+    most = sum(alive.values())
+    for number, step in enumerate(trace.steps):
+        ending = [index for index in step.reads if last[index] == number and index in alive]
+        for index in step.writes:
+            size = trace.sizes[index]
+            place = next((old for old in ending if step.is_folded and alive[old] == size), None)
+            if place is not None:
+                ending.remove(place)
+                del alive[place]
+            alive[index] = size
+        most = max(most, sum(alive.values()))
+        for index in ending:
+            del alive[index]
+        for index in step.writes:
+            if last[index] == number:  # logits: they leave
+                del alive[index]
+    return most

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from explorer.measure.cost import Prices, cost
-from explorer.measure.energy import EnergyCounter
 from explorer.measure.metrics import exit_details, metrics
 from explorer.objectives import METRICS
 from explorer.records import Measurement, Variant
@@ -96,26 +95,3 @@ def test_exit_details_path_that_no_query_took_is_unknown(artifact):
     taken = {**raw(), "latency_exits": np.ones((700, 1), dtype=np.int64)}
     details = exit_details(taken, LABELS, artifact, 3)
     assert details["exit_latencies_ms"][0] == {"value": None, "why": "no timed query ended there"}
-
-
-def zone(root: Path, index: int, energy: int, largest: int = 1000) -> Path:
-    folder = root / f"intel-rapl:{index}"
-    folder.mkdir()
-    (folder / "energy_uj").write_text(f"{energy}\n")
-    (folder / "max_energy_range_uj").write_text(f"{largest}\n")
-    return folder / "energy_uj"
-
-
-def test_energy_counters_are_summed_and_may_wrap(tmp_path):
-    first, second = zone(tmp_path, 0, 100), zone(tmp_path, 1, 990)
-    counter = EnergyCounter.open(tmp_path)
-    before = counter.read_uj()
-    first.write_text("150\n")
-    second.write_text("9\n")
-    assert counter.used_uj(before) == 50 + 20
-
-
-def test_energy_no_counters_is_unknown_with_the_reason(tmp_path):
-    counter = EnergyCounter.open(tmp_path)
-    assert counter.used_uj(counter.read_uj()) is None
-    assert "no RAPL energy counters" in counter.why

@@ -1,4 +1,4 @@
-"""The builder's training: a stop keeps a checkpoint, and the next start goes on from it."""
+"""The builder: a stopped training keeps a checkpoint from which the next start goes on; what a build answers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from explorer.records import Variant
+from explorer.runtimes.artifact import Artifact
+from explorer.study.builder import Builder
 
 EXPLORE = str(Path(sys.executable).with_name("explore"))
 SPACE = """\
@@ -53,3 +58,41 @@ def test_train_interrupted_keeps_a_checkpoint_and_goes_on_from_it(tmp_path):
     assert second[0] >= first[-1] > 1
     assert checkpoint.read_bytes() != kept
     assert list(cache.glob("weights/*/weights.safetensors")) == []
+
+
+def test_build_answers_the_memory_of_the_network_that_it_ships(tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent)
+    answers = _Answers()
+    builder = Builder()
+    data = {"name": "digits", "validation": 301, "calibration": 64}
+    model = {"model": "own_networks:good", "recipe": None, "is_shipped": False, "recovery_steps": 0}
+    builder.handle({"op": "prepare", "data": data, "root": None, **model}, answers)
+    request = {"op": "build", "variant": Variant(runtime="eager").to_json(), "artifacts": str(tmp_path)}
+    builder.handle(request, answers)
+    assert answers.failures == []
+    built = answers.results[-1]
+    memory, facts = built["memory_bytes"], Artifact.read(tmp_path / built["artifact"]).facts
+    assert memory["total"] == memory["parameters"] + memory["activations"] + memory["workspace"]
+    assert 4 * facts["n_parameters"] < memory["parameters"] < 4.5 * facts["n_parameters"]
+    assert memory["workspace"] == 4 * 9 * 8 * 8
+    assert len(memory["segments"]) == len(facts["segments"])
+
+
+class _Answers:
+    """Keeps what a builder answers."""
+
+    def __init__(self) -> None:
+        self.results: list[dict[str, Any]] = []
+        self.failures: list[tuple[Any, ...]] = []
+
+    def phase(self, name: str) -> None:
+        pass
+
+    def progress(self, values: dict[str, Any]) -> None:
+        pass
+
+    def result(self, values: dict[str, Any]) -> None:
+        self.results.append(values)
+
+    def failure(self, *words: Any) -> None:
+        self.failures.append(words)

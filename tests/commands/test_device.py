@@ -1,0 +1,62 @@
+"""`explore device`: what it says of the machine's peaks and of its energy."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from explorer.commands import device
+from explorer.measure.energy import EnergyCounter
+from explorer.measure.noise import NoiseFloor
+from explorer.measure.peak import Peaks
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine whose peaks, energy and noise are given."""
+
+    def give(peaks: Peaks) -> None:
+        monkeypatch.setattr(device, "machine_peaks", lambda threads: peaks)
+        monkeypatch.setattr(device, "noise_floor", lambda: NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012))
+        monkeypatch.setattr(EnergyCounter, "open", lambda: EnergyCounter((), "no counters"))
+        monkeypatch.setattr(EnergyCounter, "of_graphics", lambda: EnergyCounter(()))
+
+    return give
+
+
+def test_device_known_peaks_are_printed_with_their_age(machine, capsys, monkeypatch):
+    machine(Peaks(115.2, 425.7, 35.3, 1, 87.4, 2**25, "2026-01-01T00:00:00+00:00"))
+    monkeypatch.setattr(Peaks, "age_s", 7300.0)
+    device.device(is_json=False)
+    shown = capsys.readouterr().out
+    assert "one thread: float32 115 GFLOP/s, int8 426 GFLOP/s, 35.3 GB/s from memory, 87.4 from the cache" in shown
+    assert "measured 2 hours ago" in shown
+    assert "energy       no counters" in shown
+    assert "graphics     energy: readable" in shown
+    assert "noise floor  20 times 0.200 ms" in shown
+    assert "the same work measured twice (A/A) differs by 0.4%, uncorrected by 1.2%" in shown
+
+
+def test_device_unknown_peaks_are_printed_with_the_reason(machine, capsys):
+    machine(Peaks.unknown(1, "the child died"))
+    device.device(is_json=False)
+    assert "peaks        unknown: the child died" in capsys.readouterr().out
+
+
+def test_device_json_holds_peaks_age_and_energy(machine, capsys):
+    machine(Peaks(115.2, 425.7, 35.3, 1, measured_at="2026-01-01T00:00:00+00:00"))
+    device.device(is_json=True)
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["peaks"]["float32_gflops"] == 115.2
+    assert facts["peaks"]["age_s"] > 0
+    assert facts["peaks"]["file"].endswith(".json")
+    assert (facts["energy"], facts["graphics_energy"]) == ("no counters", "readable")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "0 seconds"), (1, "1 second"), (59.9, "59 seconds"), (3600, "1 hour"), (200_000, "2 days")],
+)
+def test_age_is_in_the_largest_unit(seconds, said):
+    assert device._age(seconds) == said

@@ -41,6 +41,7 @@ def dashboard(study: str, studies: Path | None, port: int | None, host: str, is_
     with Interrupt() as interrupt, _off_measuring_cores(space):
         server = Server(feed, port, host, on_fault=note)
         try:
+            server.prepare()
             if not is_loopback(host):
                 note(f"open to other machines, at every address that {host} stands for, without encryption")
             note(f"dashboard of {one_line(sight.result.name)}: {server.link}")

@@ -24,6 +24,7 @@ from explorer.views.tables import flattened
 from explorer.views.wording import one_line
 
 STATIC = "/static/"
+STATE = "/api/state"
 # The details of so many bytes of JSON go into an offline file: those of the front first. `explore show` has them all.
 _DETAIL_BYTES = 3 * 2**20
 # Pairs grow with the square of the front: beyond this many entries the page compares by intervals.
@@ -45,6 +46,8 @@ def render_live(result: StudyResult) -> str:
         result,
         is_live=True,
         static=STATIC,
+        state=STATE,
+        modules=module_names(),
         import_map=_import_map({name: f"{STATIC}{name}.js" for name in module_names()}),
         boot={"is_live": True},
         policy=None,  # the server sends it as a header, with the hash of the import map
@@ -61,10 +64,9 @@ def render_offline(result: StudyResult) -> str:
         boot={
             "is_live": False,
             "snapshot": page_data(result),
-            "details": _details(result),
-            "comparisons": _comparisons(result),
             "insights": insights(result),
         },
+        extras={"details": _details(result), "comparisons": _comparisons(result)},
         policy=_OFFLINE_POLICY,
         style=Markup(_text("page.css")),
         plotly=Markup(get_plotlyjs()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -83,25 +84,34 @@ def metric_columns(result: StudyResult, first: int = 0) -> dict[str, Columns]:
 
     The ends are rounded where they are written, since packing keeps only their distance from the value.
     """
-    trials = [trial.outcome.metrics for trial in result.trials[first:]]
-    columns = {}
-    for name in result.metric_names():
-        measured = [metrics.get(name, _NOT_MEASURED) for metrics in trials]
-        columns[name] = {
-            "value": rounded([m.value for m in measured]),
-            "low": finite_numbers([m.low for m in measured]),
-            "high": finite_numbers([m.high for m in measured]),
-        }
-    return columns
+    names = result.metric_names()
+    # Trial by trial, as they lie in memory: metric by metric, fetching them from there is most of the work.
+    numbers = [
+        end
+        for trial in result.trials[first:]
+        for one in _measurements(trial, names)
+        for end in (one.value, one.low, one.high)
+    ]
+    table = finite_numbers(numbers).reshape(-1, len(names), 3).transpose(1, 2, 0)
+    return {
+        name: {"value": rounded(value), "low": low, "high": high}
+        for name, (value, low, high) in zip(names, table, strict=True)
+    }
+
+
+def _measurements(trial: TrialRecord, names: tuple[str, ...]) -> list[Measurement]:
+    metrics = trial.outcome.metrics
+    return [metrics.get(name, _NOT_MEASURED) for name in names]
 
 
 def parameter_ticks(result: StudyResult) -> dict[str, Ticks]:
     """Each varying parameter's values where some are no numbers, in the space's order; None where all are numbers."""
     baseline, varying = result.space.baseline(), varying_parameters(result.space)
+    variants = [trial.outcome.variant for trial in result.trials]
     ticks: dict[str, Ticks] = {}
     for name, parameter in result.space.parameters.items():
         # Forked trials may have values that the space no longer offers.
-        tried = dict.fromkeys(getattr(trial.outcome.variant, name) for trial in result.trials)
+        tried = dict.fromkeys(map(attrgetter(name), variants))
         if name not in varying and set(tried) <= set(parameter.values):
             continue
         values = tuple(dict.fromkeys([*parameter.values, getattr(baseline, name), *tried]))
@@ -111,7 +121,7 @@ def parameter_ticks(result: StudyResult) -> dict[str, Ticks]:
 
 def parameter_column(result: StudyResult, name: str, ticks: Ticks, first: int = 0) -> NDArray[Any]:
     """One parameter: its numbers, or their places in `ticks`."""
-    values = [getattr(trial.outcome.variant, name) for trial in result.trials[first:]]
+    values = list(map(attrgetter(f"outcome.variant.{name}"), result.trials[first:]))
     if ticks is None:
         return np.array(values, dtype=None if values else np.float64)
     place = {value: index for index, value in enumerate(ticks)}

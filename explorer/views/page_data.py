@@ -5,7 +5,7 @@
      "objectives":  [{"metric", "direction"}],
      "constraints": [{"text", "metric", "is_lower_bound", "bound": number in the metric's unit | null: not known yet}],
      "metrics":     [{"name", "title", "unit", "scale" (shown = value · scale), "better", "is_log",
-                      "is_counted": exact, neither sampled nor timed}],
+                      "is_counted": exact, neither sampled nor timed, "is_known": by some trial}],
      "parameters":  [{"name", "title", "ticks": [text] (values are places in it) | null (values are numbers)}],
      "space":       [{"name", "fixed": its one value | null: it is among "parameters"}],     every parameter, in order
      "prices":      {"hardware_usd_per_hour", "memory_usd_per_gib_hour", "other_usd_per_million"},
@@ -148,6 +148,7 @@ def _metrics(result: StudyResult, metrics: Mapping[str, Columns]) -> list[dict[s
             "better": directions[name],
             "is_log": is_wide_span(_ends(columns["value"])),
             "is_counted": _is_counted(result, name, columns),
+            "is_known": not bool(np.isnan(columns["value"]).all()),
         }
         for name, columns in metrics.items()
     ]

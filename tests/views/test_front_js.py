@@ -75,6 +75,15 @@ const run = {
     });
   },
   unpack: ({ snapshot }) => unpacked(snapshot),
+  drawn({ snapshot }) {
+    const whole = unpacked(snapshot);
+    const view = usualView(whole);
+    const derived = derive(whole, view);
+    [view.x, view.y].map((name) => derived.shownSpanOf(name));
+    const isMade = (columns, name) => "value" in Object.getOwnPropertyDescriptor(columns, name);
+    return Object.fromEntries(Object.entries(whole.trials.metrics).map(
+      ([name, columns]) => [name, ["value", "low", "high"].filter((end) => isMade(columns, end))]));
+  },
   study({ snapshot, prices, constraints, x, y, reference }) {
     const { trials, objectives } = unpacked(snapshot);
     const values = Object.fromEntries(Object.entries(trials.metrics).map(([name, metric]) => [name, metric.value]));
@@ -331,6 +340,16 @@ def test_unpack_js_packed_snapshot_is_the_plain_one(makers, run_node):
     answers = run_node([{"kind": "unpack", "snapshot": page_data(result, is_packed=True)} for result in results])
     for result, found in zip(results, answers, strict=True):
         assert_close(found, page_data(result, is_packed=False))
+
+
+def test_unpack_js_makes_only_the_columns_that_the_front_needs(run_node):
+    snapshot = page_data(LARGE_STUDY["large_result"](300, seed=3), is_packed=True)
+    made = run_node([{"kind": "drawn", "snapshot": snapshot}])[0]
+    assert made["accuracy"] == made["latency_ms"] == ["value", "low", "high"]
+    assert made["cost_usd_per_million"] == made["peak_memory_mib"] == ["value"]
+    # Whether anybody knows the energy by now, only its column says.
+    needed = {"accuracy", "latency_ms", "cost_usd_per_million", "peak_memory_mib", "energy_mj"}
+    assert {name for name, ends in made.items() if ends} == needed
 
 
 def test_export_js_csv_has_the_columns_and_cells_of_pythons(makers, run_node):

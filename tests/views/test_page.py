@@ -16,13 +16,13 @@ PAGE = files("explorer.views").joinpath("page")
 
 def own_parts(page):
     """The page without Plotly's library, whose text is not ours."""
-    start = page.index("</script>", page.index('id="boot"'))
+    start = page.index("</script>", page.index('id="extras"'))
     end = page.index('<script type="module"', start)
     return page[:start] + page[end:]
 
 
-def data_of(page):
-    return json.loads(re.search(r'<script type="application/json" id="boot">(.*?)</script>', page, re.S)[1])
+def data_of(page, part="boot"):
+    return json.loads(re.search(rf'<script type="application/json" id="{part}">(.*?)</script>', page, re.S)[1])
 
 
 def import_map_of(page):
@@ -72,8 +72,11 @@ def test_offline_import_map_holds_the_modules_themselves(offline):
 
 def test_live_page_fetches_its_data_from_its_own_server(makers):
     page = render_live(makers.make_seeded_result(5))
-    assert set(re.findall(r'(?:src|href)="([^"#]+?)"', page)) - {"/static/page.css", "/static/plotly.min.js"} == {
-        "/static/main.js",
+    assert set(re.findall(r'(?:src|href)="([^"#]+?)"', page)) == {
+        "/static/page.css",
+        "/static/plotly.min.js",
+        "/api/state",
+        *(f"/static/{name}.js" for name in module_names()),
         re.search(r'href="(data:image/svg[^"]+)"', page)[1],
     }
     assert data_of(page) == {"is_live": True}
@@ -82,10 +85,18 @@ def test_live_page_fetches_its_data_from_its_own_server(makers):
     assert re.findall(r"<script(?![^>]*(?:src=|json|importmap))", page) == []
 
 
+def test_live_page_asks_for_everything_before_plotly_is_read(makers):
+    page = render_live(makers.make_seeded_result(5))
+    head = page[: page.index("</head>")]
+    assert page.index('type="importmap"') < page.index('rel="modulepreload"')
+    assert re.findall(r'<link rel="modulepreload" href="/static/(.+?)\.js">', head) == list(module_names())
+    assert re.findall(r'<link rel="preload" href="(.+?)"', head) == ["/static/plotly.min.js", "/api/state"]
+
+
 def test_offline_page_has_snapshot_details_and_provenance(makers, offline):
     boot = data_of(offline)
     assert boot["snapshot"]["study"]["name"] == "cifar10-cnn"
-    assert set(boot["details"]) == {str(number) for number in range(40)}
+    assert set(data_of(offline, "extras")["details"]) == {str(number) for number in range(40)}
     assert boot["insights"]["n_trials"] == 40
     assert [one["metric"] for one in boot["insights"]["importance"]] == [
         objective["metric"] for objective in boot["snapshot"]["objectives"]
@@ -96,7 +107,7 @@ def test_offline_page_has_snapshot_details_and_provenance(makers, offline):
 def test_offline_page_very_many_trials_keeps_the_details_of_the_front(makers, monkeypatch):
     monkeypatch.setattr("explorer.views.page._DETAIL_BYTES", 40_000)
     result = makers.make_seeded_result(60)
-    details = data_of(render_offline(result))["details"]
+    details = data_of(render_offline(result), "extras")["details"]
     assert 1 < len(details) < 60
     assert "0" in details
 

@@ -30,6 +30,16 @@ POINTS = "#plot-front .scatterlayer path.point"
 # The trials that the picture draws as the front: those with error bars.
 FRONT = """() => document.getElementById("plot-front").data.find((trace) => trace.error_y).customdata"""
 
+# What is on the page at the moment in which the front's points have come.
+AT_THE_FRONT = """
+new MutationObserver((_, observer) => {
+  if (!document.querySelector("#plot-front .scatterlayer path.point")) return;
+  observer.disconnect();
+  const rows = document.querySelectorAll("#trials-table tbody tr").length;
+  window.atTheFront = [document.getElementById("advice").textContent, rows];
+}).observe(document, { childList: true, subtree: true });
+"""
+
 RANGE = """() => document.getElementById("plot-front")._fullLayout.xaxis.range"""
 
 
@@ -38,7 +48,7 @@ def open_page(browser, tmp_path):
     """Opens a study's page offline and remembers what it complained about and asked for."""
     contexts = []
 
-    def opened(result, width=1280, has_webgl=False, view="", has_points=True):
+    def opened(result, width=1280, has_webgl=False, view="", has_points=True, script=""):
         path = tmp_path / "report.html"
         path.write_text(render_offline(result), encoding="utf-8")
         context = browser.new_context(offline=True, viewport={"width": width, "height": 900})
@@ -47,6 +57,7 @@ def open_page(browser, tmp_path):
         page.set_default_timeout(60_000)
         if not has_webgl:
             page.add_init_script(NO_WEBGL)
+        page.add_init_script(script)
         page.complaints, page.requests = [], []
         page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
@@ -72,6 +83,16 @@ def test_page_offline_draws_without_complaint(makers, open_page, width):
     assert page.evaluate(FRONT) == [e.trial.number for e in sorted_by_number(front_summary(result))]
     assert f"trial {front_summary(result).knee.trial.number}" in page.locator("#advice").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_page_shows_the_front_before_what_is_below_it_is_made(makers, open_page):
+    result = makers.make_seeded_result(30)
+    page = open_page(result, script=AT_THE_FRONT)
+    advice, n_rows = page.evaluate("window.atTheFront")
+    assert f"trial {front_summary(result).knee.trial.number}" in advice
+    assert n_rows == 0
+    assert page.locator("#trials-table tr[data-trial]").count() > 0
+    assert page.complaints == []
 
 
 def test_page_empty_study_says_what_will_come(makers, open_page):
@@ -277,10 +298,13 @@ def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp
     page.set_default_timeout(60_000)
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: "Policy" in message.text and errors.append(message.text))
+    page.on("console", lambda message: re.search("Policy|preload", message.text) and errors.append(message.text))
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
     try:
         page.goto(server.link)
         page.wait_for_selector("body[data-ready=true]")
+        assert asked.count("state") == asked.count("main.js") == asked.count("plotly.min.js") == 1
         for n_trials in range(1, 11):
             tell(n_trials)
         wait_for(10)

@@ -79,6 +79,12 @@ def test_page_data_metrics_that_are_counted_are_marked(makers):
     assert counted == {"artifact_size_mib", "n_parameters", "mega_macs"}
 
 
+def test_page_data_metrics_that_some_trial_knows_are_marked(makers):
+    trials = [makers.make_trial(0, {"accuracy": 0.9, "latency_ms": 1.0, "energy_mj": None}), makers.make_trial(1)]
+    metrics = {metric["name"]: metric["is_known"] for metric in page_data(makers.make_result(trials))["metrics"]}
+    assert (metrics["accuracy"], metrics["energy_mj"]) == (True, False)
+
+
 def test_page_data_widths_per_stage_are_ticks(makers):
     space = makers.make_space(width=((1.0, 0.5), (0.5, 1.0)))
     result = makers.make_result([makers.make_trial(0), makers.make_trial(1, variant=Variant(width=(0.5, 1.0)))], space)

@@ -15,8 +15,8 @@ export function derive(snapshot, view) {
   const { trials, objectives } = snapshot;
   const metrics = new Map(snapshot.metrics.map((metric) => [metric.name, metric]));
   const columns = columnsOf(snapshot, view);
-  const values = Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, column.value]));
   const bounds = boundsOf(snapshot, view);
+  const values = judgedValues(columns, objectives, bounds);
   const n = trials.number.length;
   const { measured, order, places } = basis(snapshot);
   // A limit that is not known yet (its baseline is missing) was judged by the study, and only there.
@@ -66,7 +66,7 @@ export function derive(snapshot, view) {
       failed: trials.state.filter((state) => state === 2).length,
     },
     usual: usualMetrics(snapshot, columns),
-    tableMetrics: snapshot.metrics.filter((metric) => columns[metric.name].value.some(isKnown)),
+    tableMetrics: snapshot.metrics.filter((metric) => isMeasured(metric, columns)),
     indexOf: (number) => places.get(number) ?? -1,
     isInvalid: (index) => isInvalid(trials, index),
   };
@@ -108,6 +108,15 @@ const isInvalid = (trials, index) =>
 function usualMetrics(snapshot, columns) {
   const names = snapshot.objectives.map((one) => one.metric);
   for (const name of USUAL) if (!names.includes(name)) names.push(name);
-  const known = new Set(snapshot.metrics.map((metric) => metric.name));
-  return names.filter((name) => known.has(name) && columns[name].value.some(isKnown));
+  const known = new Set(snapshot.metrics.filter((metric) => isMeasured(metric, columns)).map((metric) => metric.name));
+  return names.filter((name) => known.has(name));
+}
+
+// What some trial knows stays known; what none knew when the study was read may have come since.
+const isMeasured = (metric, columns) => metric.is_known || columns[metric.name].value.some(isKnown);
+
+// The columns that decide which trials are on the front and what is recommended, by metric.
+function judgedValues(columns, objectives, bounds) {
+  const names = ["accuracy", ...objectives.map((one) => one.metric), ...bounds.map((one) => one.metric)];
+  return Object.fromEntries(names.filter((name) => columns[name]).map((name) => [name, columns[name].value]));
 }

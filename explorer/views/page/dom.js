@@ -1,5 +1,8 @@
 // Elements made from text: every word that comes from data goes through `textContent`, never through markup.
 
+// After this long without a frame nobody is looking.
+const NO_FRAME_MS = 500;
+
 /** An element. `attributes`: `on<event>` listeners, `style`, booleans, else plain ones; children: nodes or text. */
 export function h(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
@@ -19,6 +22,13 @@ export function fill(element, ...children) {
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
+
+/** When the browser has shown what was drawn; a hidden tab has no frames, and goes on all the same. */
+export const framed = () =>
+  new Promise((done) => {
+    requestAnimationFrame(() => setTimeout(done));
+    setTimeout(done, NO_FRAME_MS);
+  });
 
 export const byId = (id) => document.getElementById(id);
 

@@ -9,7 +9,7 @@ const WIDE_SPAN = 8;
 /** Functions that answer by a metric's or parameter's name, or by a row. */
 export function lookups(derived) {
   const { metrics, columns, parameters, objectives, trials } = derived;
-  const spans = new Map();
+  const shownSpans = new Map();
   const stairs = new Map();
   const kinds = new Map();
   const trialAxis = { name: "trial", title: "trial", unit: "", scale: 1, better: "minimize" };
@@ -18,17 +18,17 @@ export function lookups(derived) {
   const columnOf = (name) => (metricOf(name) ? columns[name].value : (trials.parameters[name] ?? []));
   const betterOf = (name) =>
     objectives.find((one) => one.metric === name)?.direction ?? metricOf(name)?.better ?? "minimize";
-  const spanOf = (name) => {
-    if (!spans.has(name)) {
+  const spanOf = (name) => endsOf(columnOf(name));
+  const shownSpanOf = (name) => {
+    if (!shownSpans.has(name)) {
       const { low = [], high = [] } = columns[name] ?? {};
-      const raw = endsOf(columnOf(name));
       const [values, below, above] = [columnOf(name), low, high].map((column) => feasibleEnds(column, trials.state));
       // An interval may reach down to 0, which has no place on a logarithmic axis.
       const from = below[0] === null || (below[0] <= 0 && values[0] > 0) ? values[0] : Math.min(values[0], below[0]);
       const to = above[1] === null ? values[1] : Math.max(values[1], above[1]);
-      spans.set(name, { raw, shown: isKnown(from) ? [from * scaleOf(name), to * scaleOf(name)] : [null, null] });
+      shownSpans.set(name, isKnown(from) ? [from * scaleOf(name), to * scaleOf(name)] : [null, null]);
     }
-    return spans.get(name);
+    return shownSpans.get(name);
   };
   return {
     columnOf,
@@ -41,14 +41,14 @@ export function lookups(derived) {
     },
     scaleOf,
     /** The ends of what is known, in the metric's unit. */
-    spanOf: (name) => spanOf(name).raw,
+    spanOf,
     /**
      * The ends of the intervals, as they are shown, of the trials that satisfy the study's constraints: one that does
      * not may lie far off, and would take the picture from the others. Of all trials where none does.
      */
-    shownSpanOf: (name) => spanOf(name).shown,
+    shownSpanOf,
     isWide: (name) => {
-      const [low, high] = spanOf(name).raw;
+      const [low, high] = spanOf(name);
       return name !== "trial" && isKnown(low) && low > 0 && high / low > WIDE_SPAN;
     },
     title: (name) => metricOf(name)?.title ?? parameters.get(name)?.title ?? name,

@@ -2,7 +2,7 @@
 import { drawAdvice } from "explore/advice";
 import { makeControls, makeTools } from "explore/controls";
 import { derive } from "explore/derive";
-import { byId, say } from "explore/dom";
+import { byId, framed, say } from "explore/dom";
 import { matchesOf } from "explore/filter";
 import { makeInsights } from "explore/insights";
 import { exportTrial, fetchComparison, fetchInsights, fetchState, fetchTrial, follow } from "explore/live";
@@ -23,12 +23,15 @@ import { makeWhatIf } from "explore/whatif";
 const REST_MS = 220;
 
 const boot = JSON.parse(byId("boot").textContent);
+let offline = null;
+// What a file says of single trials is read with the first one that is asked for.
+const extras = () => (offline ??= JSON.parse(byId("extras").textContent));
 
 async function start() {
   if (boot.snapshot) return run(unpacked(boot.snapshot), null);
   try {
     const { snapshot, live } = await fetchState();
-    return run(snapshot, live);
+    return await run(snapshot, live);
   } catch (error) {
     say(
       byId("connection"),
@@ -40,7 +43,7 @@ async function start() {
   }
 }
 
-function run(snapshot, live) {
+async function run(snapshot, live) {
   const usual = usualView(snapshot);
   const view = fromHash(location.hash, usual, snapshot);
   const derived = derive(snapshot, view);
@@ -66,8 +69,8 @@ function run(snapshot, live) {
     }, REST_MS);
   };
   const select = (number) => store.look({ selected: number });
-  const readTrial = isFile ? async (number) => boot.details[number] ?? null : fetchTrial;
-  const readPair = isFile ? async (one, other) => boot.comparisons[`${one}|${other}`] ?? null : fetchComparison;
+  const readTrial = isFile ? async (number) => extras().details[number] ?? null : fetchTrial;
+  const readPair = isFile ? async (one, other) => extras().comparisons[`${one}|${other}`] ?? null : fetchComparison;
 
   const plot = makeFrontPlot(
     (number) => select(number),
@@ -87,6 +90,14 @@ function run(snapshot, live) {
   const insights = isFile ? null : makeInsights(store, fetchInsights);
   makeTools(store);
 
+  const drawTop = (state, isHeld) => {
+    applyTheme(state.view.theme);
+    drawAdvice(state, select);
+    whatIf.draw(state);
+    controls.draw(state);
+    plot.draw(state, isHeld);
+  };
+  const below = [variant, table, parallel, study];
   const redraw = (state, names) => {
     const has = (...some) => some.some((name) => names.has(name));
     if (has("connection", "connectionNote")) drawConnection(state);
@@ -94,18 +105,9 @@ function run(snapshot, live) {
     if (has("live", "snapshot")) insights?.follow(state);
     if (has("insights")) study.draw(state);
     if (!has("snapshot", "view")) return;
-    applyTheme(state.view.theme);
     const isHeld = dragged > 0 && plot.isLarge(state);
-    drawAdvice(state, select);
-    whatIf.draw(state);
-    controls.draw(state);
-    plot.draw(state, isHeld);
-    variant.draw(state);
-    if (!isHeld) {
-      table.draw(state);
-      parallel.draw(state);
-      study.draw(state);
-    }
+    drawTop(state, isHeld);
+    for (const part of isHeld ? [variant] : below) part.draw(state);
   };
   const rederive = (state, names) => {
     const isOther = (name) => before.view[name] !== state.view[name];
@@ -129,7 +131,15 @@ function run(snapshot, live) {
     store.set({ view: fromHash(location.hash, usual, store.get().snapshot) }),
   );
   onSystemTheme(() => redraw(store.get(), new Set(["view"])));
-  redraw(store.get(), new Set(["snapshot", "live", "view", "connection"]));
+  drawConnection(store.get());
+  drawStatus(store.get());
+  drawTop(store.get(), false);
+  // The front is seen before what is below it is made, part by part, and the pointer is answered in between.
+  for (const part of below) {
+    await framed();
+    part.draw(store.get());
+  }
+  insights?.follow(store.get());
   document.body.dataset.ready = "true";
   if (!isFile) follow(store).connect();
   return store;

@@ -4,19 +4,22 @@ const KINDS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Arr
 const POWERS = Array.from({ length: 23 }, (_, power) => Number(`1e${power}`));
 const DIGITS = 7;
 
-/** The snapshot with plain columns, numbers or null; one that is not packed is returned as it is. */
+/**
+ * The snapshot with plain columns, numbers or null; one that is not packed is returned as it is. Each column is made
+ * when it is first read: the front needs a few of them, and is seen before the others are made.
+ */
 export function unpacked(snapshot) {
   if (!snapshot.is_packed) return snapshot;
   const { n, parameters, metrics, ...columns } = snapshot.trials;
-  const trials = { ...mapped(columns, (packed) => column(packed, n)) };
-  trials.parameters = mapped(parameters, (packed) => column(packed, n));
-  trials.metrics = mapped(metrics, (packed) => metric(packed, n));
+  const trials = madeOnce(columns, (packed) => column(packed, n));
+  trials.parameters = madeOnce(parameters, (packed) => column(packed, n));
+  trials.metrics = Object.fromEntries(Object.entries(metrics).map(([name, packed]) => [name, metric(packed, n)]));
   return { ...snapshot, is_packed: false, trials, reasons: reasons(snapshot.reasons) };
 }
 
 function metric(packed, n) {
-  const value = column(packed.value, n);
-  return { value, low: end(packed.low, value), high: end(packed.high, value) };
+  const made = madeOnce(packed, (part, name) => (name === "value" ? column(part, n) : end(part, made.value)));
+  return made;
 }
 
 function reasons(packed) {
@@ -78,6 +81,13 @@ function bytes(base64) {
   return made;
 }
 
-function mapped(object, make) {
-  return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, make(value)]));
+// An object of the same names, whose values are made when they are first read.
+function madeOnce(object, make) {
+  const made = {};
+  for (const [name, packed] of Object.entries(object)) {
+    const keep = (value) => Object.defineProperty(made, name, { value });
+    const get = () => keep(make(packed, name))[name];
+    Object.defineProperty(made, name, { get, enumerable: true, configurable: true });
+  }
+  return made;
 }

@@ -41,10 +41,17 @@ _IMPORT_MAP = re.compile(r'<script type="importmap"[^>]*>(.*?)</script>', re.DOT
 
 
 def make_app(
-    feed: Feed, streams: EventStreams, door: Door, on_fault: Callable[[str], None] = lambda sentence: None
+    feed: Feed,
+    streams: EventStreams,
+    door: Door,
+    on_fault: Callable[[str], None] = lambda sentence: None,
+    snapshots: Snapshots | None = None,
 ) -> ASGIApp:
-    """The application behind its guard. `on_fault` hears of an answer that failed; the reader gets a 500."""
-    pages = _Pages(feed, streams)
+    """The application behind its guard. `on_fault` hears of an answer that failed; the reader gets a 500.
+
+    `snapshots` are those of `feed`, where somebody else prepares them.
+    """
+    pages = _Pages(feed, streams, snapshots or Snapshots(feed))
     said: set[str] = set()
 
     async def fault(request: Request, error: Exception) -> Response:
@@ -77,23 +84,25 @@ def make_app(
 class _Pages:
     """What each route answers. Whatever takes time is made in a thread, so that the streams go on."""
 
-    def __init__(self, feed: Feed, streams: EventStreams) -> None:
+    def __init__(self, feed: Feed, streams: EventStreams, snapshots: Snapshots) -> None:
         self._feed = feed
         self._streams = streams
-        self._snapshots = Snapshots(feed)
+        self._snapshots = snapshots
         self._insights = KeptInsights(feed)
         self._static: Mapping[str, StaticFile] = {}
+        self._reading = asyncio.Lock()
 
     async def page(self, request: Request) -> Response:
         """The page itself. Its import map is the one inline script that may run."""
-        text = await asyncio.to_thread(_page_text, self._feed.state().result)
+        text = await asyncio.to_thread(page_text, self._feed.state().result)
         headers = {"content-security-policy": policy(_import_map_hashes(text))}
         return await _zipped(request, text.encode("utf-8"), "text/html; charset=utf-8", headers)
 
     async def static(self, request: Request) -> Response:
         """One of the page's files."""
-        if not self._static:
-            self._static = await asyncio.to_thread(static_files)
+        async with self._reading:  # a page asks for all of them at once
+            if not self._static:
+                self._static = await asyncio.to_thread(static_files)
         file = self._static.get(request.path_params["name"])
         if file is None:
             raise HTTPException(404)
@@ -101,7 +110,10 @@ class _Pages:
 
     async def state(self, request: Request) -> Response:
         """The snapshot, and what happens now."""
-        return await _zipped(request, await asyncio.to_thread(self._snapshots.state), "application/json")
+        zipped = await asyncio.to_thread(self._snapshots.zipped_state) if _takes_gzip(request) else None
+        content = await asyncio.to_thread(self._snapshots.state) if zipped is None else zipped
+        headers = {"vary": "accept-encoding"} | ({} if zipped is None else {"content-encoding": "gzip"})
+        return Response(content, media_type="application/json", headers=headers)
 
     async def trial(self, request: Request) -> Response:
         """One trial whole."""
@@ -140,7 +152,8 @@ class _Pages:
         return StreamingResponse(self._streams.stream(said), media_type="text/event-stream")
 
 
-def _page_text(result: StudyResult) -> str:
+def page_text(result: StudyResult) -> str:
+    """The page that the server sends."""
     from explorer.views.page import render_live  # here, so that a study without readers starts without plotly
 
     return render_live(result)
@@ -179,6 +192,10 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
 def _download(result: StudyResult, suffix: str) -> dict[str, str]:
     """The name of a file to save; a database from elsewhere may call its study anything."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", result.name)[:_MAX_NAME]
@@ -188,7 +205,7 @@ def _download(result: StudyResult, suffix: str) -> dict[str, str]:
 async def _zipped(request: Request, content: bytes, media_type: str, headers: dict[str, str] | None = None) -> Response:
     """The content, compressed when there is much of it and the reader takes it."""
     headers = {"vary": "accept-encoding", **(headers or {})}
-    if len(content) >= _LEAST_ZIPPED_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    if len(content) >= _LEAST_ZIPPED_BYTES and _takes_gzip(request):
         content = await asyncio.to_thread(gzip.compress, content, _ZIP_LEVEL)
         headers["content-encoding"] = "gzip"
     return Response(content, media_type=media_type, headers=headers)

@@ -15,12 +15,13 @@ import uvicorn
 
 from explorer.addresses import LOOPBACK_HOST, NoPort, address_to_open, allowed_hosts, listening
 from explorer.errors import NotAvailable
-from explorer.views.server.app import make_app
+from explorer.views.server.app import make_app, page_text
 from explorer.views.server.connections import connection
 from explorer.views.server.events import EventStreams
 from explorer.views.server.feed import Feed
 from explorer.views.server.keys import new_keys
 from explorer.views.server.security import Door
+from explorer.views.server.snapshots import Snapshots
 
 DEFAULT_PORT = 8321
 _STOP_S = 3.0
@@ -49,8 +50,11 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         keys = new_keys(feed.state().result.folder, self.port)
         self.link = f"{address_to_open(host, self.port)}/?token={keys.token}"
+        self._feed = feed
         self._streams = EventStreams(feed)
-        app = make_app(feed, self._streams, Door(allowed_hosts(host, self.port), keys, self.port), on_fault)
+        self._snapshots = Snapshots(feed)
+        door = Door(allowed_hosts(host, self.port), keys, self.port)
+        app = make_app(feed, self._streams, door, on_fault, self._snapshots)
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -79,6 +83,20 @@ class Server:
         self._uvicorn.should_exit = True
         self._thread.join(_STOP_S)
         self._socket.close()
+
+    def prepare(self) -> None:
+        """Make what the first page will ask for, beside everything else: of a large study it takes a second."""
+        try:
+            threading.Thread(target=self._prepare, name="dashboard-first-page", daemon=True).start()
+        except RuntimeError as error:
+            self._on_fault(f"the first page will take longer: the system gives no thread ({error})")
+
+    def _prepare(self) -> None:
+        try:
+            page_text(self._feed.state().result)
+            self._snapshots.zipped_state()
+        except Exception as error:  # the first page will meet it again, and say so where it is seen
+            self._on_fault(f"the dashboard could not prepare its first page: {type(error).__name__}: {error}")
 
     async def _serve(self) -> None:
         await self._uvicorn.serve(sockets=[self._socket])

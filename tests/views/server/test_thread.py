@@ -13,7 +13,7 @@ from explorer import addresses
 from explorer.measure import cores
 from explorer.records import Progress, Variant
 from explorer.views import page
-from explorer.views.server import events, thread
+from explorer.views.server import events, snapshots, thread
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import NoDashboard, Server
 
@@ -37,6 +37,41 @@ def test_link_opens_the_page(feed, serve):
     assert headers["set-cookie"].startswith(f"explore-{server.port}={reader.token};")
     assert reader.get("/")[0] == 200
     assert "server" not in {name.lower() for name in headers}
+
+
+def prepared(server):
+    server.prepare()
+    for one in threading.enumerate():
+        if one.name == "dashboard-first-page":
+            one.join()
+
+
+def test_prepared_server_has_made_what_the_first_page_asks_for(feed, serve, monkeypatch):
+    server, reader = serve(feed)
+    prepared(server)
+    monkeypatch.setattr(snapshots, "page_data", lambda result: pytest.fail("made again"))
+    status, _, body = reader.get("/api/state")
+    assert status == 200
+    assert json.loads(body)["trials"]["number"] == [0, 1, 2, 3, 4, 5]
+
+
+def test_prepared_server_that_could_not_prepare_says_so_and_serves(feed, monkeypatch):
+    def broken(result):
+        raise ValueError("not today")
+
+    faults = []
+    server = Server(feed, 0, on_fault=faults.append)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(snapshots, "page_data", broken)
+            prepared(server)
+        assert faults == ["the dashboard could not prepare its first page: ValueError: not today"]
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.request("GET", server.link.partition(str(server.port))[2])
+        assert connection.getresponse().status == 303
+        connection.close()
+    finally:
+        server.stop()
 
 
 def test_stream_follows_the_study_without_gap_or_repeat(feed, serve, makers):

@@ -23,16 +23,32 @@ class Position:
     key: str
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
-    """Write a checkpoint atomically. All else that training depends on follows from the seed and the step."""
+def save_checkpoint(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    former: nn.Module | None = None,
+) -> None:
+    """Write a checkpoint atomically; `former` is an earlier state of the network that training still needs.
+
+    All else that training depends on follows from the seed and the step.
+    """
     tensors = {f"network.{name}": tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
+    if former is not None:
+        tensors |= {f"former.{name}": tensor.contiguous() for name, tensor in former.state_dict().items()}
     for name, tensor in _momenta(network, optimizer).items():
         tensors[f"momentum.{name}"] = tensor.contiguous()
     files.write_bytes(path, safetensors.torch.save(tensors, metadata={"position": json.dumps(asdict(position))}))
 
 
-def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, key: str) -> Position | None:
-    """Fill network and optimizer from a checkpoint. None, and both untouched, if there is none for `key` that reads."""
+def load_checkpoint(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, key: str, former: nn.Module | None = None
+) -> Position | None:
+    """Fill network, optimizer and `former` from a checkpoint, the last as far as the checkpoint has one.
+
+    None, and all untouched, if there is none for `key` that reads.
+    """
     if not path.is_file():
         return None
     try:
@@ -44,6 +60,8 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     if position.key != key:
         return None
     network.load_state_dict(_strip(tensors, "network."))
+    if former is not None and (earlier := _strip(tensors, "former.")):
+        former.load_state_dict(earlier)
     momenta = _strip(tensors, "momentum.")
     for name, parameter in network.named_parameters():
         if name in momenta:

@@ -16,6 +16,8 @@ class Cycle:
     widest_share   share of the steps, the first ones, that train the widest network alone, before the sandwich rule
     favored_share  share of the random widths that are 0.5 or 0.75, which search spaces like to name
     cutmix_share   share of the batches whose images have a rectangle of another image, and its label for that part
+    teacher_share  share of what is learned that comes from the teacher and from the network as it was when the cycle
+                   began; the rest comes from the labels, or from the widest network
     """
 
     epochs: int
@@ -23,6 +25,7 @@ class Cycle:
     widest_share: float = 0.4
     favored_share: float = 0.0
     cutmix_share: float = 0.0
+    teacher_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Recipe:
     crop_share         largest shift of an image, as a share of its side
     cutout_share       side of the square that is hidden in each image, as a share of the image's side
     color_jitter       largest change of brightness and contrast, as a share of the range
+    teacher            how the teacher is trained, for cycles that have one
     """
 
     name: str
@@ -98,6 +102,7 @@ class Recipe:
     crop_share: float = 1 / 16
     cutout_share: float = 0.0
     color_jitter: float = 0.0
+    teacher: Recipe | None = None
 
     def plan(self, n_images: int, image_shape: tuple[int, int, int]) -> Plan:
         """Apply the recipe to `n_images` training images of shape (c, h, w).
@@ -141,10 +146,12 @@ RECIPES: Mapping[str, Recipe] = {
             (
                 Cycle(64, widest_share=0.35),
                 Cycle(70, peak_lr=0.15, widest_share=0.0, favored_share=0.6, cutmix_share=0.5),
+                Cycle(30, peak_lr=0.1, widest_share=0.0, favored_share=0.6, cutmix_share=0.5, teacher_share=0.7),
             ),
             crop_share=1 / 8,
             cutout_share=1 / 4,
             color_jitter=0.1,
+            teacher=Recipe("teacher", (Cycle(16, peak_lr=0.2, widest_share=1.0),), label_smoothing=0.0),
         ),
         Recipe("quick", (Cycle(1),), min_steps=100),
     )

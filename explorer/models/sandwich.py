@@ -6,6 +6,7 @@ width, and every early exit (Yu & Huang, "Universally Slimmable Networks and Imp
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -51,14 +52,32 @@ def other_widths(
     return tuple(widths)
 
 
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a teacher says: probabilities [b, n_classes], and their share in what is learned."""
+
+    probabilities: Tensor
+    share: float
+
+    def mixed_with(self, targets: Tensor) -> Tensor:
+        """Targets [b, n_classes] of which the rest is `targets`."""
+        return self.share * self.probabilities + (1 - self.share) * targets
+
+
 def add_gradients(
-    network: Slimmable, images: Tensor, targets: Tensor, widths: tuple[Width, ...], recipe: Recipe
+    network: Slimmable,
+    images: Tensor,
+    targets: Tensor,
+    widths: tuple[Width, ...],
+    recipe: Recipe,
+    opinion: Opinion | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Add the gradients of one step to those of the network's parameters.
 
     `images` are uint8 [b, c, h, w], `targets` probabilities [b, n_classes]; `widths` are the networks that the widest
-    one teaches, none of them where it learns alone (the exits then learn from the targets too). Returns, of the widest
-    network's final head, the loss and the number of images that it gives to their likeliest class.
+    one teaches, none of them where it learns alone (the exits then learn from the targets too). All learn from
+    `opinion` as well, if there is one. Returns, of the widest network's final head, the loss and the number of images
+    that it gives to their likeliest class.
     """
     dtype = processor_dtype(images.device)
 
@@ -69,8 +88,9 @@ def add_gradients(
     *exits, final = logits_of(1.0)
     n_classes = targets.shape[1]
     smooth = (1 - recipe.label_smoothing) * targets + recipe.label_smoothing / n_classes
-    final_loss = F.cross_entropy(final, smooth)
-    taught = F.softmax(final.detach(), dim=1) if widths else smooth
+    own = F.softmax(final.detach(), dim=1) if widths else smooth
+    learned, taught = (smooth, own) if opinion is None else map(opinion.mixed_with, (smooth, own))
+    final_loss = F.cross_entropy(final, learned)
     (final_loss + recipe.exit_weight * _exit_loss(exits, taught)).backward()  # type: ignore[no-untyped-call]
     for width in widths:
         *exits, narrow_final = logits_of(width)
@@ -81,4 +101,5 @@ def add_gradients(
 
 def _exit_loss(exits: list[Tensor], taught: Tensor) -> Tensor:
     """The sum over the early exits, for probabilities [b, n_classes]."""
-    return torch.stack([F.cross_entropy(logits, taught) for logits in exits]).sum()
+    losses = [F.cross_entropy(logits, taught) for logits in exits]
+    return torch.stack(losses).sum() if losses else taught.new_zeros(())

@@ -26,6 +26,7 @@ from explorer.models.recipes import Recipe
 from explorer.models.registry import FAMILIES, traits
 from explorer.models.sandwich import processor_dtype
 from explorer.models.shipped import shipped
+from explorer.models.teacher import build_teacher
 from explorer.models.training import Settings, train, training_device
 from explorer.models.training_data import TrainingData
 from explorer.models.validation import accuracy
@@ -45,8 +46,9 @@ def train_into(
     facts = traits(model)
     network = _build(model, data, seed)
     checkpoint = folder.with_suffix(".checkpoint.safetensors")
-    settings = Settings(recipe, seed, facts.min_width, facts.n_stages)
-    seconds = train(network, data, settings, checkpoint, folder.name, on_progress)
+    teacher, seconds_before = _trained_teacher(folder, data, recipe, seed, on_progress)
+    settings = Settings(recipe, seed, facts.min_width, facts.n_stages, teacher)
+    seconds = seconds_before + train(network, data, settings, checkpoint, folder.name, on_progress)
     network.to(device="cpu", memory_format=torch.contiguous_format)
     calibration = data.images[:: -(-len(data.images) // _N_CALIBRATION_IMAGES)]
     recalibrate(network, calibration)
@@ -71,7 +73,8 @@ def train_into(
     with files.new_folder(folder) as draft:
         (draft / WEIGHTS).write_bytes(save({n: t.contiguous() for n, t in network.state_dict().items()}))
         files.write_json(draft / CARD, card)
-    checkpoint.unlink(missing_ok=True)
+    for path in (checkpoint, _teacher_checkpoint(folder)):
+        path.unlink(missing_ok=True)
 
 
 def load(model: str, data: TrainingData, folder: Path) -> BaseNetwork:
@@ -117,6 +120,22 @@ def write_shipped(folder: Path, name: str, base: BaseNetwork, data: TrainingData
     card = {**facts, **base.card, "sha256": hashlib.sha256(content).hexdigest()}
     files.write_bytes(folder / f"{name}.safetensors", content)
     files.write_json(folder / f"{name}.json", card)
+
+
+def _trained_teacher(
+    folder: Path, data: TrainingData, recipe: Recipe, seed: int, on_progress: OnProgress
+) -> tuple[nn.Module | None, float]:
+    """The recipe's teacher and the seconds of its training; its last checkpoint is all that is kept of it."""
+    if recipe.teacher is None:
+        return None, 0.0
+    teacher = build_teacher(data, seed)
+    settings = Settings(recipe.teacher, seed, min_width=1.0, n_stages=1)
+    seconds = train(teacher, data, settings, _teacher_checkpoint(folder), f"{folder.name} teacher", on_progress)
+    return teacher.eval(), seconds
+
+
+def _teacher_checkpoint(folder: Path) -> Path:
+    return folder.with_suffix(".teacher.safetensors")
 
 
 def _build(model: str, data: TrainingData, seed: int) -> Any:

@@ -6,6 +6,7 @@ has a head start, and the sandwich begins from its weights.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from explorer.models.augmentation import augment, batch_indices, cut_mix
 from explorer.models.checkpoint import Position, load_checkpoint, save_checkpoint
 from explorer.models.recipes import Plan, PlannedCycle, Recipe
-from explorer.models.sandwich import add_gradients, other_widths
+from explorer.models.sandwich import Opinion, add_gradients, other_widths, processor_dtype
+from explorer.models.teacher import opinion
 from explorer.models.training_data import TrainingData
 from explorer.records import Progress, Width
 
@@ -31,12 +33,13 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to train by: a recipe, a seed, and the widths that the family serves."""
+    """What to train by: a recipe, a seed, the widths that the family serves, and the recipe's teacher, trained."""
 
     recipe: Recipe
     seed: int
     min_width: float
     n_stages: int
+    teacher: nn.Module | None = None
 
 
 def training_device() -> torch.device:
@@ -50,15 +53,16 @@ def train(
     """Train `network` (a `Slimmable`) in place on the training images, and return the seconds that it took.
 
     Goes on from `checkpoint` if that belongs to `key`, with the same result as without the interruption (on the same
-    machine, with the same number of threads). An exception of `on_progress` ends it, after writing a checkpoint. The
-    batch-norm statistics that it leaves are not calibrated.
+    machine, with the same number of threads). An exception of `on_progress` ends it, after writing a checkpoint; there
+    is one of its end as well. The batch-norm statistics that it leaves are not calibrated.
     """
     recipe = settings.recipe
     plan = recipe.plan(len(data.images), data.image_shape)
     device = training_device()
     network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = _optimizer(network, recipe)
-    position = load_checkpoint(checkpoint, network, optimizer, key) or Position(0, 0.0, key)
+    former = copy.deepcopy(network).eval() if settings.teacher else None
+    position = load_checkpoint(checkpoint, network, optimizer, key, former) or Position(0, 0.0, key)
     started = time.monotonic() - position.seconds
     saved, reported = time.monotonic(), float("-inf")
     meter = _Meter(plan)
@@ -67,10 +71,13 @@ def train(
         cycle = plan.cycle_of(step)
         if step == cycle.first_step:
             optimizer.state.clear()  # no momentum of the cycle before
+            if former is not None:
+                former.load_state_dict(network.state_dict())
         images, targets = _batch(data, plan, step, settings.seed, rng, device)
         widths = _widths(cycle, step, settings, rng)
         optimizer.zero_grad(set_to_none=True)
-        meter.add(*add_gradients(network, images, targets, widths, recipe))
+        heard = _opinion((settings.teacher, former), images, cycle)
+        meter.add(*add_gradients(network, images, targets, widths, recipe, heard))
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, cycle, step)
         optimizer.step()
@@ -78,21 +85,23 @@ def train(
         now = time.monotonic()
         here = Position(step + 1, now - started, key)
         if now - saved >= _SECONDS_BETWEEN_CHECKPOINTS:
-            save_checkpoint(checkpoint, network, optimizer, here)
+            save_checkpoint(checkpoint, network, optimizer, here, former)
             saved = time.monotonic()
         if now - reported >= _SECONDS_BETWEEN_REPORTS or here.step == plan.n_steps:
             reported = now
             try:
                 on_progress(meter.progress(here.step))
             except BaseException:  # a signal, or the listener is gone: raised again, with nothing lost
-                save_checkpoint(checkpoint, network, optimizer, here)
+                save_checkpoint(checkpoint, network, optimizer, here, former)
                 raise
-    return time.monotonic() - started
+    seconds = time.monotonic() - started
+    save_checkpoint(checkpoint, network, optimizer, Position(plan.n_steps, seconds, key))
+    return seconds
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     """SGD with Nesterov momentum; weight decay for convolutions and linear layers, none for biases and batch norm."""
-    parameters = list(network.parameters())
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -112,6 +121,20 @@ def _widths(cycle: PlannedCycle, step: int, settings: Settings, rng: np.random.G
         return ()
     n_random, favored_share = settings.recipe.n_random_widths, cycle.cycle.favored_share
     return other_widths(n_random, favored_share, settings.min_width, settings.n_stages, rng)
+
+
+def _opinion(teachers: tuple[nn.Module | None, ...], images: Tensor, cycle: PlannedCycle) -> Opinion | None:
+    """The teachers' mean on the very images that the network sees.
+
+    Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022; a network's own former
+    state as one of them: Furlanello et al., "Born again neural networks", ICML 2018.
+    """
+    share = cycle.cycle.teacher_share
+    if share == 0:
+        return None
+    dtype = processor_dtype(images.device)
+    opinions = [opinion(teacher, images, dtype) for teacher in teachers if teacher is not None]
+    return Opinion(torch.stack(opinions).mean(0), share)
 
 
 def _batch(

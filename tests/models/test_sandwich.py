@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from explorer.models.recipes import RECIPES
-from explorer.models.sandwich import add_gradients, other_widths
+from explorer.models.sandwich import Opinion, add_gradients, other_widths
 from explorer.models.slimmable_cnn import SlimmableCNN, build
 
 
@@ -78,3 +78,20 @@ def test_add_gradients_narrow_widths_alone_reach_only_their_channels() -> None:
     alone = wide_only.widest.segments[2][0].second[0].weight.grad
     torch.testing.assert_close(gradient[24:], alone[24:], rtol=0.05, atol=1e-3)
     assert not torch.allclose(gradient[:24, :24], alone[:24, :24], rtol=0.05, atol=1e-3)
+
+
+def test_opinion_mixed_with_targets_keeps_the_shares() -> None:
+    said = Opinion(torch.tensor([[0.2, 0.8]]), 0.75)
+    assert torch.allclose(said.mixed_with(torch.tensor([[1.0, 0.0]])), torch.tensor([[0.4, 0.6]]))
+
+
+def test_add_gradients_with_an_opinion_of_no_share_is_without_one() -> None:
+    images, targets = batch()
+    model = network()
+    gradients = []
+    for said in (None, Opinion(torch.full((8, 3), 1 / 3), 0.0), Opinion(torch.full((8, 3), 1 / 3), 0.5)):
+        model.zero_grad()
+        add_gradients(model, images, targets, (0.25,), RECIPES["default"], said)
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert torch.allclose(gradients[0], gradients[1])
+    assert not torch.allclose(gradients[0], gradients[2])

@@ -62,6 +62,7 @@ class MeasuringEvaluator:
                 "memory_mib": environment.memory_mib(),
                 "system": environment.system(),
             },
+            validation_labels=Path(facts["validation_labels"]),
         )
 
     def evaluate(self, variant: Variant, number: int, on_progress: OnProgress) -> TrialOutcome:

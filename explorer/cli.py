@@ -83,6 +83,9 @@ def start(
     ] = None,
     port: Port = None,
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Serve no dashboard.")] = False,
+    no_confirm: Annotated[
+        bool, typer.Option("--no-confirm", help="Do not measure the finalists again after the search.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -93,7 +96,26 @@ def start(
 
     timeout_s = None if timeout is None else parse_duration(timeout)
     overrides = Overrides(name=name, n_trials=trials, timeout_s=timeout_s, sampler=sampler, seed=seed)
-    run(file, overrides, data, studies, storage, fork, port, not no_dashboard, as_json, quiet)
+    run(file, overrides, data, studies, storage, fork, port, not no_dashboard, as_json, quiet, not no_confirm)
+
+
+@app.command()
+def confirm(
+    study: StudyName,
+    rounds: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=5, help="Exactly so many rounds (else 5 to 10, until the front is settled)."),
+    ] = None,
+    data: Data = None,
+    studies: Studies = None,
+    storage: Annotated[str | None, typer.Option(metavar="URL", help="Where the study is stored, if elsewhere.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure again what may belong to a study's front, in fresh processes, and state how probably each does."""
+    from explorer.commands.confirm import confirm as run
+
+    run(study, studies, rounds, data, storage, as_json, quiet)
 
 
 @app.command()
@@ -122,11 +144,15 @@ def front(
     studies: Studies = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
+    search: Annotated[bool, typer.Option("--search", help="The search's values, even if they were confirmed.")] = False,
+    allow_invalid: Annotated[
+        bool, typer.Option("--allow-invalid", help="Take in trials with invalid measurements; implies --search.")
+    ] = False,
 ) -> None:
-    """Show the front of a study as a table."""
+    """Show the front of a study as a table: confirmed values where there are any."""
     from explorer.commands.read import front as run
 
-    run(study, studies, where or [], as_json, as_csv)
+    run(study, studies, where or [], as_json, as_csv, allow_invalid, search)
 
 
 @app.command()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from explorer.files import new_folder, write_text
 from explorer.hashing import content_key
@@ -22,7 +26,7 @@ from explorer.space.values import (
     SearchSpace,
     Vocabulary,
 )
-from explorer.study.evaluation import OnProgress, Prepared
+from explorer.study.evaluation import IsWorthMore, OnProgress, Prepared
 from explorer.study.interrupt import Interrupt
 from explorer.study.loop import run_study
 from explorer.study.result import StudyResult, TrialRecord
@@ -93,8 +97,24 @@ def known_metrics(variant: Variant) -> dict[str, float]:
     }
 
 
+N_IMAGES = 400
+"""Validation images of the fake evaluator, all of class 0: it says 0 where it is right and 1 where it is not."""
+
+
+def some_hits(variant: Variant) -> NDArray[np.bool_]:
+    """Which images a variant classifies correctly [N_IMAGES]: those that are easy enough for it."""
+    difficulty = np.random.default_rng(7).random(N_IMAGES)
+    hits: NDArray[np.bool_] = difficulty < known_metrics(variant)["accuracy"]
+    return hits
+
+
 class FakeEvaluator:
-    """Evaluates by formula. `failure`, `metrics` and `before` are scripts, asked for each variant and trial number."""
+    """Evaluates by formula. `failure`, `metrics` and `before` are scripts, asked for each variant and trial number.
+
+    `invalid` says why a trial's measurement is not valid. `again` gives the metrics of a variant in a round, or a
+    failure, or reasons; a round is known by the name that the samples get. `hits` are written beside the artifacts, as
+    the probe's predictions are, and give the accuracy. `test` is the accuracy on the test split.
+    """
 
     def __init__(
         self,
@@ -106,7 +126,20 @@ class FakeEvaluator:
         noise: float = 0.0,
         noise_seed: int = 0,
         delay_s: float = 0.0,
+        invalid: Callable[[Variant, int], tuple[str, ...]] = lambda variant, number: (),
+        before_again: Callable[[Variant, str], None] = lambda variant, name: None,
+        again: Callable[[Variant, str], dict[str, Any] | Failure | tuple[str, ...]] | None = None,
+        hits: Callable[[Variant], NDArray[np.bool_]] | None = None,
+        test: Callable[[Variant], float | None] = lambda variant: 0.5,
     ) -> None:
+        self.measured_again: list[tuple[str, Variant]] = []
+        self.judged: list[Variant] = []
+        self.asked_more: dict[int, IsWorthMore] = {}
+        self._invalid = invalid
+        self._before_again = before_again
+        self._again = again
+        self._hits = hits
+        self._test = test
         self.evaluated: list[Variant] = []
         self._folder = folder
         self._failure = failure
@@ -119,27 +152,75 @@ class FakeEvaluator:
 
     def prepare(self, on_progress: OnProgress) -> Prepared:
         on_progress(Progress("data", 1, 1))
-        return Prepared(10, self._identity, {"host": "fake"})
+        return Prepared(10, self._identity, {"host": "fake"}, self._labels())
 
-    def evaluate(self, variant: Variant, number: int, on_progress: OnProgress) -> TrialOutcome:
+    def evaluate(
+        self, variant: Variant, number: int, on_progress: OnProgress, is_worth_more: IsWorthMore
+    ) -> TrialOutcome:
         self.evaluated.append(variant)
+        self.asked_more[number] = is_worth_more
         self._before(variant, number)
         on_progress(Progress("measuring", 0, 1))
         time.sleep(self._delay_s)
         if failure := self._failure(variant, number):
             return TrialOutcome(variant, failure=failure)
         values = dict(self._metrics(variant))
+        if self._hits is not None:
+            values["accuracy"] = _accuracy(self._hits(variant))
         if self._noise:
             factor = 1.0 + self._noise * self._random.uniform(-1, 1)
             for name in ("latency_ms", "cost_usd_per_million"):
                 values[name] *= factor
-        metrics = {
-            name: value if isinstance(value, Measurement) else Measurement(value) for name, value in values.items()
-        }
-        return TrialOutcome(variant, metrics, self._artifact(variant), (Stage("build", 0.1),), {"exits": [1.0]})
+        metrics = _measurements(values)
+        artifact = self._artifact(variant)
+        self._keep_samples(variant, artifact, number, metrics)
+        return TrialOutcome(
+            variant,
+            metrics,
+            artifact,
+            (Stage("build", 0.1),),
+            {"exits": [1.0]},
+            invalid=self._invalid(variant, number),
+        )
+
+    def measure_again(self, variant: Variant, artifact: str, name: str, on_progress: OnProgress) -> TrialOutcome:
+        self.measured_again.append((name, variant))
+        self._before_again(variant, name)
+        on_progress(Progress("measuring", 0, 1))
+        time.sleep(self._delay_s)
+        values = self._metrics(variant) if self._again is None else self._again(variant, name)
+        if isinstance(values, Failure):
+            return TrialOutcome(variant, failure=values)
+        reasons = values if isinstance(values, tuple) else ()
+        metrics = _measurements(self._metrics(variant) if isinstance(values, tuple) else values)
+        return TrialOutcome(variant, metrics, artifact, invalid=reasons)
+
+    def judge_on_test(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
+        self.judged.append(variant)
+        value = self._test(variant)
+        return Measurement.unknown("no test images") if value is None else Measurement(value, n=100)
 
     def close(self) -> None:
         """Nothing to end."""
+
+    def _labels(self) -> Path | None:
+        """The labels of the validation images, beside the study."""
+        if self._folder is None or self._hits is None:
+            return None
+        path = self._folder.with_name(f"{self._folder.name}-labels.npy")
+        np.save(path, np.zeros(N_IMAGES, dtype=np.int64))
+        return path
+
+    def _keep_samples(self, variant: Variant, artifact: str, number: int, metrics: dict[str, Measurement]) -> None:
+        """What the probe writes beside the artifact, as far as the study reads it."""
+        if self._folder is None or self._hits is None:
+            return
+        folder = self._folder / "artifacts" / artifact / "measurements"
+        folder.mkdir(exist_ok=True)
+        facts = {"variant": variant.to_json(), "metrics": {name: m.to_json() for name, m in metrics.items()}}
+        (folder / f"trial-{number:05d}.json").write_text(json.dumps(facts))
+        predictions = np.where(self._hits(variant), 0, 1)
+        np.savez(folder / f"trial-{number:05d}.npz", predictions=predictions, latency_ns=np.array([1000]))
 
     def _artifact(self, variant: Variant) -> str:
         name = content_key(variant.to_json())
@@ -147,6 +228,16 @@ class FakeEvaluator:
             with new_folder(self._folder / "artifacts" / name) as draft:
                 write_text(draft / "artifact.json", name)
         return name
+
+
+def _accuracy(hits: NDArray[np.bool_]) -> Measurement:
+    value = float(hits.mean())
+    half = 1.96 * (value * (1 - value) / len(hits)) ** 0.5
+    return Measurement(value, max(0.0, value - half), min(1.0, value + half), len(hits))
+
+
+def _measurements(values: Mapping[str, Any]) -> dict[str, Measurement]:
+    return {name: value if isinstance(value, Measurement) else Measurement(value) for name, value in values.items()}
 
 
 class RecordingView:
@@ -168,6 +259,10 @@ class RecordingView:
         assert result_so_far.trials[-1] == record
         self.records.append(record)
         self._happened(f"end {record.number}")
+
+    def on_confirmed(self, result_so_far: StudyResult) -> None:
+        assert result_so_far.confirmation is not None
+        self._happened("confirmed")
 
     def on_note(self, text: str, is_error: bool = False) -> None:
         self.notes.append(text)
@@ -198,7 +293,8 @@ def start(
     outputs: list[StudyResult] | None = None,
     **options: Any,
 ) -> StudyResult:
-    """Run a study in `folder` with the fakes; `outputs` gets what would be written."""
+    """Run a study in `folder` with the fakes; `outputs` gets what would be written. It is confirmed when asked for."""
+    options = {"is_confirming": False, **options}
     written = outputs if outputs is not None else []
     with Interrupt() as interrupt:
         return run_study(

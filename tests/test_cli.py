@@ -15,7 +15,7 @@ SPACES = ROOT / "search_spaces"
 OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}  # nothing answers there
 COMMANDS = (
     *("start", "check", "init", "front", "show", "dashboard", "report"),
-    *("export", "verify", "serve", "train", "device"),
+    *("confirm", "export", "verify", "serve", "train", "device"),
 )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from explorer.commands.printing import console, note, print_json
 from explorer.errors import NothingFeasible, UsageError
 from explorer.space.limits import parse_constraint
-from explorer.study.front import front_summary, ratios
+from explorer.study.front import FrontSummary, front_summary, ratios
 from explorer.study.locate import study_folder
-from explorer.study.misses import nothing_feasible_message
+from explorer.study.misses import empty_front_message
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult
 from explorer.views.csv_text import front_csv
@@ -21,21 +21,45 @@ def _result(study: str, studies: Path | None) -> StudyResult:
     return load_result(study_folder(study, studies))
 
 
-def front(study: str, studies: Path | None, where: list[str], is_json: bool, is_csv: bool) -> None:
-    """Print the front. Raises NothingFeasible when no trial satisfies the constraints, UsageError, StudyError."""
+def front(
+    study: str,
+    studies: Path | None,
+    where: list[str],
+    is_json: bool,
+    is_csv: bool,
+    allow_invalid: bool = False,
+    is_search: bool = False,
+) -> None:
+    """Print the front, of confirmed values where there are any and `is_search` is False.
+
+    With `allow_invalid` trials whose measurements cannot be believed may be on it, and it is the search's.
+    Raises NothingFeasible when no trial satisfies the constraints, UsageError, StudyError.
+    """
     if is_json and is_csv:
         raise UsageError("expected --json or --csv, got both: leave one out")
     limits = [parse_constraint(text) for text in where]
     result = _result(study, studies)
-    summary = front_summary(result, limits)
+    summary = front_summary(result, limits, allow_invalid, is_search)
     if is_json:
         print_json(summary.to_json())
     elif is_csv:
         print(front_csv(result, summary), end="")
     elif summary.entries:
         print_front(console(), result, summary)
+    note(which_values(summary))
     if not summary.entries:
-        raise NothingFeasible(nothing_feasible_message(result, limits))
+        raise NothingFeasible(empty_front_message(result, summary))
+
+
+def which_values(summary: FrontSummary) -> str:
+    """Where the values of a front come from, in a sentence."""
+    if summary.is_confirmed:
+        return (
+            f"confirmed values: medians over {summary.n_rounds} rounds in fresh processes (--search shows the search's)"
+        )
+    if summary.is_stale:
+        return "the search's values: the confirmation is older than some trials; `explore confirm` confirms again"
+    return "the search's values: each trial was measured once (`explore confirm` measures the finalists again)"
 
 
 def show(study: str, number: int, studies: Path | None, is_json: bool) -> None:
@@ -60,6 +84,7 @@ def show(study: str, number: int, studies: Path | None, is_json: bool) -> None:
             "variant": trial.variant.to_json(),
             "metrics": {name: measurement.to_json() for name, measurement in outcome.metrics.items()},
             "ratio_to_baseline": ratios(trial, result.baseline_values()),
+            "invalid": list(outcome.invalid),
             "violations": {text: amount for text, amount in trial.broken().items() if amount < float("inf")},
             "failure": outcome.failure and {"kind": outcome.failure.kind, "reason": outcome.failure.reason},
             "artifact": outcome.artifact,

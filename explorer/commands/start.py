@@ -36,6 +36,7 @@ def start(
     has_dashboard: bool,
     is_json: bool,
     is_quiet: bool,
+    is_confirming: bool = True,
 ) -> None:
     """Run the study that `file` describes, as `explorer.study.loop.run_study` does, and print its front.
 
@@ -58,7 +59,7 @@ def start(
         say = note if is_quiet else view.on_note
         page = open_page(space, folder, storage, port, view, say) if is_served else no_page(view)
         try:
-            result = _run(space, words, folder, data, page, interrupt, storage, fork_from)
+            result = _run(space, words, folder, data, page, interrupt, storage, fork_from, is_confirming)
             _print(result, is_json, is_quiet)
             page.serve_on(interrupt)
         except NothingFeasible as nothing:
@@ -66,14 +67,19 @@ def start(
             raise
         except Interrupted as stopped:
             again = replace(overrides, name=space.name if overrides.name or fork else None)
-            line = _command_line(file, again, data, studies, storage)
+            line = _command_line(file, again, data, studies, storage, is_confirming)
             raise Interrupted(f"{stopped}; what was measured is in {folder}. To go on: {line}") from None
         finally:
             page.close()
 
 
 def _command_line(
-    file: Path, overrides: Overrides, data: Path | None, studies: Path | None, storage: str | None
+    file: Path,
+    overrides: Overrides,
+    data: Path | None,
+    studies: Path | None,
+    storage: str | None,
+    is_confirming: bool = True,
 ) -> str:
     """What starts the same study again, as a shell reads it."""
     options = {
@@ -88,6 +94,7 @@ def _command_line(
         "--storage": "URL" if storage is not None and "@" in storage else storage,
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    words += [] if is_confirming else ["--no-confirm"]
     return shlex.join(["explore", "start", str(file), *words])
 
 
@@ -100,12 +107,24 @@ def _run(
     interrupt: Interrupt,
     storage: str | None,
     fork_from: Path | None,
+    is_confirming: bool,
 ) -> StudyResult:
     """The study, from its first process to its last; the page learns how it ended."""
     evaluator = MeasuringEvaluator(space, folder, data, interrupt)
     is_finished = False
     try:
-        result = run_study(space, words, folder, evaluator, page.view, interrupt, write_outputs, storage, fork_from)
+        result = run_study(
+            space,
+            words,
+            folder,
+            evaluator,
+            page.view,
+            interrupt,
+            write_outputs,
+            storage,
+            fork_from,
+            is_confirming=is_confirming,
+        )
         is_finished = True
         return result
     except NothingFeasible:

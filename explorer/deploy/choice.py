@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from explorer.errors import NothingFeasible, UsageError
 from explorer.objectives import METRICS, Constraint
 from explorer.study.front import FrontEntry, FrontSummary, front_summary
-from explorer.study.misses import nothing_feasible_message
+from explorer.study.misses import empty_front_message
 from explorer.study.result import StudyResult, TrialRecord
 
 
@@ -57,16 +57,18 @@ class Choice:
 
 
 def choose(result: StudyResult, wish: Wish, is_forced: bool = False) -> Choice:
-    """The trial that `wish` names.
+    """The trial that `wish` names, as the search measured it.
 
+    Of a confirmed study, knee and best are those of the confirmed values, among the members of the front that are more
+    likely on it than not. Those follow from the validation images; accuracy on the test split chooses nothing.
     Raises NothingFeasible with the nearest misses; UsageError when there is no such trial, when it failed, or when it
     is infeasible or dominated and `is_forced` is False.
     """
     summary = front_summary(result, wish.where)
     trial, how = _numbered(result, wish.trial) if wish.trial is not None else _of_front(result, summary, wish)
     whole = front_summary(result)
-    is_on_front = any(entry.trial.number == trial.number for entry in whole.entries)
-    objections = _objections(trial, is_on_front)
+    is_on_front = trial.number in _numbers(whole)
+    objections = _objections(trial, whole)
     if wish.trial is not None and objections and not is_forced:
         raise UsageError(
             f"trial {trial.number} {' and '.join(objections)}: choose another (`explore front {result.name}`), or add "
@@ -87,12 +89,20 @@ def _numbered(result: StudyResult, number: int) -> tuple[TrialRecord, str]:
 
 def _of_front(result: StudyResult, summary: FrontSummary, wish: Wish) -> tuple[TrialRecord, str]:
     if not summary.entries:
-        raise NothingFeasible(nothing_feasible_message(result, wish.where))
+        raise NothingFeasible(empty_front_message(result, summary))
     limits = "".join(f"{' and' if i else ' where'} {bound}" for i, bound in enumerate(wish.where))
+    front = "confirmed front" if summary.is_confirmed else "front"
     if wish.best is None:
         assert summary.knee is not None
-        return summary.knee.trial, f"the knee of the front{limits}"
-    return _best(summary.entries, wish.best), f"the best {wish.best} of the front{limits}"
+        return _searched(result, summary.knee.trial), f"the knee of the {front}{limits}"
+    return _searched(result, _best(summary.eligible, wish.best)), f"the best {wish.best} of the {front}{limits}"
+
+
+def _searched(result: StudyResult, trial: TrialRecord) -> TrialRecord:
+    """The trial as the search measured it: its samples are those that leave with it."""
+    found = result.trial(trial.number)
+    assert found is not None
+    return found
 
 
 def _best(entries: Sequence[FrontEntry], metric: str) -> TrialRecord:
@@ -106,18 +116,27 @@ def _best(entries: Sequence[FrontEntry], metric: str) -> TrialRecord:
     return pick(known, key=lambda trial: trial.values()[metric])
 
 
-def _objections(trial: TrialRecord, is_on_front: bool) -> tuple[str, ...]:
+def _numbers(summary: FrontSummary) -> list[int]:
+    return [entry.trial.number for entry in summary.entries]
+
+
+def _objections(trial: TrialRecord, whole: FrontSummary) -> tuple[str, ...]:
+    if trial.state == "invalid":
+        return (f"has no valid measurement ({'; '.join(trial.outcome.invalid)})",)
     if not trial.is_feasible:
         return (f"breaks {' and '.join(f'`{text}`' for text in trial.broken())}",)
-    return () if is_on_front else ("is dominated by other trials",)
+    if trial.number in _numbers(whole):
+        return ()
+    return ("is not on the confirmed front" if whole.is_confirmed else "is dominated by other trials",)
 
 
 def _neighbors(result: StudyResult, summary: FrontSummary, trial: TrialRecord) -> tuple[Neighbor, ...]:
     """The ones before and after it on the front, which is ordered by the first objective."""
-    numbers = [entry.trial.number for entry in summary.entries]
+    numbers = _numbers(summary)
     if trial.number not in numbers:
         return ()
-    here, place = trial.values(), numbers.index(trial.number)
+    place = numbers.index(trial.number)
+    here = summary.entries[place].trial.values()
     around = [summary.entries[index].trial for index in (place - 1, place + 1) if 0 <= index < len(numbers)]
     metrics = [objective.metric for objective in result.objectives]
     return tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from explorer.records import Measurement, Progress, TrialOutcome, Variant
@@ -18,12 +19,14 @@ class Prepared:
     """What preparing found: facts that identify the study's world.
 
     `identity` must be equal for a study to be resumed (data fingerprint and kind, weights fingerprint, software
-    versions, processor); `provenance` is everything else worth keeping. Both are JSON-ready.
+    versions, processor); `provenance` is everything else worth keeping. Both are JSON-ready. `validation_labels` is a
+    `.npy` file of the validation images' classes, integers [n]; None: nobody can tell which were classified correctly.
     """
 
     n_classes: int
     identity: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    validation_labels: Path | None = None
 
 
 class Evaluator(Protocol):

@@ -71,6 +71,7 @@ class MeasuringEvaluator:
                 "memory_mib": environment.memory_mib(),
                 "system": environment.system(),
             },
+            validation_labels=Path(facts["validation_labels"]),
         )
 
     def evaluate(

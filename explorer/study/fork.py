@@ -71,6 +71,8 @@ class Fork:
         variant = entry.record.variant
         if entry.record.state == "failed":
             return "they failed"
+        if entry.record.state == "invalid":
+            return "their measurements are not valid"
         if session.grid.index(variant) is None and variant != session.space.baseline():
             return "their variants are not in this search space"
         if entry.world != session.facts.world:

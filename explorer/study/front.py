@@ -1,9 +1,13 @@
-"""FrontSummary: the front of a study's feasible trials, its knee and its hypervolume."""
+"""FrontSummary: the front of a study's feasible trials, its knee and its hypervolume.
+
+Where the finalists of a study were confirmed, it is the front of their confirmed values; who is on it, and how
+probably, follows from the validation images alone. Accuracy on the test split is stated beside and chooses nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +18,37 @@ from explorer.objectives import Constraint, Direction, Objective
 from explorer.pareto.front import front_mask
 from explorer.pareto.hypervolume import hypervolume, hypervolume_ratio, ideal_point
 from explorer.pareto.knee import knee_index
+from explorer.pareto.membership import membership, ties
+from explorer.records import Measurement
+from explorer.study.confirmed import Unconfirmed, confirmed, confirmed_draws
 from explorer.study.result import StudyResult, TrialRecord
+
+LIKELY = 0.5
+"""Knee and best are chosen among the members with at least this probability, where there is one."""
+
+NEAR = 0.05
+"""Finalists off the front are stated all the same when they are on it with at least this probability."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrontEntry:
-    """A trial of the front. `ratio_to_baseline` is, a metric, its value divided by the baseline's."""
+    """A trial of the front, or near it, with the values that the summary shows.
+
+    `ratio_to_baseline` is, a metric, its value divided by the baseline's. Of a confirmed front: `probability` of being
+    on it, `ties`, the trials that cannot be told from this one in any objective, and `test_accuracy`.
+    """
 
     trial: TrialRecord
     is_knee: bool
     ratio_to_baseline: Mapping[str, float]
+    probability: float | None = None
+    ties: tuple[int, ...] = ()
+    test_accuracy: Measurement | None = None
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether its probability, where there is one, is at least LIKELY."""
+        return self.probability is None or self.probability >= LIKELY
 
     def to_json(self) -> dict[str, Any]:
         """The entry as `explore front --json` prints it."""
@@ -31,8 +56,13 @@ class FrontEntry:
             "trial": self.trial.number,
             "variant": self.trial.variant.to_json(),
             "metrics": {name: measurement.to_json() for name, measurement in self.trial.outcome.metrics.items()},
-            "feasible": self.trial.is_feasible,
+            "feasible": not self.trial.broken(),
+            "valid": not self.trial.outcome.invalid,
+            "invalid": list(self.trial.outcome.invalid),
             "knee": self.is_knee,
+            "probability": self.probability,
+            "ties": list(self.ties),
+            "test_accuracy": None if self.test_accuracy is None else self.test_accuracy.to_json(),
             "ratio_to_baseline": dict(self.ratio_to_baseline),
             "artifact": self.trial.outcome.artifact,
         }
@@ -45,6 +75,9 @@ class FrontSummary:
     `hypervolume` is None without a reference point; `hypervolume_ratio`, its share of the box between the reference
     and the ideal, is None also when no ideal exists. `where` are the constraints beyond the study's own.
     `n_complete` counts the trials that satisfy the study's constraints, `n_infeasible` those that do not.
+    `is_confirmed`: the values are medians over `n_rounds` rounds in fresh processes, else the search's. `near` are the
+    finalists that are not on the front of these values and may belong to it, `unconfirmed` those without such values.
+    `is_stale`: there is a confirmation, of other trials than the study has now; the search's values are shown.
     """
 
     study: str
@@ -56,12 +89,23 @@ class FrontSummary:
     n_complete: int
     n_infeasible: int
     n_failed: int
+    n_invalid: int
     entries: tuple[FrontEntry, ...]
+    is_confirmed: bool = False
+    is_stale: bool = False
+    n_rounds: int = 0
+    near: tuple[FrontEntry, ...] = ()
+    unconfirmed: tuple[Unconfirmed, ...] = ()
 
     @property
     def knee(self) -> FrontEntry | None:
         """The entry that is the knee; None for an empty front."""
         return next((entry for entry in self.entries if entry.is_knee), None)
+
+    @property
+    def eligible(self) -> tuple[FrontEntry, ...]:
+        """The entries that knee and best are chosen among: the likely ones; all where none is."""
+        return tuple(entry for entry in self.entries if entry.is_likely) or self.entries
 
     def to_json(self) -> dict[str, Any]:
         """What `explore front --json` prints."""
@@ -70,8 +114,16 @@ class FrontSummary:
             "objectives": [{"metric": o.metric, "direction": o.direction} for o in self.objectives],
             "reference_point": None if self.reference_point is None else dict(self.reference_point),
             "hypervolume": self.hypervolume,
-            "trials": {"complete": self.n_complete, "infeasible": self.n_infeasible, "failed": self.n_failed},
+            "trials": {
+                "complete": self.n_complete,
+                "infeasible": self.n_infeasible,
+                "failed": self.n_failed,
+                "invalid": self.n_invalid,
+            },
+            "confirmed": self.is_confirmed,
             "front": [entry.to_json() for entry in self.entries],
+            "near": [entry.to_json() for entry in self.near],
+            "unconfirmed": [{"trial": one.trial, "why": one.why} for one in self.unconfirmed],
         }
 
 
@@ -80,16 +132,20 @@ def directions_of(result: StudyResult) -> tuple[Direction, ...]:
     return tuple(objective.direction for objective in result.objectives)
 
 
-def feasible_trials(result: StudyResult, where: Sequence[Constraint] = ()) -> tuple[TrialRecord, ...]:
+def feasible_trials(
+    result: StudyResult, where: Sequence[Constraint] = (), allow_invalid: bool = False
+) -> tuple[TrialRecord, ...]:
     """The trials that satisfy the study's constraints and those of `where`, and that know every objective.
 
+    With `allow_invalid` also those whose measurements cannot be believed.
     Raises UsageError for a bound relative to a baseline that the study does not have.
     """
     baseline = result.baseline_values()
     wanted = {objective.metric for objective in result.objectives}
     kept = []
     for trial in result.trials:
-        values = trial.values() if trial.is_feasible else {}
+        is_taken = trial.is_feasible or (allow_invalid and trial.state == "invalid" and not trial.broken())
+        values = trial.values() if is_taken else {}
         if wanted <= values.keys() and all(_violation(bound, values, baseline) <= 0 for bound in where):
             kept.append(trial)
     return tuple(kept)
@@ -102,22 +158,98 @@ def objective_points(result: StudyResult, trials: Sequence[TrialRecord]) -> NDAr
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(metrics))
 
 
-def front_summary(result: StudyResult, where: Sequence[Constraint] = ()) -> FrontSummary:
+def front_summary(
+    result: StudyResult,
+    where: Sequence[Constraint] = (),
+    allow_invalid: bool = False,
+    is_search: bool = False,
+) -> FrontSummary:
     """The front of the feasible trials that also satisfy `where`; knee and hypervolume are of that front.
 
+    Of a confirmed study, of its finalists with their confirmed values, unless `is_search` asks for the search's;
+    `allow_invalid` does too, since what is invalid is no finalist. `where` narrows before probabilities are computed.
     Raises UsageError for a bound relative to a baseline that the study does not have, ValueError for NaN objectives.
     """
-    directions = directions_of(result)
-    candidates = feasible_trials(result, where)
-    points = objective_points(result, candidates)
+    confirmation = result.confirmation
+    is_stale = confirmation is not None and confirmation.is_stale(result.trials)
+    if confirmation is None or is_stale or is_search or allow_invalid:
+        candidates = feasible_trials(result, where, allow_invalid)
+        found = _entries(result, candidates, [FrontEntry(t, False, {}) for t in candidates])
+        return _summary(result, where, found, is_stale=is_stale)
+    shown = confirmed(result, confirmation)
+    candidates = feasible_trials(shown.result, where)
+    found = _entries(shown.result, candidates, _uncertain(shown.result, candidates))
+    return _summary(
+        result, where, found, is_confirmed=True, n_rounds=len(confirmation.rounds), unconfirmed=shown.unconfirmed
+    )
+
+
+def memberships(result: StudyResult) -> dict[int, float]:
+    """Each finalist's probability of being on the front, by trial; of those whose confirmed values are feasible.
+
+    Empty without a confirmation.
+    """
+    if result.confirmation is None:
+        return {}
+    shown = confirmed(result, result.confirmation).result
+    return {one.trial.number: one.probability or 0.0 for one in _uncertain(shown, feasible_trials(shown))}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The entries on the front and near it, in the order in which they are shown, and the front's points [n, m]."""
+
+    front: tuple[FrontEntry, ...]
+    near: tuple[FrontEntry, ...]
+    points: NDArray[np.float64]
+
+
+def _uncertain(shown: StudyResult, candidates: Sequence[TrialRecord]) -> list[FrontEntry]:
+    """The candidates, which have confirmed values, with probabilities, ties and test accuracies."""
+    assert shown.confirmation is not None
+    if not candidates:
+        return []
+    draws = confirmed_draws(shown.confirmation, candidates, shown.objectives)
+    probabilities, is_tied = membership(draws, directions_of(shown)), ties(draws)
+    return [
+        FrontEntry(
+            trial,
+            False,
+            {},
+            float(probabilities[index]),
+            tuple(candidates[other].number for other in np.flatnonzero(is_tied[index]).tolist()),
+            shown.confirmation.test_accuracies.get(trial.number),
+        )
+        for index, trial in enumerate(candidates)
+    ]
+
+
+def _entries(shown: StudyResult, candidates: Sequence[TrialRecord], entries: Sequence[FrontEntry]) -> _Found:
+    """Which of the candidates, one entry each, are on the front of their values, and which only may be."""
+    directions, baseline = directions_of(shown), shown.baseline_values()
+    points = objective_points(shown, candidates)
     mask = front_mask(points, directions)
-    members = [trial for trial, is_member in zip(candidates, mask, strict=True) if is_member]
-    knee = knee_index(points[mask], directions)
-    baseline = result.baseline_values()
-    entries = [FrontEntry(trial, index == knee, ratios(trial, baseline)) for index, trial in enumerate(members)]
+    is_likely = mask & np.array([entry.is_likely for entry in entries], dtype=np.bool_)
+    eligible = np.flatnonzero(is_likely if is_likely.any() else mask)
+    place = knee_index(points[eligible], directions)
+    knee = None if place is None else int(eligible[place])
+    told = [
+        replace(entry, is_knee=index == knee, ratio_to_baseline=ratios(entry.trial, baseline))
+        for index, entry in enumerate(entries)
+    ]
     turn = -1.0 if directions[0] == "maximize" else 1.0
-    first = result.objectives[0].metric
-    volume, share = _volumes(result, points[mask])
+    first = shown.objectives[0].metric
+    ordered = sorted(range(len(told)), key=lambda i: (turn * told[i].trial.values()[first], told[i].trial.number))
+    return _Found(
+        front=tuple(told[i] for i in ordered if mask[i]),
+        near=tuple(told[i] for i in ordered if not mask[i] and (told[i].probability or 0.0) >= NEAR),
+        points=points[mask],
+    )
+
+
+def _summary(result: StudyResult, where: Sequence[Constraint], found: _Found, **known: Any) -> FrontSummary:
+    """The summary of what was found; `known` are its fields about the confirmation."""
+    volume, share = _volumes(result, found.points)
     states = [trial.state for trial in result.trials]
     return FrontSummary(
         study=result.name,
@@ -129,7 +261,10 @@ def front_summary(result: StudyResult, where: Sequence[Constraint] = ()) -> Fron
         n_complete=states.count("complete"),
         n_infeasible=states.count("infeasible"),
         n_failed=states.count("failed"),
-        entries=tuple(sorted(entries, key=lambda e: (turn * e.trial.values()[first], e.trial.number))),
+        n_invalid=states.count("invalid"),
+        entries=found.front,
+        near=found.near,
+        **known,
     )
 
 

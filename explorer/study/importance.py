@@ -2,7 +2,7 @@
 
 PED-ANOVA (Watanabe, Bansal & Hutter 2023), Optuna's own: it compares where the best tenth of the trials lies in a
 parameter with where all of them lie. It has no randomness. Trials that only break a constraint count, since they tell
-as much about an objective; failed ones tell nothing.
+as much about an objective; failed and invalid ones tell nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def parameter_importance(result: StudyResult) -> tuple[Importance, ...]:
     """The importance of the parameters with a choice for each objective."""
     parameters = [parameter for parameter in result.space.parameters.values() if not parameter.is_fixed]
     names = [objective.metric for objective in result.objectives]
-    known = [trial for trial in result.trials if trial.state != "failed" and _is_usable(trial, names, parameters)]
+    valid = [trial for trial in result.trials if trial.state in ("complete", "infeasible")]
+    known = [trial for trial in valid if _is_usable(trial, names, parameters)]
     chosen = [known[i * len(known) // _MAX_TRIALS] for i in range(_MAX_TRIALS)] if len(known) > _MAX_TRIALS else known
     if not parameters or len(chosen) < MIN_TRIALS:
         why = (

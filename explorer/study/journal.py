@@ -100,6 +100,7 @@ def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
         "stages": [asdict(stage) for stage in outcome.stages],
         "details": dict(outcome.details),
         "failure": None if outcome.failure is None else asdict(outcome.failure),
+        "invalid": list(outcome.invalid),
     }
 
 
@@ -112,6 +113,7 @@ def outcome_from_json(values: Mapping[str, Any]) -> TrialOutcome:
         stages=tuple(Stage(**stage) for stage in values["stages"]),
         details=values["details"],
         failure=None if values["failure"] is None else Failure(**values["failure"]),
+        invalid=tuple(values.get("invalid", ())),  # kept studies are older than the question
     )
 
 

@@ -1,4 +1,4 @@
-"""Judge: what an outcome means for a study: valid or not, feasible or not."""
+"""Judge: what an outcome means for a study: a result or none, believed or not, feasible or not."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _LARGEST_SHARE = 1e6
 def judge(
     outcome: TrialOutcome, space: SearchSpace, baseline: Mapping[str, float] | None
 ) -> tuple[TrialState, TrialOutcome, dict[str, float]]:
-    """The trial's state, its outcome with a failure where it is not valid, and each constraint's violation.
+    """The trial's state, its outcome with a failure where it has no result, and each constraint's violation.
 
+    A failure wins over an invalid measurement, and that over what it breaks, which is told all the same.
     `baseline` are the baseline's metrics; None while judging the baseline itself, which is its own.
     """
     checked = _checked(outcome, space, is_baseline=baseline is None)
@@ -28,6 +29,8 @@ def judge(
     values = checked.values()
     violations = {str(c): c.violation(values, values if baseline is None else baseline) for c in space.constraints}
     state: TrialState = "infeasible" if any(amount > 0 for amount in violations.values()) else "complete"
+    if checked.invalid:
+        state = "invalid"
     return state, checked, violations
 
 

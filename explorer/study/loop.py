@@ -1,17 +1,20 @@
-"""The study loop: prepare, ask, build and measure, tell; until the trials, the time or the variants are used up."""
+"""The study loop: prepare, ask, build and measure, tell; until the trials, the time or the variants are used up.
+
+Then the finalists are confirmed.
+"""
 
 from __future__ import annotations
 
-import errno
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from explorer.cache import cache_root
-from explorer.errors import ExplorerError, Interrupted, NotAvailable, NothingFeasible
+from explorer.errors import Interrupted, NotAvailable, NothingFeasible
 from explorer.records import Failure
 from explorer.space.values import SearchSpace, Vocabulary
+from explorer.study.confirm import Confirming, confirm_if_due
+from explorer.study.disk import disk_full_is_said
 from explorer.study.evaluation import Evaluator
 from explorer.study.fork import Fork
 from explorer.study.interrupt import Interrupt
@@ -23,8 +26,6 @@ from explorer.study.session import Session, open_session, stored_study
 from explorer.study.view import StudyView
 
 MAX_SAME_FAILURES = 5
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def run_study(
@@ -38,16 +39,18 @@ def run_study(
     storage_url: str | None = None,
     fork_from: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
+    is_confirming: bool = True,
 ) -> StudyResult:
     """Run the study in `folder`, or go on with it; with `fork_from`, first take over another study's trials.
 
+    Unless `is_confirming` is False its finalists are then measured again, if that was not done yet.
     `write_outputs` gets the result at the end and at an interruption. The caller closes evaluator and view. `clock`
     gives seconds. Raises NothingFeasible at the end of a study without a feasible trial; Interrupted; NotAvailable
     when the baseline or MAX_SAME_FAILURES trials in a row failed; StudyLocked, StudyDamaged, StudyIncompatible;
     ExplorerError when the disk is full. The study is whole and can be resumed after each of them.
     """
     began = clock()
-    with _disk_full_is_said(folder):
+    with disk_full_is_said(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with study_lock(folder, view.on_note) as since, noted(view, space, folder, since) as view:
             fork = None if fork_from is None else Fork(fork_from, folder)
@@ -56,8 +59,12 @@ def run_study(
             interrupt.check()
             evidence = cache_root() / "evidence"
             session = open_session(space, vocabulary, folder, prepared, stored, evidence, storage_url)
+            confirming = None
+            if is_confirming:
+                confirming = Confirming(session, evaluator, view, interrupt, prepared.validation_labels, clock)
+            limit = _Limit(space, began, clock)
             try:
-                return _run(session, evaluator, view, interrupt, write_outputs, fork, _Limit(space, began, clock))
+                return _run(session, evaluator, view, interrupt, write_outputs, fork, limit, confirming)
             finally:
                 session.close()
 
@@ -87,15 +94,18 @@ def _run(
     write_outputs: Callable[[StudyResult], None],
     fork: Fork | None,
     limit: _Limit,
+    confirming: Confirming | None,
 ) -> StudyResult:
     try:
         if fork is not None:
             fork.adopt_baseline(session)
         if session.n_finished == 0:
-            _require_baseline(_trial(session, evaluator, view, interrupt))
+            _require_baseline(_trial(session, evaluator, view, interrupt), view)
         if fork is not None:
             view.on_note(fork.adopt_others(session))
         _trials(session, evaluator, view, interrupt, limit)
+        if confirming is not None:
+            confirm_if_due(confirming, session, view)
     except (Interrupted, NotAvailable):
         if session.n_finished:
             write_outputs(session.result())
@@ -139,7 +149,7 @@ def _trial(session: Session, evaluator: Evaluator, view: StudyView, interrupt: I
     number = session.begin(variant, started)
     view.on_trial_start(number, variant)
     try:
-        outcome = evaluator.evaluate(variant, number, view.on_progress)
+        outcome = evaluator.evaluate(variant, number, view.on_progress, session.is_worth_more())
     except Interrupted:
         session.interrupt(number)
         raise
@@ -148,24 +158,14 @@ def _trial(session: Session, evaluator: Evaluator, view: StudyView, interrupt: I
     return record
 
 
-def _require_baseline(record: TrialRecord | None) -> None:
+def _require_baseline(record: TrialRecord | None, view: StudyView) -> None:
+    """Say that the baseline is invalid, if it is. Raises NotAvailable when it has no result."""
     failure = None if record is None else record.outcome.failure
     if failure is not None:
         raise NotAvailable(
             f"the baseline has no result, so nothing can be compared with it: {failure.kind}: {failure.reason}. "
             "Remove the cause and start the study again"
         )
-
-
-@contextmanager
-def _disk_full_is_said(folder: Path) -> Iterator[None]:
-    """Turns the errors of a full disk into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
-            raise
-        raise ExplorerError(
-            f"disk full: {error.filename or folder} cannot be written ({error.strerror}). Nothing is lost: free some "
-            "space and start the study again to resume it"
-        ) from error
+    if record is not None and record.state == "invalid":
+        reasons = "; ".join(record.outcome.invalid)
+        view.on_note(f"the baseline's measurement is not valid ({reasons}): comparisons with it are as uncertain")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from explorer.objectives import METRICS, Constraint
+from explorer.study.front import FrontSummary
 from explorer.study.result import StudyResult, TrialRecord
 
 
@@ -67,8 +68,10 @@ def nothing_feasible_message(result: StudyResult, where: Sequence[Constraint] = 
     """Why the front is empty, in a few lines: the binding constraint, then the nearest misses."""
     binding = binding_constraint(result, where)
     if binding is None:
-        n_failed = sum(trial.state == "failed" for trial in result.trials)
-        return f"no trial of {len(result.trials)} has a result that could be on the front ({n_failed} failed)"
+        states = [trial.state for trial in result.trials]
+        invalid = f", {n_invalid} invalid" if (n_invalid := states.count("invalid")) else ""
+        unfit = f"{states.count('failed')} failed{invalid}"
+        return f"no trial of {len(result.trials)} has a result that could be on the front ({unfit})"
     lines = [
         f"no trial satisfies every constraint: `{binding.constraint}` is broken by {binding.n_broken} of "
         f"{binding.n_measured} measured trials, {binding.n_broken_alone} of which break nothing else. Nearest misses:"
@@ -79,13 +82,24 @@ def nothing_feasible_message(result: StudyResult, where: Sequence[Constraint] = 
     return "\n".join(lines)
 
 
+def empty_front_message(result: StudyResult, summary: FrontSummary) -> str:
+    """Why the front of `summary` is empty, in a few lines."""
+    if not summary.is_confirmed:
+        return nothing_feasible_message(result, summary.where)
+    lines = [
+        "no finalist satisfies every constraint with its confirmed values: "
+        f"`explore front {result.name} --search` shows what the search measured"
+    ]
+    return "\n".join([*lines, *(f"  trial {one.trial}: {one.why}" for one in summary.unconfirmed)])
+
+
 def _broken_trials(result: StudyResult, where: Sequence[Constraint]) -> list[tuple[TrialRecord, dict[str, float]]]:
-    """Every measured trial with the constraints that it breaks."""
+    """Every trial with a valid measurement, with the constraints that it breaks."""
     baseline = result.baseline_values()
     extra = [bound for bound in where if not bound.is_relative or bound.metric in baseline]
     found = []
     for trial in result.trials:
-        if trial.state != "failed":
+        if trial.state not in ("failed", "invalid"):
             amounts = {str(bound): bound.violation(trial.values(), baseline) for bound in extra}
             broken = {text: amount for text, amount in amounts.items() if amount > 0}
             found.append((trial, {**trial.broken(), **broken}))

@@ -103,6 +103,11 @@ class _NotedView:
         self._running = self._progress = None
         self._view.on_trial_end(record, result_so_far)
 
+    def on_confirmed(self, result_so_far: StudyResult) -> None:
+        """Nothing to note: it stands in a file of its own."""
+        self._progress = None
+        self._view.on_confirmed(result_so_far)
+
     def on_note(self, text: str, is_error: bool = False) -> None:
         """Nothing to note: sentences are the terminal's."""
         self._view.on_note(text, is_error)

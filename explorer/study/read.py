@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import UsageError
+from explorer.study.confirmation import Confirmation
+from explorer.study.confirmation_file import read_confirmation
 from explorer.study.database import Connector, check, connect_to_read, damaged, engine_to_read, translated
 from explorer.study.facts import StudyFacts
 from explorer.study.journal import Entry, Journal
@@ -43,12 +45,17 @@ class StoredStudy:
     reference_point: Mapping[str, float] | None
 
     def result(self, folder: Path) -> StudyResult:
-        """The study as views see it."""
-        return study_result(self.facts, folder, tuple(entry.record for entry in self.entries), self.reference_point)
+        """The study as views see it, with the confirmation in its folder. Raises StudyDamaged when that is damaged."""
+        trials = tuple(entry.record for entry in self.entries)
+        return study_result(self.facts, folder, trials, self.reference_point, read_confirmation(folder))
 
 
 def study_result(
-    facts: StudyFacts, folder: Path, trials: tuple[Any, ...], reference_point: Mapping[str, float] | None
+    facts: StudyFacts,
+    folder: Path,
+    trials: tuple[Any, ...],
+    reference_point: Mapping[str, float] | None,
+    confirmation: Confirmation | None,
 ) -> StudyResult:
     """The study as views see it, with these trials."""
     return StudyResult(
@@ -59,6 +66,7 @@ def study_result(
         provenance={**facts.provenance, "identity": dict(facts.identity)},
         reference_point=reference_point,
         n_classes=facts.n_classes,
+        confirmation=confirmation,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from explorer.objectives import METRICS, Objective
 from explorer.records import TrialOutcome, TrialState, Variant
 from explorer.space.values import SearchSpace
+from explorer.study.confirmation import Confirmation
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class TrialRecord:
 
     @property
     def is_feasible(self) -> bool:
-        """Whether it has a result and satisfies every constraint of the study."""
+        """Whether it has a result that can be believed and satisfies every constraint of the study."""
         return self.state == "complete"
 
     def values(self) -> dict[str, float]:
@@ -50,6 +51,7 @@ class TrialRecord:
 class StudyResult:
     """A study's trials so far, in the order in which they finished, with all that is needed to understand them.
 
+    `confirmation` is what measuring the finalists again found, None when nobody did; see there when it is stale.
     `reference_point` maps each objective's metric to its reference for the hypervolume, fixed for the study's life;
     None until the baseline has been measured. `n_classes` is None until the data are known. `provenance` is JSON-ready.
     """
@@ -61,6 +63,7 @@ class StudyResult:
     provenance: Mapping[str, Any]
     reference_point: Mapping[str, float] | None = None
     n_classes: int | None = None
+    confirmation: Confirmation | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -69,7 +72,7 @@ class StudyResult:
 
     @property
     def baseline(self) -> TrialRecord | None:
-        """Trial 0 when it has a result (feasible or not), else None."""
+        """Trial 0 when it has a result (feasible or not, valid or not), else None."""
         first = next((trial for trial in self.trials if trial.number == 0), None)
         return None if first is None or first.state == "failed" else first
 

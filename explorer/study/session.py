@@ -17,7 +17,9 @@ from explorer.errors import StudyIncompatible
 from explorer.files import remove_drafts, write_text
 from explorer.records import TrialOutcome, Variant
 from explorer.space.values import SearchSpace, Vocabulary
-from explorer.study.evaluation import Prepared
+from explorer.study.confirmation import Confirmation
+from explorer.study.confirmation_file import read_confirmation, remove_confirmations
+from explorer.study.evaluation import IsWorthMore, Prepared
 from explorer.study.evidence import Evidence
 from explorer.study.facts import StudyFacts
 from explorer.study.grid import Grid
@@ -29,6 +31,7 @@ from explorer.study.read import StoredStudy, read_study, require_no_trials, stud
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.storage import StudyStorage
 from explorer.study.world import identity_difference, world_key
+from explorer.study.worth import always, worth_beside
 
 SPACE_NAME = "space.yaml"
 
@@ -67,6 +70,7 @@ class Session:
         self._journal = Journal(folder)
         self._evidence = Evidence(evidence, self.facts.world)
         self._reference_point = stored.reference_point
+        self._confirmation = read_confirmation(folder)
         search = self.facts.space.search
         directions = [objective.direction for objective in self.facts.space.objectives]
         self._proposer = Proposer(self.grid, directions, search.sampler, search.seed)
@@ -89,7 +93,7 @@ class Session:
 
     def result(self) -> StudyResult:
         """Everything found so far."""
-        return study_result(self.facts, self._folder, tuple(self._records), self._reference_point)
+        return study_result(self.facts, self._folder, tuple(self._records), self._reference_point, self._confirmation)
 
     def knows(self, variant: Variant) -> bool:
         """Whether a finished trial has this variant."""
@@ -114,11 +118,19 @@ class Session:
         baseline = None if not self._records else self.result().baseline_values()
         state, checked, violations = judge(outcome, self.space, baseline)
         record = TrialRecord(number, state, checked, violations, started, finished or time.time())
-        entry = Entry(record, {} if state == "failed" else self._evidence.of(checked), self.facts.world)
+        entry = Entry(record, self._evidence_of(record), self.facts.world)
         self._journal.write(entry)
         self._storage.finish(entry, self.space.objectives)
         self._take(entry)
         return record
+
+    def is_worth_more(self) -> IsWorthMore:
+        """Whether the next trial, once it was measured briefly, deserves the whole budget; the baseline always does."""
+        return worth_beside(self.result()) if self._records else always
+
+    def take_confirmation(self, confirmation: Confirmation) -> None:
+        """Take note of a confirmation that is in the study's folder."""
+        self._confirmation = confirmation
 
     def interrupt(self, number: int) -> None:
         """End a running trial that will have no outcome."""
@@ -127,6 +139,12 @@ class Session:
     def close(self) -> None:
         """Let the database go."""
         self._storage.close()
+
+    def _evidence_of(self, record: TrialRecord) -> Mapping[str, float]:
+        """What samplers are told: of an invalid trial nothing that a later study would remember."""
+        if record.state == "failed":
+            return {}
+        return record.values() if record.state == "invalid" else self._evidence.of(record.outcome)
 
     def _take(self, entry: Entry) -> None:
         """Take note of a finished trial."""
@@ -139,6 +157,9 @@ class Session:
         if record.number == 0:
             self._baseline_evidence = entry.evidence
             self._fix_reference_point()
+        if record.state == "invalid":
+            self._proposer.observe(record.variant, None, {})
+            return
         values = tuple(entry.evidence[objective.metric] for objective in self.space.objectives)
         shares = violation_shares(self.space.constraints, entry.evidence, self._baseline_evidence)
         self._proposer.observe(record.variant, values, shares)
@@ -192,6 +213,7 @@ def open_session(
             return session
         session.close()
         Journal(folder).remove(0)
+    remove_confirmations(folder)
     from explorer.space.write import dump_space
 
     write_text(folder / SPACE_NAME, dump_space(space))

@@ -30,6 +30,9 @@ from explorer.study.sealed import FACTS_KEY, INTERRUPTED_KEY, RECORD_KEY, REFERE
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
+VALIDITY = "the measurement is valid"
+"""The constraint that a trial breaks whose times cannot be believed: so nobody who reads the database calls it best."""
+
 _LARGEST_VIOLATION = 1e12  # stands for infinity, which the JSON of a browser does not know
 
 
@@ -107,8 +110,9 @@ class StudyStorage:
         with self._translated():
             trial = self._trial(record.number)
             trial.set_user_attr(RECORD_KEY, sealed(entry))
-            for text in record.violations.keys() - trial.constraints.keys():
-                trial.set_constraint(text, min(_LARGEST_VIOLATION, record.violations[text]))
+            violations = {**record.violations, VALIDITY: 1.0} if record.state == "invalid" else record.violations
+            for text in violations.keys() - trial.constraints.keys():
+                trial.set_constraint(text, min(_LARGEST_VIOLATION, violations[text]))
             if record.state == "failed":
                 self._study.tell(trial, state=TrialState.FAIL)
             else:

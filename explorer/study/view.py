@@ -20,6 +20,9 @@ class StudyView(Protocol):
     def on_trial_end(self, record: TrialRecord, result_so_far: StudyResult) -> None:
         """A trial reached its final state; `result_so_far` holds it and every trial before it."""
 
+    def on_confirmed(self, result_so_far: StudyResult) -> None:
+        """The finalists were measured again; `result_so_far` has their confirmation."""
+
     def on_note(self, text: str, is_error: bool = False) -> None:
         """Something worth one sentence."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import final
 
 from explorer.errors import UsageError
+from explorer.study.confirmation_file import NAME as CONFIRMATION_NAME
 from explorer.study.database import connect_to_look
 from explorer.study.lock import held_since
 from explorer.study.now import Now, read_now
@@ -75,10 +76,11 @@ class StudyWatch:
         raise UsageError(f"no study in {self._folder}: `explore start SPACE.yaml` makes one")
 
     def _stamp(self) -> object:
-        """What changes whenever somebody writes to the database; None where that cannot be seen."""
+        """What changes whenever somebody writes to the database or confirms; None where that cannot be seen."""
         if not isinstance(self._place, Path):
             return None
-        return [_facts(file) for file in (self._place, self._place.with_name(f"{self._place.name}-wal"))]
+        log = self._place.with_name(f"{self._place.name}-wal")
+        return [_facts(file) for file in (self._place, log, self._folder / CONFIRMATION_NAME)]
 
 
 def _facts(file: Path) -> tuple[int, int, int] | None:

@@ -36,6 +36,11 @@ class BothViews:
         for view in self._views:
             view.on_trial_end(record, result_so_far)
 
+    def on_confirmed(self, result_so_far: StudyResult) -> None:
+        """Tell both."""
+        for view in self._views:
+            view.on_confirmed(result_so_far)
+
     def on_note(self, text: str, is_error: bool = False) -> None:
         """Tell both."""
         for view in self._views:

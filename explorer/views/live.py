@@ -85,6 +85,11 @@ class LiveView:
         self._progress = None
         self._draw(is_due=True)
 
+    def on_confirmed(self, result_so_far: StudyResult) -> None:
+        """The stage is over."""
+        self._progress = None
+        self._draw(is_due=True)
+
     def on_note(self, text: str, is_error: bool = False) -> None:
         """The sentence, above the screen."""
         self._console.print(Text(one_line(text, limit=2000), style="bold red" if is_error else ""))
@@ -127,6 +132,7 @@ class LiveView:
     def _heading(self, info: TallyInfo) -> RenderableType:
         """Name, counts, bar, time left."""
         counts = [f"{info.n_complete} feasible", f"{info.n_infeasible} infeasible", f"{info.n_failed} failed"]
+        counts += [f"{info.n_invalid} invalid"] if info.n_invalid else []
         words = self._glyphs.dot.join([f"{info.n_done} of {info.n_trials} trials", *counts, f"{info.n_cached} cached"])
         left = (
             ""

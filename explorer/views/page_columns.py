@@ -16,7 +16,7 @@ from explorer.views.wording import one_line, parameter_text
 
 # Enough to tell any two measurements apart, and about half the bytes of a float in full.
 DIGITS = 7
-STATES = {"complete": 0, "infeasible": 1, "failed": 2}
+STATES = {"complete": 0, "infeasible": 1, "failed": 2, "invalid": 3}
 _POWERS = np.array([float(f"1e{power}") for power in range(23)])  # exact, as a float is up to 10^22
 _NOT_MEASURED = Measurement(None)
 # What a trial always does anew, whatever the caches hold.
@@ -161,6 +161,8 @@ def finite(values: Mapping[str, float] | None) -> dict[str, float] | None:
 def _reason(trial: TrialRecord) -> str:
     if trial.outcome.failure is not None:
         return trial.outcome.failure.reason
+    if trial.outcome.invalid:
+        return "; ".join(trial.outcome.invalid)
     return "not " + ", not ".join(trial.broken())
 
 

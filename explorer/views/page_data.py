@@ -12,12 +12,12 @@
      "reference_point": {metric: number} | null,  "ideal_point": {metric: number} | null,
      "n_trials": asked for,
      "trials": {                                columns of one length, in the order in which the trials finished
-        "number": [int], "state": [0 complete | 1 infeasible | 2 failed], "seconds", "finished": [Unix s],
+        "number": [int], "state": [0 complete | 1 infeasible | 2 failed | 3 invalid], "seconds", "finished": [Unix s],
         "is_cached": [0 | 1], "batch_size": [int],
         "parameters": {name: [number]}, "metrics": {name: {"value", "low", "high": [number | null]}},
         "validity": null, "membership": null, "confirmed": null          places of columns that trials may carry later
      },
-     "reasons": {trial number as text: why it failed or is infeasible},
+     "reasons": {trial number as text: why it failed, is infeasible or invalid},
      "classes": [text] | null
     }
 

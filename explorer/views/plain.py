@@ -8,6 +8,7 @@ from typing import TextIO, final
 
 from explorer.records import Progress, Variant
 from explorer.space.values import SearchSpace
+from explorer.study.confirmation import STAGE as CONFIRM_STAGE
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.pace import StagePace
 from explorer.views.rows import varying_parameters
@@ -43,6 +44,9 @@ class QuietView:
     def on_trial_end(self, record: TrialRecord, result_so_far: StudyResult) -> None:
         """Nothing."""
 
+    def on_confirmed(self, result_so_far: StudyResult) -> None:
+        """Nothing."""
+
     def on_note(self, text: str, is_error: bool = False) -> None:
         """The sentence, if it tells of an error."""
         if is_error:
@@ -75,6 +79,8 @@ class PlainView:
         now = self._clock()
         seconds_left = self._pace.seconds_left(progress)
         is_new = progress.stage != self._stage and not self._is_in_trial
+        # From then on stages come and go with every measurement, as they do inside of a trial.
+        self._is_in_trial = self._is_in_trial or progress.stage == CONFIRM_STAGE
         if is_new or now - self._last_progress >= _SECONDS_BETWEEN_PROGRESS:
             self._stage = progress.stage
             self._last_progress = now
@@ -99,6 +105,9 @@ class PlainView:
         if info.seconds_left is not None and info.seconds_left >= 1.0:
             words.append(f"about {duration_text(info.seconds_left)} left")
         self._line(self._glyphs.dot.join(words))
+
+    def on_confirmed(self, result_so_far: StudyResult) -> None:
+        """Nothing: the sentences say it."""
 
     def on_note(self, text: str, is_error: bool = False) -> None:
         """The sentence."""
@@ -129,6 +138,8 @@ def outcome_text(record: TrialRecord, result: StudyResult, glyphs: Glyphs) -> st
     """What a trial measured in its objectives, beside the baseline; which constraints it breaks; why it failed."""
     if record.outcome.failure is not None:
         return f"failed, {one_line(record.outcome.failure.reason)}"
+    if record.state == "invalid":
+        return f"invalid, {one_line('; '.join(record.outcome.invalid))}"
     baseline = {} if record.number == 0 else result.baseline_values()
     words = []
     for objective in result.objectives:
@@ -145,6 +156,7 @@ def closing_text(info: TallyInfo, elapsed_s: float, glyphs: Glyphs) -> str:
     """What a run came to, in one line."""
     volume = "" if info.hypervolume_ratio is None else f"{glyphs.dot}hypervolume {100 * info.hypervolume_ratio:.1f} %"
     counts = f"{info.n_complete} feasible, {info.n_infeasible} infeasible, {info.n_failed} failed"
+    counts += f", {info.n_invalid} invalid" if info.n_invalid else ""
     return (
         f"{info.n_done} trials in {duration_text(elapsed_s)}: {counts}, {info.n_cached} from the cache"
         f"{glyphs.dot}{info.n_front} on the front{volume}"

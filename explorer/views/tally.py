@@ -42,6 +42,7 @@ class TallyInfo:
     n_complete: int
     n_infeasible: int
     n_failed: int
+    n_invalid: int
     n_cached: int
     n_front: int
     hypervolume: float | None
@@ -59,7 +60,7 @@ class _Count:
         self.reference = reference
         self.n_seen = 0
         self.n_cached = 0
-        self.states = {"complete": 0, "infeasible": 0, "failed": 0}
+        self.states = {"complete": 0, "infeasible": 0, "failed": 0, "invalid": 0}
         self.failures: deque[tuple[int, str]] = deque(maxlen=_N_FAILURES)
         self.bests = {objective.metric: Best(objective.metric) for objective in objectives}
         self._objectives = objectives
@@ -132,6 +133,7 @@ class Tally:
             n_complete=count.states["complete"],
             n_infeasible=count.states["infeasible"],
             n_failed=count.states["failed"],
+            n_invalid=count.states["invalid"],
             n_cached=count.n_cached,
             n_front=count.front.n_points,
             hypervolume=volume,

@@ -20,6 +20,7 @@ from explorer.space.overrides import Overrides
 from explorer.study.lock import study_lock
 from explorer.study.read import load_result
 from explorer.views.server import thread
+from explorer.views.server.feed import Feed
 
 DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
 LINK = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)")
@@ -40,6 +41,7 @@ class Start:
 
         self._patch.setattr(command, "MeasuringEvaluator", evaluator)
         values = {"port": None, "has_dashboard": True, "is_json": False, "is_quiet": False} | options
+        values.setdefault("is_confirming", False)
         overrides = Overrides(None, n_trials, None, "random", None)
         try:
             command.start(DIGITS, overrides, None, self.studies, None, None, **values)
@@ -197,7 +199,7 @@ def test_interrupted_study_does_not_wait(start, monkeypatch):
     with pytest.raises(Interrupted, match="To go on: explore start") as found:
         start(stop)
     _, _, line = str(found.value).partition("To go on: ")
-    rest = ["--trials", "3", "--sampler", "random", "--studies", str(start.studies)]
+    rest = ["--trials", "3", "--sampler", "random", "--studies", str(start.studies), "--no-confirm"]
     assert shlex.split(line) == ["explore", "start", str(DIGITS), *rest]
 
 
@@ -209,3 +211,20 @@ def test_command_line_that_goes_on_has_what_was_given_but_no_password(storage, s
     line = command._command_line(Path("a b.yaml"), overrides, Path("data"), None, storage)
     words = ["--name", "my study", "--trials", "5", "--timeout", "90", "--seed", "0", "--data", "data"]
     assert shlex.split(line) == ["explore", "start", "a b.yaml", *words, "--storage", shown]
+
+
+def test_study_is_confirmed_at_its_end_and_the_page_is_told(start, monkeypatch):
+    epochs = []
+    told = Feed.on_confirmed
+
+    def on_confirmed(feed, result):
+        before = feed.state().epoch
+        told(feed, result)
+        epochs.append((before, feed.state().epoch, feed.state().result.confirmation is not None))
+
+    monkeypatch.setattr(Feed, "on_confirmed", on_confirmed)
+    start(is_json=True, is_confirming=True)
+    assert json.loads(start.out)["confirmed"] is True
+    assert "confirmed in" in start.said
+    ((before, after, has_confirmation),) = epochs
+    assert (after - before, has_confirmation) == (1, True)

@@ -9,7 +9,10 @@ import pytest
 
 from explorer.deploy.choice import Neighbor, Wish, choose
 from explorer.errors import NothingFeasible, UsageError
+from explorer.records import Measurement
 from explorer.space.limits import parse_constraint
+from explorer.study.confirmation import Confirmation, Finalist, Take, state_of
+from explorer.study.front import front_summary
 
 MAKERS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
 
@@ -107,3 +110,65 @@ def test_choose_metric_that_no_trial_knows_is_refused(result):
 def test_wish_that_contradicts_itself_is_refused(values, message):
     with pytest.raises(UsageError, match=message):
         Wish(**values)
+
+
+def confirmed(result, latencies, test_accuracy=0.5):
+    """The study with a confirmation: these latencies of each trial in five rounds, everything else as it was."""
+    rounds = []
+    for index in range(5):
+        takes = []
+        for number, latency in enumerate(latencies):
+            known = result.trials[number].outcome.metrics
+            takes.append(Take(number, {**known, "latency_ms": Measurement(latency[index % len(latency)])}))
+        rounds.append(tuple(takes))
+    finalists = tuple(Finalist(number, f"a{number}") for number in range(len(latencies)))
+    tests = {number: Measurement(test_accuracy + 0.1 * number) for number in range(len(latencies))}
+    n_trials, last_finished = state_of(result.trials)
+    found = Confirmation(
+        0, n_trials, last_finished, finalists, rounds=tuple(rounds), test_accuracies=tests, ended="settled"
+    )
+    return replace(result, confirmation=found)
+
+
+def test_choose_confirmed_values_decide_and_the_searchs_record_leaves(result):
+    slow = confirmed(result, [(3.0,), (0.4,), (0.5,), (2.0,)])
+    choice = choose(slow, Wish(best="latency_ms"))
+    assert (choice.trial, choice.how) == (result.trials[1], "the best latency_ms of the confirmed front")
+    assert choose(result, Wish(best="latency_ms")).trial.number == 2
+
+
+def test_choose_confirmed_trial_off_the_front_needs_force(result):
+    # Trial 3 is as accurate as in the search, and dominated by trial 1 in confirmed values too.
+    slow = confirmed(result, [(3.0,), (1.0,), (0.5,), (2.0,)])
+    with pytest.raises(UsageError, match="trial 3 is not on the confirmed front"):
+        choose(slow, Wish(trial=3))
+
+
+def test_choose_test_accuracy_chooses_nothing(result):
+    latencies = [(3.0,), (1.0,), (0.5,), (2.0,)]
+    found = [choose(confirmed(result, latencies, test), Wish(best="accuracy")) for test in (0.0, 0.6)]
+    assert found[0] == found[1]
+
+
+def test_choose_unlikely_members_are_passed_over_where_others_are_likely():
+    """Trials 1 and 2 are equal but for noise: the median of 2 is better, and most draws say that 1 is."""
+    values = {"accuracy": 0.9, "latency_ms": 1.0, "cost_usd_per_million": 0.02}
+    trials = [MAKERS.make_trial(n, values, artifact=f"a{n}") for n in range(3)]
+    result = confirmed(MAKERS.make_result(trials), [(9.0,), (1.0, 1.0, 1.0, 1.0, 1.0), (0.99, 1.3, 0.99, 1.4, 0.99)])
+    summary = front_summary(result)
+    assert [entry.trial.number for entry in summary.entries] == [2]
+    (near,) = summary.near
+    assert (near.trial.number, near.is_knee) == (1, False)
+    assert near.probability == pytest.approx(1 - summary.entries[0].probability)
+    assert near.ties == (2,)
+    assert summary.eligible == summary.entries
+
+
+def test_choose_invalid_trial_needs_force_and_is_labelled(result):
+    doubtful = replace(
+        result.trials[2], state="invalid", outcome=replace(result.trials[2].outcome, invalid=("a gap in the clock",))
+    )
+    result = replace(result, trials=(*result.trials[:2], doubtful, *result.trials[3:]))
+    with pytest.raises(UsageError, match=r"trial 2 has no valid measurement \(a gap in the clock\)"):
+        choose(result, Wish(trial=2))
+    assert choose(result, Wish(best="latency_ms")).trial.number == 1

@@ -109,3 +109,12 @@ def test_fork_of_itself_or_of_nothing_is_refused(old, tmp_path):
         fork(old, old)
     with pytest.raises(UsageError, match="nothing to fork from"):
         fork(tmp_path / "nothing", tmp_path / "forked")
+
+
+def test_fork_invalid_trials_do_not_apply(tmp_path):
+    old = tmp_path / "small"
+    evaluator = FakeEvaluator(old, invalid=lambda variant, number: ("stolen CPU",) if number == 2 else ())
+    start(small_space(n_trials=5), old, evaluator)
+    _, evaluated, notes = fork(old, tmp_path / "forked", n_trials=5)
+    assert notes[0] == "4 trials of small apply; 1 did not: their measurements are not valid"
+    assert len(evaluated) == 1

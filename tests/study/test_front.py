@@ -90,11 +90,52 @@ def test_objective_points_follow_the_objectives_order():
 
 def test_front_summary_json_is_what_the_interface_promises():
     answer = json.loads(json.dumps(front_summary(makers.make_small_result()).to_json(), allow_nan=False))
-    assert list(answer) == ["study", "objectives", "reference_point", "hypervolume", "trials", "front"]
+    assert list(answer) == [
+        "study",
+        "objectives",
+        "reference_point",
+        "hypervolume",
+        "trials",
+        "confirmed",
+        "front",
+        "near",
+        "unconfirmed",
+    ]
+    assert (answer["confirmed"], answer["near"], answer["unconfirmed"]) == (False, [], [])
     assert answer["objectives"][0] == {"metric": "accuracy", "direction": "maximize"}
-    assert answer["trials"] == {"complete": 4, "infeasible": 1, "failed": 1}
+    assert answer["trials"] == {"complete": 4, "infeasible": 1, "failed": 1, "invalid": 0}
     knee = answer["front"][1]
-    assert (knee["trial"], knee["knee"], knee["feasible"]) == (1, True, True)
+    assert (knee["trial"], knee["knee"], knee["feasible"], knee["valid"]) == (1, True, True, True)
+    assert (knee["probability"], knee["ties"], knee["test_accuracy"]) == (None, [], None)
     assert knee["variant"]["width"] == 0.75
     assert knee["metrics"]["latency_ms"] == {"value": 1.0, "low": None, "high": None, "n": None}
     assert knee["ratio_to_baseline"]["latency_ms"] == pytest.approx(1 / 3)
+
+
+def with_invalid(number):
+    """The small study, whose trial of that number has no valid measurement."""
+    result = makers.make_small_result()
+    trials = [
+        replace(t, state="invalid", outcome=replace(t.outcome, invalid=("a gap in the clock",)))
+        if t.number == number
+        else t
+        for t in result.trials
+    ]
+    return replace(result, trials=tuple(trials))
+
+
+def test_front_summary_invalid_trial_is_off_the_front_unless_allowed():
+    result = with_invalid(1)
+    assert numbers(front_summary(result)) == [0, 3, 2]
+    assert front_summary(result).n_invalid == 1
+    allowed = front_summary(result, allow_invalid=True)
+    assert numbers(allowed) == [0, 1, 2]
+    told = allowed.to_json()["front"][1]
+    assert (told["valid"], told["invalid"], told["feasible"]) == (False, ["a gap in the clock"], True)
+
+
+def test_front_summary_invalid_trial_that_breaks_a_bound_is_never_allowed():
+    result = makers.make_small_result()
+    broken = replace(result.trials[4], state="invalid")
+    result = replace(result, trials=(*result.trials[:4], broken))
+    assert numbers(front_summary(result, allow_invalid=True)) == [0, 1, 2]

@@ -27,13 +27,14 @@ outcomes = st.builds(
     stages=st.tuples(st.builds(Stage, st.text(max_size=9), numbers, st.booleans())),
     details=st.dictionaries(st.text(max_size=9), st.one_of(st.none(), numbers, st.text(max_size=9)), max_size=3),
     failure=st.one_of(st.none(), st.builds(Failure, st.text(max_size=9), st.text(max_size=9))),
+    invalid=st.one_of(st.just(()), st.tuples(st.text(max_size=9))),
 )
 entries = st.builds(
     Entry,
     st.builds(
         TrialRecord,
         number=st.integers(0, 10**6),
-        state=st.sampled_from(["complete", "infeasible", "failed"]),
+        state=st.sampled_from(["complete", "infeasible", "failed", "invalid"]),
         outcome=outcomes,
         violations=st.dictionaries(st.text(max_size=9), st.one_of(numbers, st.just(math.inf)), max_size=3),
         started=numbers,

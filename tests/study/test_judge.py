@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from fakes import OBJECTIVES, known_metrics, small_space
@@ -91,3 +92,16 @@ def test_violation_shares_are_relative_to_the_bound_and_bounded():
         "latency_ms <= 2": pytest.approx(0.5),
         "x <= 0": 1e6,
     }
+
+
+def test_judge_invalid_measurement_is_a_state_with_its_violations():
+    space = small_space(constraints=[Constraint("latency_ms", "<=", 1.5)])
+    doubtful = replace(outcome(latency_ms=2.0), invalid=("stolen CPU",))
+    state, checked, violations = judge(doubtful, space, BASELINE)
+    assert (state, checked.invalid) == ("invalid", ("stolen CPU",))
+    assert violations == {"latency_ms <= 1.5": pytest.approx(0.5)}
+
+
+def test_judge_failure_wins_over_an_invalid_measurement():
+    doubtful = replace(outcome(latency_ms=math.nan), invalid=("stolen CPU",))
+    assert judge(doubtful, small_space(), BASELINE)[0] == "failed"

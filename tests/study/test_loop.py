@@ -306,3 +306,47 @@ def test_study_unexpected_error_leaves_a_study_that_resumes(tmp_path: Path):
     with pytest.raises(RuntimeError, match="a fault of this program"):
         start(small_space(n_trials=3), tmp_path, FakeEvaluator(before=broken))
     assert len(start(small_space(n_trials=3), tmp_path).trials) == 3
+
+
+def invalid_at(*numbers):
+    return lambda variant, number: ("a gap in the clock",) if number in numbers else ()
+
+
+def test_study_invalid_trial_is_kept_with_its_reasons_and_resumes(tmp_path):
+    result = start(small_space(n_trials=4, sampler="tpe"), tmp_path, FakeEvaluator(tmp_path, invalid=invalid_at(2)))
+    assert [trial.state for trial in result.trials] == ["complete", "complete", "invalid", "complete"]
+    assert result.trials[2].outcome.invalid == ("a gap in the clock",)
+    assert load_result(tmp_path) == result
+    resumed = start(small_space(n_trials=6, sampler="tpe"), tmp_path)
+    assert len({trial.variant for trial in resumed.trials}) == 6
+
+
+def test_study_invalid_baseline_is_said_and_compares_all_the_same(tmp_path):
+    view = RecordingView()
+    result = start(small_space(n_trials=3), tmp_path, FakeEvaluator(tmp_path, invalid=invalid_at(0)), view)
+    assert view.notes[0].startswith("the baseline's measurement is not valid (a gap in the clock)")
+    assert result.baseline is not None
+    assert result.baseline.state == "invalid"
+    assert result.reference_point is not None
+    assert len(start(small_space(n_trials=5), tmp_path).trials) == 5
+
+
+def test_study_invalid_measurement_is_not_remembered_as_evidence(tmp_path):
+    def lucky(variant):
+        return {**known_metrics(variant), "latency_ms": 0.001}
+
+    doubtful = FakeEvaluator(tmp_path / "a", metrics=lucky, invalid=invalid_at(0, 1))
+    start(small_space(n_trials=3), tmp_path / "a", doubtful)
+    start(small_space(n_trials=2), tmp_path / "b")
+    for entry in Journal(tmp_path / "b").entries():
+        assert entry.evidence["latency_ms"] == entry.record.values()["latency_ms"] > 0.001
+
+
+def test_study_whole_budget_is_for_the_baseline_and_what_may_reach_the_front(tmp_path):
+    evaluator = FakeEvaluator(tmp_path)
+    start(small_space(n_trials=2), tmp_path, evaluator)
+    poor = {o.metric: Measurement(0.0 if o.direction == "maximize" else 1e6) for o in OBJECTIVES}
+    good = {o.metric: Measurement(1.0 if o.direction == "maximize" else 1e-6) for o in OBJECTIVES}
+    assert evaluator.asked_more[0](poor)
+    assert not evaluator.asked_more[1](poor)
+    assert evaluator.asked_more[1](good)

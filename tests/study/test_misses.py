@@ -1,5 +1,6 @@
 import math
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,3 +68,10 @@ def test_nothing_feasible_message_names_the_constraint_and_the_misses():
 def test_nothing_feasible_message_all_failed_says_so():
     message = nothing_feasible_message(makers.make_result([makers.make_trial(0, reason="no memory")]))
     assert message == "no trial of 1 has a result that could be on the front (1 failed)"
+
+
+def test_nothing_feasible_message_counts_invalid_trials_and_does_not_call_them_near():
+    bound = Constraint("latency_ms", "<=", 1.0)
+    trial = makers.make_trial(0, {"accuracy": 0.9, "latency_ms": 2.0}, violations={str(bound): 1.0})
+    message = nothing_feasible_message(makers.make_result([replace(trial, state="invalid")]))
+    assert message == "no trial of 1 has a result that could be on the front (0 failed, 1 invalid)"

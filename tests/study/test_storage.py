@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -13,7 +14,7 @@ from explorer.study.grid import Grid
 from explorer.study.journal import Entry
 from explorer.study.read import read_study
 from explorer.study.result import TrialRecord
-from explorer.study.storage import StudyStorage
+from explorer.study.storage import VALIDITY, StudyStorage
 
 SPACE = small_space(width=(0.5, 1.0, (0.5, 1.0)))
 FACTS = StudyFacts(SPACE, {"torch": "2.15"}, {"host": "x"}, 10, "w")
@@ -135,3 +136,18 @@ def test_begin_off_the_grid_has_no_parameters(storage, path):
     storage.begin(Variant(width=0.33), {}, {}, 1.0)
     (trial,) = optuna.load_study(study_name="small", storage=f"sqlite:///{path}").trials
     assert (trial.params, trial.user_attrs["variant"]["width"]) == ({}, 0.33)
+
+
+def test_storage_invalid_trial_is_complete_and_never_optunas_best(storage, path):
+    for index in range(2):
+        begin(storage, index)
+    best = entry(0)
+    invalid = replace(best.record, state="invalid", violations={"a": -2.0})
+    storage.finish(replace(best, record=invalid), SPACE.objectives)
+    storage.finish(entry(1), SPACE.objectives)
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{path}")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
+    assert study.trials[0].constraints == {"a": -2.0, VALIDITY: 1.0}
+    assert [trial.number for trial in study.best_trials] == [1]
+    stored = read_study(path, "small")
+    assert [one.record.state for one in stored.entries] == ["invalid", "complete"]

@@ -22,7 +22,7 @@ export function derive(snapshot, view) {
   // A limit that is not known yet (its baseline is missing) was judged by the study, and only there.
   const isOpen = snapshot.constraints.some((one) => one.bound === null && !(boundKey(one) in view.bounds));
   const valid = Uint8Array.from(trials.state, (state, index) =>
-    state !== 2 && !(isOpen && state === 1) && !isInvalid(trials, index) ? 1 : 0,
+    state < 2 && !(isOpen && state === 1) && !isInvalid(trials, index) ? 1 : 0,
   );
   const mask = candidateMask(
     Array.from(valid, (one) => (one ? 0 : 2)),
@@ -103,6 +103,7 @@ function columnsOf(snapshot, view) {
 }
 
 const isInvalid = (trials, index) =>
+  trials.state[index] === 3 ||
   Boolean(trials.validity && trials.validity[index] && trials.validity[index] !== "valid");
 
 function usualMetrics(snapshot, columns) {

@@ -1,7 +1,7 @@
 // Rows as CSV and JSON: the columns of `trials.csv`, in its order; text that a spreadsheet would run is disarmed.
 import { parameterText } from "explore/format";
 
-const STATES = ["complete", "infeasible", "failed"];
+const STATES = ["complete", "infeasible", "failed", "invalid"];
 // A cell of text that begins so is run as a formula by spreadsheets (OWASP, "CSV injection").
 const FORMULA = /^[=+\-@\t\r]/;
 

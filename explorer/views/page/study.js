@@ -5,6 +5,7 @@ import { drawHistory, historyOf } from "explore/history";
 import { drawShares } from "explore/shares";
 import { palette } from "explore/theme";
 
+const STATES = ["complete", "infeasible", "failed", "invalid"];
 const MAX_FAILURES = 200;
 
 /** The section; `draw(state)` brings it up to date. */
@@ -46,8 +47,7 @@ function drawFailures({ snapshot, derived }, onSelect) {
   for (const { number, index } of found) {
     const reason = snapshot.reasons[number] ?? "no reason was given";
     const key = `${trials.state[index]}|${trials.state[index] === 1 ? reason.replace(/[\d.,]+/g, "#") : reason}`;
-    if (!groups.has(key))
-      groups.set(key, { state: trials.state[index] === 1 ? "infeasible" : "failed", reason, numbers: [] });
+    if (!groups.has(key)) groups.set(key, { state: STATES[trials.state[index]], reason, numbers: [] });
     groups.get(key).numbers.push(number);
   }
   byId("failures-empty").hidden = groups.size > 0;

@@ -21,8 +21,9 @@ Ring = Callable[[], None]
 class FeedState:
     """What is known at one moment.
 
-    Within one `epoch` the search space stays and trials only ever come at the end; a new one begins when a study is
-    begun anew, or with other limits. `running` is the number and the variant of the trial that is being tried,
+    Within one `epoch` the search space and the confirmation stay and trials only ever come at the end; a new one begins
+    when a study is begun anew or confirmed, or with other limits.
+    `running` is the number and the variant of the trial that is being tried,
     `stage_seconds_left` how long the stage of `progress` will still take.
     """
 
@@ -97,6 +98,10 @@ class Feed:
         self._pace.end_trial()
         self.update(result_so_far, "running")
 
+    def on_confirmed(self, result_so_far: StudyResult) -> None:
+        """Keep the confirmation."""
+        self.update(result_so_far, "running")
+
     def on_note(self, text: str, is_error: bool = False) -> None:
         """Nothing: sentences are the terminal's."""
 
@@ -133,9 +138,14 @@ class Feed:
 
 
 def _is_continued(before: StudyResult, after: StudyResult) -> bool:
-    """Whether `after` has all that `before` had: if it has the last trial, then everything before it as well."""
+    """Whether `after` has all that `before` had, and maybe more trials.
+
+    If it has the last trial, then everything before it as well.
+    """
     n = len(before.trials)
     if after.space is not before.space and after.space != before.space:
+        return False
+    if after.confirmation is not before.confirmation and after.confirmation != before.confirmation:
         return False
     return not n or (len(after.trials) >= n and _identity(after.trials[n - 1]) == _identity(before.trials[-1]))
 

@@ -1,0 +1,60 @@
+"""`explore confirm`: measure a study's finalists again, later or once more."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from explorer.commands.printing import console, note, print_json
+from explorer.commands.read import which_values
+from explorer.errors import Interrupted
+from explorer.study.confirm_again import confirm_study
+from explorer.study.evaluator import MeasuringEvaluator
+from explorer.study.front import front_summary
+from explorer.study.interrupt import Interrupt
+from explorer.study.locate import study_folder
+from explorer.study.read import load_result
+from explorer.study.vocabulary import vocabulary
+from explorer.views.live import make_view
+from explorer.views.outputs import write_outputs
+from explorer.views.tables import print_front
+
+
+def confirm(
+    study: str,
+    studies: Path | None,
+    n_rounds: int | None,
+    data: Path | None,
+    storage: str | None,
+    is_json: bool,
+    is_quiet: bool,
+) -> None:
+    """Confirm as `explorer.study.confirm_again.confirm_study` does, and print the front of confirmed values.
+
+    Raises UsageError when there is no such study, and what `confirm_study` raises.
+    """
+    found = load_result(study_folder(study, studies), None, storage)
+    view = make_view(found.space, sys.stderr, is_quiet)
+    with Interrupt() as interrupt:
+        evaluator = MeasuringEvaluator(found.space, found.folder, data, interrupt)
+        try:
+            result = confirm_study(
+                found, vocabulary(), evaluator, view, interrupt, write_outputs, n_rounds, storage_url=storage
+            )
+        except Interrupted as stopped:
+            words = ["explore", "confirm", study, *(["--rounds", str(n_rounds)] if n_rounds else [])]
+            words += [] if studies is None else ["--studies", str(studies)]
+            raise Interrupted(
+                f"{stopped}; the rounds that were finished are in {found.folder}. To go on: {shlex.join(words)}"
+            ) from None
+        finally:
+            evaluator.close()
+            view.close()
+    summary = front_summary(result)
+    if is_json:
+        print_json(summary.to_json())
+    elif not is_quiet:
+        print_front(console(), result, summary)
+    if not is_quiet:
+        note(which_values(summary))

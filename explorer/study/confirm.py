@@ -1,0 +1,227 @@
+"""Confirm: after the search, measure again what may belong to the front, in fresh processes and in random order.
+
+The validation images alone decide who is on the front; the test split is looked at once per finalist, at the end, and
+chooses nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from explorer.errors import NotAvailable
+from explorer.records import Measurement, Progress
+from explorer.runtimes.artifact import FILE_NAME
+from explorer.study.confirmation import STAGE, Confirmation, Ended, Take, state_of
+from explorer.study.confirmation_file import complete, read_growing, write_growing
+from explorer.study.confirmed import confirmed
+from explorer.study.evaluation import Evaluator
+from explorer.study.finalists import select_finalists
+from explorer.study.front import memberships
+from explorer.study.interrupt import Interrupt
+from explorer.study.judge import judge
+from explorer.study.result import StudyResult
+from explorer.study.seeds import derived_seed
+from explorer.study.session import Session
+from explorer.study.view import StudyView
+
+MIN_ROUNDS, MAX_ROUNDS = 5, 10
+TIME_SHARE = 0.4
+"""The default budget: this share of the time that the search's trials took."""
+
+SETTLED = 0.95
+"""A membership is settled with at least this probability of being on the front, or of not being there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much is measured again: exactly `n_rounds`; None: MIN_ROUNDS to MAX_ROUNDS, until all is settled, and after
+    MIN_ROUNDS only while fewer than `seconds` were spent.
+    """
+
+    n_rounds: int | None = None
+    seconds: float = float("inf")
+
+    @classmethod
+    def of_search(cls, result: StudyResult) -> Budget:
+        """The default: TIME_SHARE of the time that the trials took."""
+        return cls(seconds=TIME_SHARE * sum(trial.finished - trial.started for trial in result.trials))
+
+
+def missing_artifacts(result: StudyResult, confirmation: Confirmation) -> str:
+    """Which artifacts of the finalists are not in the study's folder, in words; empty when all are there."""
+    folder = result.folder / "artifacts"
+    gone = [one.trial for one in confirmation.finalists if not (folder / one.artifact / FILE_NAME).is_file()]
+    return f"the artifacts of trials {', '.join(map(str, gone))} are not in {folder}" if gone else ""
+
+
+@final
+class Confirming:
+    """Measures the finalists of a session's study again.
+
+    `labels` is a file as in `Prepared`; `clock` gives seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        evaluator: Evaluator,
+        view: StudyView,
+        interrupt: Interrupt,
+        labels: Path | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._evaluator = evaluator
+        self._view = view
+        self._interrupt = interrupt
+        self._labels = labels
+        self._clock = clock
+        self._result = session.result()
+
+    def begin(self) -> Confirmation:
+        """The confirmation that was interrupted, if it is of the study's trials as they are now, or a new one.
+
+        Raises NotAvailable when artifacts of finalists are missing, StudyDamaged when what was interrupted does not
+        read.
+        """
+        self._result = result = self._session.result()
+        confirmation = read_growing(result.folder)
+        if confirmation is None or confirmation.is_stale(result.trials):
+            seed = derived_seed(result.space.search.seed, "confirmation")
+            selection = select_finalists(result, None if self._labels is None else np.load(self._labels), seed)
+            confirmation = Confirmation(seed, *state_of(result.trials), selection.finalists, selection.left_out)
+        if missing := missing_artifacts(result, confirmation):
+            raise NotAvailable(f"{missing}, so there is nothing to measure again: confirm where the study was made")
+        return confirmation
+
+    def run(self, confirmation: Confirmation, budget: Budget) -> None:
+        """Go on with what `begin` gave until it is whole; the session has it then.
+
+        After each round the study's folder holds all rounds so far. Raises Interrupted, between measurements, and then
+        the next run goes on; OSError.
+        """
+        self._say_begin(confirmation)
+        folder = self._result.folder
+        while confirmation.ended is None:
+            confirmation = replace(confirmation, ended=self._end(confirmation, budget))
+            if confirmation.ended is None:
+                confirmation = self._with_round(confirmation, budget)
+            write_growing(folder, confirmation)
+        confirmation = self._with_test(confirmation)
+        complete(folder)
+        self._session.take_confirmation(confirmation)
+        self._say_end(confirmation)
+        self._view.on_confirmed(self._session.result())
+
+    def _end(self, confirmation: Confirmation, budget: Budget) -> Ended | None:
+        n_rounds = len(confirmation.rounds)
+        if budget.n_rounds is not None:
+            return "rounds" if n_rounds >= budget.n_rounds else None
+        if n_rounds < MIN_ROUNDS:
+            return None
+        probabilities = memberships(replace(self._result, confirmation=confirmation)).values()
+        if all(max(one, 1.0 - one) >= SETTLED for one in probabilities):
+            return "settled"
+        if n_rounds >= MAX_ROUNDS:
+            return "rounds"
+        return "time" if confirmation.seconds >= budget.seconds else None
+
+    def _with_round(self, confirmation: Confirmation, budget: Budget) -> Confirmation:
+        """One more round: every finalist once, in a fresh process each, in an order that seed and round give."""
+        began, n_done = self._clock(), len(confirmation.rounds)
+        order = list(confirmation.finalists)
+        random.Random(derived_seed(confirmation.seed, "round", n_done)).shuffle(order)
+        total = max(n_done + 1, budget.n_rounds or MIN_ROUNDS)
+        takes: list[Take] = []
+        for finalist in order:
+            self._interrupt.check()
+            note = f"round {n_done + 1}, trial {finalist.trial}"
+            done = n_done * len(order) + len(takes)
+            self._view.on_progress(Progress(STAGE, done, total * len(order), note))
+            takes.append(self._take(finalist.trial, finalist.artifact, n_done + 1))
+        seconds = confirmation.seconds + self._clock() - began
+        return replace(confirmation, rounds=(*confirmation.rounds, tuple(takes)), seconds=seconds)
+
+    def _take(self, number: int, artifact: str, round_number: int) -> Take:
+        trial = self._result.trial(number)
+        assert trial is not None
+        name = f"confirm-{round_number:02d}-trial-{number:05d}"
+        outcome = self._evaluator.measure_again(trial.variant, artifact, name, self._view.on_progress)
+        _, checked, _ = judge(outcome, self._result.space, None if number == 0 else self._result.baseline_values())
+        return Take(number, checked.metrics, checked.invalid, checked.failure)
+
+    def _with_test(self, confirmation: Confirmation) -> Confirmation:
+        """The accuracy of each finalist on the test split; one that is known, also from an earlier time, stays."""
+        known = {**self._known_test(confirmation), **_known(confirmation.test_accuracies)}
+        for index, finalist in enumerate(confirmation.finalists):
+            if finalist.trial in known:
+                continue
+            self._interrupt.check()
+            total = len(confirmation.finalists)
+            self._view.on_progress(Progress(STAGE, index, total, f"test split, trial {finalist.trial}"))
+            trial = self._result.trial(finalist.trial)
+            assert trial is not None
+            accuracy = self._evaluator.judge_on_test(trial.variant, finalist.artifact, self._view.on_progress)
+            known[finalist.trial] = accuracy
+            write_growing(self._result.folder, replace(confirmation, test_accuracies=known))
+        confirmation = replace(confirmation, test_accuracies=known)
+        write_growing(self._result.folder, confirmation)
+        return confirmation
+
+    def _known_test(self, confirmation: Confirmation) -> dict[int, Measurement]:
+        """What an earlier confirmation knows of the same artifacts."""
+        earlier = self._result.confirmation
+        if earlier is None:
+            return {}
+        now = {(finalist.trial, finalist.artifact) for finalist in confirmation.finalists}
+        same = {one.trial for one in earlier.finalists if (one.trial, one.artifact) in now}
+        return {n: one for n, one in _known(earlier.test_accuracies).items() if n in same}
+
+    def _say_begin(self, confirmation: Confirmation) -> None:
+        n_others = sum(finalist.trial != 0 for finalist in confirmation.finalists)
+        done = f", after {len(confirmation.rounds)} rounds of an earlier start" if confirmation.rounds else ""
+        self._view.on_note(f"confirming: {n_others} finalists and the baseline are measured again{done}")
+        if left_out := confirmation.left_out:
+            self._view.on_note(f"{len(left_out)} more trials may belong to the front, and are left out: too many")
+
+    def _say_end(self, confirmation: Confirmation) -> None:
+        how = {
+            "settled": "who is on the front is settled",
+            "rounds": "these were all, whether or not every membership is settled",
+            "time": "the time for it is up, and not every membership is settled",
+        }
+        ended = confirmation.ended or "rounds"
+        self._view.on_note(f"confirmed in {len(confirmation.rounds)} rounds: {how[ended]}")
+        for one in confirmed(self._result, confirmation).unconfirmed:
+            self._view.on_note(f"trial {one.trial} is not confirmed: {one.why}")
+
+
+def confirm_if_due(confirming: Confirming, session: Session, view: StudyView) -> None:
+    """Confirm the finalists, unless they are confirmed, or there are none; say why when they cannot be.
+
+    Raises Interrupted, StudyDamaged, OSError.
+    """
+    result = session.result()
+    if not any(trial.is_feasible for trial in result.trials):
+        return
+    if result.confirmation is not None:
+        if not result.confirmation.is_stale(result.trials):
+            return
+        view.on_note(f"the study was confirmed when it had {result.confirmation.n_trials} trials: confirming again")
+    try:
+        confirmation = confirming.begin()
+    except NotAvailable as error:
+        view.on_note(f"not confirmed: {error}", is_error=True)
+        return
+    confirming.run(confirmation, Budget.of_search(result))
+
+
+def _known(accuracies: Mapping[int, Measurement]) -> dict[int, Measurement]:
+    return {number: one for number, one in accuracies.items() if one.value is not None}

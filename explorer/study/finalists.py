@@ -1,0 +1,121 @@
+"""Finalists: the trials that may belong to the front, by the search's own measurements of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.objectives import Objective
+from explorer.pareto.membership import membership
+from explorer.pareto.reach import may_belong, optimistic
+from explorer.study.confirmation import Finalist, packed_hits
+from explorer.study.draws import CONSTANT, N_DRAWS, accuracy_draws, deviation
+from explorer.study.front import directions_of, feasible_trials, objective_points
+from explorer.study.result import StudyResult, TrialRecord
+from explorer.study.samples import trial_samples
+from explorer.study.seeds import derived_seed
+
+MAX_FINALISTS = 24
+"""Beyond the baseline. Five rounds of so many take some minutes."""
+
+MIN_PROBABILITY = 0.025
+
+BETWEEN_PROCESSES = 0.03
+"""Standard deviation, as a share of the value, between processes that time the same artifact: where its memory comes to
+lie and what the machine does meanwhile are the same for all queries of one process, so no interval from inside it has
+them. On small shared machines medians of fresh processes differ by 2 to 5 %."""
+
+_FAR = 4.0
+"""A trial that is dominated even when it is so many standard deviations better need not be drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The finalists, baseline first, and the numbers of those that are as possible but too many."""
+
+    finalists: tuple[Finalist, ...]
+    left_out: tuple[int, ...]
+
+
+def select_finalists(result: StudyResult, labels: NDArray[np.int64] | None, seed: int) -> Selection:
+    """The valid feasible trials that are on the front with a probability of at least MIN_PROBABILITY, the most probable
+    first and no more than MAX_FINALISTS, and the baseline.
+
+    `labels` [n] are those of the validation images, None when they are not at hand: accuracies are then not paired by
+    image. The test split has no part in it.
+    """
+    candidates = _near(result, feasible_trials(result))
+    hits = [validation_hits(result, trial, labels) for trial in candidates]
+    draws = _draws(candidates, hits, result.objectives, np.random.default_rng(derived_seed(seed, "finalists")))
+    probabilities = membership(draws, directions_of(result))
+    order = sorted(range(len(candidates)), key=lambda i: (-probabilities[i], candidates[i].number))
+    possible = [i for i in order if probabilities[i] >= MIN_PROBABILITY and candidates[i].number != 0]
+    chosen = [_finalist(candidates[i], hits[i]) for i in possible[:MAX_FINALISTS]]
+    if result.baseline is not None:
+        chosen.insert(0, _finalist(result.baseline, validation_hits(result, result.baseline, labels)))
+    return Selection(tuple(chosen), tuple(candidates[i].number for i in possible[MAX_FINALISTS:]))
+
+
+def validation_hits(
+    result: StudyResult, trial: TrialRecord, labels: NDArray[np.int64] | None
+) -> NDArray[np.bool_] | None:
+    """Which validation images the trial classified correctly [n], from its kept predictions.
+
+    None when those or the labels are not at hand, or do not give the trial's accuracy.
+    """
+    samples = trial_samples(result, trial)
+    if labels is None or isinstance(samples, str) or samples.predictions.shape != labels.shape:
+        return None
+    hits: NDArray[np.bool_] = samples.predictions == labels
+    is_its_own = abs(float(hits.mean()) - trial.values().get("accuracy", -1.0)) < 0.5 / len(labels)
+    return hits if is_its_own else None
+
+
+def _finalist(trial: TrialRecord, hits: NDArray[np.bool_] | None) -> Finalist:
+    if hits is None:
+        return Finalist(trial.number, str(trial.outcome.artifact))
+    return Finalist(trial.number, str(trial.outcome.artifact), packed_hits(hits), len(hits))
+
+
+def _near(result: StudyResult, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials that are not dominated by far, so that thousands need not be drawn."""
+    directions = directions_of(result)
+    points = objective_points(result, trials)
+    far = _FAR * np.array([_deviations(trial, result.objectives) for trial in trials]).reshape(points.shape)
+    is_near = may_belong(optimistic(points, points - far, points + far, directions), points, directions)
+    return [trial for trial, near in zip(trials, is_near, strict=True) if near]
+
+
+def _deviations(trial: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
+    """The standard deviation [m] of each objective, what differs between processes included."""
+    found = []
+    for objective in objectives:
+        measured = trial.outcome.metrics[objective.metric]
+        between = 0.0 if objective.metric in CONSTANT else BETWEEN_PROCESSES * trial.values()[objective.metric]
+        found.append(float(np.hypot(deviation(measured), between)))
+    return found
+
+
+def _draws(
+    trials: Sequence[TrialRecord],
+    hits: Sequence[NDArray[np.bool_] | None],
+    objectives: Sequence[Objective],
+    generator: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Objectives [d, n, m]: one process of each trial for all of its timed metrics, its interval for each of them."""
+    process = 1.0 + BETWEEN_PROCESSES * generator.standard_normal((N_DRAWS, len(trials)))
+    columns = []
+    for objective in objectives:
+        measured = [trial.outcome.metrics[objective.metric] for trial in trials]
+        values = np.array([one.value for one in measured], dtype=np.float64)
+        if objective.metric == "accuracy":
+            columns.append(accuracy_draws(measured, hits, generator))
+        elif objective.metric in CONSTANT:
+            columns.append(np.tile(values, (N_DRAWS, 1)))
+        else:
+            inside = generator.standard_normal(process.shape) * [deviation(one) for one in measured]
+            columns.append(values * process + inside)
+    return np.stack(columns, axis=2)

@@ -1,0 +1,62 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.pareto.front import front_mask
+from explorer.pareto.membership import membership, ties
+
+DOWN = ("minimize", "minimize")
+GRID = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8)
+
+
+def normal(x: float) -> float:
+    return (1 + math.erf(x / math.sqrt(2))) / 2
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.5, 1.0, 2.0])
+def test_membership_of_two_gaussians_is_the_closed_form(gap):
+    generator = np.random.default_rng(0)
+    draws = np.zeros((20_000, 2, 2))
+    draws[:, :, 0] = generator.normal([0.0, gap], 1.0, (20_000, 2))
+    expected = normal(gap / math.sqrt(2))
+    # The second objective is equal: the faster one alone is on the front.
+    assert membership(draws, DOWN) == pytest.approx([expected, 1 - expected], abs=0.015)
+
+
+def test_membership_noise_in_common_cancels():
+    draws = np.random.default_rng(0).normal(0, 10, (500, 1, 1)) + np.array([[[1.0], [1.1]]])
+    assert membership(draws, ("minimize",)).tolist() == [1.0, 0.0]
+
+
+def test_membership_equal_points_belong_both():
+    assert membership(np.ones((10, 3, 2)), DOWN).tolist() == [1.0, 1.0, 1.0]
+
+
+@given(GRID)
+def test_membership_without_uncertainty_is_the_front(rows):
+    points = np.array(rows, dtype=np.float64)
+    assert membership(np.stack([points, points]), DOWN).tolist() == front_mask(points, DOWN).astype(float).tolist()
+
+
+@pytest.mark.parametrize("draws", [np.ones((0, 2, 2)), np.ones((2, 2))])
+def test_membership_without_draws_is_refused(draws):
+    with pytest.raises(ValueError, match="draws must have the shape"):
+        membership(draws, DOWN)
+    with pytest.raises(ValueError, match="draws must have the shape"):
+        ties(draws)
+
+
+def test_ties_are_those_that_no_objective_tells_apart():
+    generator = np.random.default_rng(0)
+    draws = generator.normal(0.0, 1.0, (2000, 3, 2))
+    draws[:, 2, 1] += 10.0
+    assert ties(draws).tolist() == [[False, True, False], [True, False, False], [False, False, False]]
+
+
+def test_ties_constant_difference_is_none():
+    draws = np.random.default_rng(0).normal(0.0, 1.0, (2000, 2, 2))
+    draws[:, :, 1] = [1.0, 1.0001]
+    assert not ties(draws).any()

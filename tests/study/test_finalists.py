@@ -1,0 +1,83 @@
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from fakes import FakeEvaluator, small_space, some_hits, start
+
+from explorer.records import Measurement
+from explorer.study.finalists import MAX_FINALISTS, select_finalists, validation_hits
+
+makers = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
+
+
+def row(accuracy, latency):
+    half = 0.01
+    return {
+        "accuracy": Measurement(accuracy, accuracy - half, accuracy + half, 5000),
+        "latency_ms": latency,
+        "cost_usd_per_million": latency / 50,
+    }
+
+
+def numbers(trials):
+    selection = select_finalists(makers.make_result(trials), None, 0)
+    return [finalist.trial for finalist in selection.finalists], selection.left_out
+
+
+def test_finalists_are_what_may_belong_and_the_baseline():
+    trials = [
+        makers.make_trial(0, row(0.80, 9.0)),  # dominated by far
+        makers.make_trial(1, row(0.90, 1.0)),
+        makers.make_trial(2, row(0.90, 1.02)),  # within the noise between processes
+        makers.make_trial(3, row(0.89, 1.5)),  # slower by far, and hardly more accurate at best
+        makers.make_trial(4, row(0.95, 3.0)),
+    ]
+    assert numbers(trials)[0][0] == 0
+    assert {1, 2, 4} <= set(numbers(trials)[0])
+    slower = [*trials[:3], makers.make_trial(3, row(0.80, 1.5)), trials[4]]
+    assert set(numbers(slower)[0]) == {0, 1, 2, 4}
+
+
+def test_finalists_infeasible_and_invalid_trials_are_none():
+    trials = list(makers.make_small_result().trials)
+    trials[1] = replace(trials[1], state="invalid")
+    found, _ = numbers(trials)
+    assert found[0] == 0
+    assert set(found) == {0, 2, 3}
+
+
+def test_finalists_are_limited_and_those_left_out_are_named():
+    trials = [makers.make_trial(n, row(0.5 + 0.01 * n, 1.0 + n)) for n in range(MAX_FINALISTS + 6)]
+    found, left_out = numbers(trials)
+    assert len(found) == MAX_FINALISTS + 1
+    assert set(found) | set(left_out) == {trial.number for trial in trials}
+    assert len(left_out) == 5
+
+
+def test_finalists_of_a_study_without_trials_are_none():
+    assert numbers([]) == ([], ())
+
+
+@pytest.fixture
+def study(tmp_path):
+    evaluator = FakeEvaluator(tmp_path, hits=some_hits)
+    result = start(small_space(n_trials=3), tmp_path, evaluator)
+    return result, np.zeros(400, dtype=np.int64)
+
+
+def test_validation_hits_are_the_kept_predictions_beside_the_labels(study):
+    result, labels = study
+    for trial in result.trials:
+        assert np.array_equal(validation_hits(result, trial, labels), some_hits(trial.variant))
+
+
+def test_validation_hits_that_do_not_give_the_accuracy_are_not_believed(study):
+    result, labels = study
+    trial = result.trials[1]
+    other = replace(trial.outcome, metrics={**trial.outcome.metrics, "accuracy": Measurement(0.123)})
+    assert validation_hits(result, replace(trial, outcome=other), labels) is None
+    assert validation_hits(result, trial, labels[:10]) is None
+    assert validation_hits(result, trial, None) is None

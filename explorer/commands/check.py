@@ -137,7 +137,7 @@ def _sensors(space: SearchSpace) -> list[Finding]:
 
 
 def _noise() -> Finding:
-    noise = noise_floor()
+    noise = noise_floor(seconds=0.05, n_measurements=3)
     return Finding("noise floor", True, same_work_sentence(noise.aa_ratio, noise.aa_raw_ratio))
 
 

@@ -16,7 +16,6 @@ from explorer.measure.timing import Budget, Timed, Timer
 
 _SIZE = 200_000  # exponentials, about a fifth of a millisecond on one core: the size of a small network's query
 _N_MEASUREMENTS = 6
-_BUDGET = Budget(50, 0.2, 1.0)
 _STEADY = 0.03
 
 
@@ -41,10 +40,10 @@ class NoiseFloor:
     aa_raw_ratio: float
 
 
-def noise_floor() -> NoiseFloor:
-    """Time the same arithmetic for about two seconds on the core that a probe with one thread would use."""
+def noise_floor(seconds: float = 0.2, n_measurements: int = _N_MEASUREMENTS) -> NoiseFloor:
+    """Time the same arithmetic so often, for so long each, on the core that a probe with one thread would use."""
     with _pinned(cores.measuring(cores.available(), 1)):
-        measurements = [_measurement() for _ in range(_N_MEASUREMENTS)]
+        measurements = [_measurement(seconds) for _ in range(n_measurements)]
     samples = np.concatenate([timed.latency_ns for timed in measurements])
     median = float(np.median(samples))
     tenths = [float(np.median(part)) for part in np.array_split(samples, 10)]
@@ -72,11 +71,11 @@ def difference_ratio(medians: list[float]) -> float:
     return float(np.median([abs(a - b) / ((a + b) / 2) for a, b in combinations(medians, 2)]))
 
 
-def _measurement() -> Timed:
+def _measurement(seconds: float) -> Timed:
     values = np.random.default_rng(0).random(_SIZE)  # a matrix product would use every core
     timer = Timer(lambda n: np.exp(values), 1, lambda: np.exp(values))
     timer.warm_up()
-    timer.run(_BUDGET)
+    timer.run(Budget(20, seconds, 5 * seconds))
     return timer.timed()
 
 

@@ -13,7 +13,7 @@ def test_noise_floor_real_machine_gives_sound_ratios_and_leaves_the_process_wher
     before = os.sched_getaffinity(0)
     made = noise_floor()
     assert os.sched_getaffinity(0) == before
-    assert made.n >= 6 * 50
+    assert made.n >= 6 * 20
     assert made.median_ms > 0
     assert made.p99_ratio >= 1
     assert 0 <= made.aa_ratio < 2

@@ -40,13 +40,17 @@ from explorer.measure.child import ChildFailed
 from explorer.measure.cost import Prices
 from explorer.measure.probing import Anchor, Validation, probe
 from explorer.measure.results import Measured
+from explorer.objectives import Direction
+from explorer.pareto.front import front_mask
 from explorer.records import Progress, Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.study.anchor import read_reference
+from explorer.study.confirmation import Take
+from explorer.study.confirmed import confirmed
+from explorer.study.front import directions_of, front_summary, objective_points
 from explorer.study.read import load_result
-from explorer.study.result import StudyResult
+from explorer.study.result import StudyResult, TrialRecord
 
-_FREE = Prices(0.0, 0.0, 0.0)
 _ALTERNATIVE = """
 import json, os, sys, time
 import numpy as np
@@ -92,6 +96,7 @@ class Bench:
     result: StudyResult
     validation: Validation
     anchor: Anchor
+    prices: Prices
     place: Path
 
     @classmethod
@@ -104,7 +109,10 @@ class Bench:
         validation = Validation(images, labels, splits.fingerprint, len(dataset.class_names))
         name = json.loads((study / "anchor.json").read_text())["artifact"]
         anchor = Anchor(study / "artifacts" / name, read_reference(study, name))
-        return cls(result, validation, anchor, place)
+        device = result.space.device
+        prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
+        (place / "results").mkdir()
+        return cls(result, validation, anchor, prices, place)
 
     def subject(self, trial: int, **changes: int) -> Subject:
         """That trial's, with another batch size, say."""
@@ -120,7 +128,7 @@ class Bench:
             subject.artifact,
             subject.variant,
             self.validation,
-            _FREE,
+            self.prices,
             "bench",
             self.place / "logits",
             on_progress=on_progress,
@@ -155,7 +163,6 @@ def repeatability(study: Path, is_loaded: bool) -> None:
     """Each variant twice in fresh processes, the second time in another order."""
     with tempfile.TemporaryDirectory() as place, _busy_neighbor(is_loaded):
         bench = Bench.of(study, Path(place))
-        (bench.place / "results").mkdir()
         chosen = subjects(bench)
         methods = ("explore", "loop, mean of 100", "loop, median of 100", "loop, equal time", "torch.utils.benchmark")
         found = np.zeros((2, len(methods), len(chosen)))
@@ -260,7 +267,6 @@ def faults(study: Path, n_quiet: int) -> None:
     """Plant each fault ten times, and look for false alarms where there is none."""
     with tempfile.TemporaryDirectory() as place:
         bench = Bench.of(study, Path(place))
-        (bench.place / "results").mkdir()
         fast = next(
             trial.number
             for trial in bench.result.trials
@@ -334,13 +340,57 @@ def _site(folder: Path, code: str) -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
+def truth(study: Path, factor: int) -> None:
+    """Measure the confirmed front again with so many times its rounds: who falls off by more than is stated?"""
+    with tempfile.TemporaryDirectory() as place:
+        bench = Bench.of(study, Path(place))
+        stated, confirmation = front_summary(bench.result), bench.result.confirmation
+        assert confirmation is not None
+        sure = [entry for entry in stated.entries if (entry.probability or 0.0) >= 0.9]
+        numbers = [finalist.trial for finalist in confirmation.finalists]
+        rounds: list[tuple[Take, ...]] = []
+        for turn in range(factor * len(confirmation.rounds)):
+            takes = []
+            for number in np.random.default_rng(turn).permutation(numbers).tolist():
+                made = bench.measure(bench.subject(number))
+                takes.append(Take(number, made.metrics, made.invalid))
+            rounds.append(tuple(takes))
+            print(f"round {turn + 1}: {sum(not take.is_valid for take in takes)} invalid", file=sys.stderr, flush=True)
+        again = confirmed(bench.result, replace(confirmation, rounds=tuple(rounds))).result
+        directions = directions_of(again)
+        points = objective_points(again, again.trials)
+        fallen = [entry.trial.number for entry in sure if _falls_off(entry.trial, again, points, directions)]
+        latency = {trial.number: trial.values()["latency_ms"] for trial in again.trials}
+        changes = [abs(latency[e.trial.number] / e.trial.values()["latency_ms"] - 1) for e in sure]
+        print(f"{len(stated.entries)} members, {len(sure)} of them stated with a probability of 0.9 or more")
+        print(f"again in {len(rounds)} rounds, before {len(confirmation.rounds)}")
+        print(f"fell off by more than the stated interval: {len(fallen)} {fallen} (asked: at most 5 %)")
+        print(f"their latency changed by {np.median(changes):.2%} (median), {max(changes):.2%} (largest)")
+
+
+def _falls_off(
+    stated: TrialRecord, again: StudyResult, points: NDArray[np.float64], directions: tuple[Direction, ...]
+) -> bool:
+    """Whether another finalist dominates its new values, each moved to the better by the stated interval's half."""
+    place = next(index for index, trial in enumerate(again.trials) if trial.number == stated.number)
+    corner = points[place].copy()
+    for index, objective in enumerate(again.objectives):
+        metric = stated.outcome.metrics[objective.metric]
+        if metric.low is not None and metric.high is not None and metric.value is not None:
+            is_more = objective.direction == "maximize"
+            corner[index] += metric.high - metric.value if is_more else metric.low - metric.value
+    return not front_mask(np.vstack([corner, np.delete(points, place, axis=0)]), directions)[0]
+
+
 def cost(study: Path, before: Path) -> None:
     """Wall time of a study against one from before: the search, and with its confirmation."""
     for name, folder in (("now", study), ("before", before)):
         trials = load_result(folder).trials
         seconds = max(trial.finished for trial in trials) - min(trial.started for trial in trials)
         measuring = sum(stage.seconds for trial in trials for stage in trial.outcome.stages if stage.name == "measure")
-        print(f"{name:7} {len(trials)} trials in {seconds:.0f} s, of which {measuring:.0f} s measuring")
+        confirmation = load_result(folder).confirmation
+        more = f"; its confirmation {confirmation.seconds:.0f} s more" if confirmation is not None else ""
+        print(f"{name:7} {len(trials)} trials in {seconds:.0f} s, of which {measuring:.0f} s measuring{more}")
 
 
 def main() -> None:
@@ -366,6 +416,8 @@ def main() -> None:
         repeatability(chosen.study, chosen.load)
     elif chosen.task == "faults":
         faults(chosen.study, chosen.quiet)
+    elif chosen.task == "truth":
+        truth(chosen.study, chosen.factor)
     elif chosen.task == "cost":
         cost(chosen.study, chosen.before)
 

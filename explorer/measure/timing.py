@@ -41,8 +41,8 @@ class Budget:
     within_ratio: float = 0.015
 
 
-FULL = Budget(200, 1.0, 8.0)
-QUARTER = Budget(50, 0.25, 2.0)
+FULL = Budget(200, 1.0, 4.0)
+QUARTER = Budget(50, 0.25, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

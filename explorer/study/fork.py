@@ -14,6 +14,7 @@ from pathlib import Path
 from explorer.errors import StudyDamaged, UsageError
 from explorer.files import new_folder
 from explorer.runtimes.artifact import FILE_NAME
+from explorer.study.anchor import copy_reference
 from explorer.study.journal import Entry, Journal
 from explorer.study.judge import judge
 from explorer.study.session import Session
@@ -89,6 +90,7 @@ class Fork:
         if record.outcome.artifact and not self._artifact(self._new_folder, entry).is_dir():
             with new_folder(self._artifact(self._new_folder, entry)) as draft:
                 shutil.copytree(self._artifact(self._old_folder, entry), draft, dirs_exist_ok=True)
+        copy_reference(self._old_folder, self._new_folder)
         details = {**record.outcome.details, "forked_from": {"study": self._old_folder.name, "trial": record.number}}
         number = session.begin(record.variant, record.started)
         session.finish(number, replace(record.outcome, details=details), record.started, record.finished)

@@ -36,7 +36,7 @@ def test_run_fast_queries_time_for_the_minimum_of_seconds():
 
 
 def test_run_slow_queries_time_the_minimum_number_of_them():
-    device = ScriptedDevice(lambda n: 20.0)
+    device = ScriptedDevice(lambda n: 10.0)
     timer = device.timer()
     assert timer.run(FULL)
     assert 200 <= len(timer.timed().latency_ns) <= 210

@@ -9,6 +9,7 @@ from fakes import OBJECTIVES, FakeEvaluator, RecordingView, small_space, start
 from explorer.errors import NotAvailable, UsageError
 from explorer.objectives import Constraint, Objective
 from explorer.records import Failure, Variant
+from explorer.study.anchor import keep_reference, read_reference
 from explorer.study.read import load_result
 
 
@@ -40,6 +41,12 @@ def test_fork_same_space_takes_every_result_over(old, tmp_path):
         assert (tmp_path / "forked" / "artifacts" / str(trial.outcome.artifact) / "artifact.json").is_file()
     assert result.baseline is not None
     assert result.baseline.variant == Variant()
+
+
+def test_fork_adopted_times_stay_related_to_the_same_reference(old, tmp_path):
+    keep_reference(old, "anchor", 0.5)
+    fork(old, tmp_path / "forked")
+    assert read_reference(tmp_path / "forked", "anchor") == 0.5
 
 
 def test_fork_other_space_takes_over_what_lies_in_it(old, tmp_path):

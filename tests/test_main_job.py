@@ -150,7 +150,16 @@ def test_start_changed_space_is_refused_with_a_diff(digits, tmp_path):
     assert "0.9 " in refused.stderr
     assert "--fork" in refused.stderr
     forked = explore(
-        "start", str(changed), "--studies", str(folder.parent), "--fork", "forked", "--trials", "16", "--json"
+        "start",
+        str(changed),
+        "--studies",
+        str(folder.parent),
+        "--fork",
+        "forked",
+        "--trials",
+        "16",
+        "--json",
+        "--no-confirm",
     )
     assert forked.returncode == 0, forked.stderr
     assert "16 trials" in forked.stderr
@@ -159,7 +168,7 @@ def test_start_changed_space_is_refused_with_a_diff(digits, tmp_path):
 
 def test_start_same_seed_again_proposes_the_same_variants(digits, studies):
     folder, _, _ = digits
-    done = explore("start", str(DIGITS), "--studies", str(studies), "--name", "twin", "--quiet", "--trials", "14")
+    done = explore("start", str(DIGITS), "--studies", str(studies), "--name", "twin", "--trials", "14", "--no-confirm")
     assert done.returncode == 0, done.stderr
     names = ("width", "pruning_ratio", "quantization", "runtime", "exit_threshold")
     first, second = ([tuple(row[n] for n in names) for row in trials(f)][:14] for f in (folder, studies / "twin"))
@@ -185,6 +194,7 @@ def started_trial(folder: Path, number: int) -> bool:
 def test_start_stopped_in_the_middle_of_a_trial_goes_on_and_loses_nothing(studies, number, digits):
     name = f"stopped-{number.name.lower()}"
     arguments = [EXPLORE, "start", str(DIGITS), "--studies", str(studies), "--name", name, "--trials", "6"]
+    arguments.append("--no-confirm")
     folder = studies / name
     running = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 240
@@ -202,7 +212,7 @@ def test_start_stopped_in_the_middle_of_a_trial_goes_on_and_loses_nothing(studie
     if number == signal.SIGINT:
         assert "explore start" in said
         assert (folder / "trials.csv").is_file()
-    resumed = explore("start", str(DIGITS), "--studies", str(studies), "--name", name, "--trials", "6", "--json")
+    resumed = explore(*arguments[1:], "--json")
     assert resumed.returncode == 0, resumed.stderr
     assert sum(json.loads(resumed.stdout)["trials"].values()) == 6
     after = {f.name: f.read_bytes() for f in (folder / "artifacts").glob("*/measurements/*.json")}
@@ -224,6 +234,7 @@ def test_second_start_of_a_running_study_is_refused_with_its_holder(studies, dig
         "--quiet",
         "--trials",
         "16",
+        "--no-confirm",
     ]
     running = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -250,6 +261,7 @@ def test_coordinator_never_maps_torch_and_stays_small(studies, digits):
         "--trials",
         "5",
         "--quiet",
+        "--no-confirm",
     ]
     running = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL)
     peak_mib, has_torch = 0.0, False
@@ -280,7 +292,7 @@ def test_cifar10_shipped_weights_are_good_at_any_width_of_each_stage(cifar10, tm
         "parameters: {width: {per_stage: [0.25, 0.5, 0.75, 1.0]}, runtime: onnxruntime}\n"
         "objectives: {accuracy: maximize, mega_macs: minimize}\nsearch: {sampler: random, trials: 5}\n"
     )
-    done = explore("start", str(space), "--studies", str(tmp_path), "--data", str(cifar10))
+    done = explore("start", str(space), "--studies", str(tmp_path), "--data", str(cifar10), "--no-confirm")
     assert done.returncode == 0, done.stderr
     rows = trials(tmp_path / "stages")
     assert len({row["width"] for row in rows}) == 5

@@ -25,6 +25,7 @@ _MAX_ANCHOR_SHARE = 1 / 3
 _WARM_UP_QUERIES, _WARM_UP_WINDOWS, _WARM_UP_WITHIN = 5, 3, 0.05
 _WARM_UP_LIMIT_NS = 2_000_000_000
 _JUDGE_EVERY_NS = 100_000_000
+_HOPELESS = 2.0  # times the limit: the interval itself is only known by half or so
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Budget:
     """How long queries are timed.
 
     At least `min_queries` of them and `min_s` seconds, until the ends of the median's 95 % interval are no farther
-    than `within_ratio` of it away; and not longer than `limit_s` seconds in all, the anchor's windows included.
+    than `within_ratio` of it away; and not longer than `limit_s` seconds in all, the anchor's windows included, nor
+    when it is plain that these will not do: a median between two modes, as of early exits, may never be known so well.
     """
 
     min_queries: int
@@ -147,7 +149,8 @@ class Timer:
 
     def _run(self, budget: Budget) -> bool:
         now = self._clock.wall_ns
-        until, judged = now() + int(budget.limit_s * 1e9), now()
+        began = judged = now()
+        until = began + int(budget.limit_s * 1e9)
         if self._stretches:  # time has passed since the last run: its windows are no neighbors of this one's
             self._n_windows = self._n_anchor_windows = self._n_anchor_windows + NEIGHBORS
         self._mark = (now(), self._clock.processor_ns())
@@ -156,12 +159,15 @@ class Timer:
             self._time_candidate()
             self._time_anchor()
             is_enough = len(self._latency) >= budget.min_queries and self._spent_ns >= budget.min_s * 1e9
-            if is_enough and now() - judged >= _JUDGE_EVERY_NS:
-                if self._is_narrow(budget.within_ratio):
+            is_over = now() >= until
+            if is_over or (is_enough and now() - judged >= _JUDGE_EVERY_NS):
+                excess = interval_ratio(self.timed()) / budget.within_ratio
+                if is_enough and excess <= 1.0:
                     return True
+                # An interval shrinks with the square root of the time.
+                if is_over or (now() - began) * excess**2 > _HOPELESS * budget.limit_s * 1e9:
+                    return False
                 judged = now()
-            if now() >= until:
-                return is_enough and self._is_narrow(budget.within_ratio)
 
     def _time_candidate(self) -> None:
         now, ask, keep = self._clock.wall_ns, self._ask, self._keep
@@ -208,9 +214,6 @@ class Timer:
         wall, processor = self._clock.wall_ns(), self._clock.processor_ns()
         self._stretches.append((wall - self._mark[0], processor - self._mark[1]))
         self._mark = (wall, processor)
-
-    def _is_narrow(self, within_ratio: float) -> bool:
-        return interval_ratio(self.timed()) <= within_ratio
 
     def timed(self) -> Timed:
         """Everything that was timed so far."""

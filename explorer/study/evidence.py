@@ -37,13 +37,20 @@ class Evidence:
         fresh = outcome.values()
         if outcome.artifact is None or not fresh:
             return fresh
-        key = content_key({"artifact": outcome.artifact, "variant": outcome.variant.to_json(), "world": self._world})
-        path = self._folder / f"{key}.json"
+        path = self._path(outcome)
         first = _remembered(path)
         if first is None:
             write_json(path, fresh)
             return fresh
         return {**fresh, **first}
+
+    def remembered(self, outcome: TrialOutcome) -> dict[str, float]:
+        """The metrics of the first measurement of this outcome's artifact and variant; empty when there was none."""
+        return dict(_remembered(self._path(outcome)) or {}) if outcome.artifact is not None else {}
+
+    def _path(self, outcome: TrialOutcome) -> Path:
+        key = content_key({"artifact": outcome.artifact, "variant": outcome.variant.to_json(), "world": self._world})
+        return self._folder / f"{key}.json"
 
 
 def _remembered(path: Path) -> Mapping[str, float] | None:

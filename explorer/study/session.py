@@ -141,10 +141,11 @@ class Session:
         self._storage.close()
 
     def _evidence_of(self, record: TrialRecord) -> Mapping[str, float]:
-        """What samplers are told: of an invalid trial nothing that a later study would remember."""
+        """What samplers are told: of an invalid trial what an earlier study measured of the same, if one did."""
         if record.state == "failed":
             return {}
-        return record.values() if record.state == "invalid" else self._evidence.of(record.outcome)
+        outcome = record.outcome
+        return self._evidence.remembered(outcome) if record.state == "invalid" else self._evidence.of(outcome)
 
     def _take(self, entry: Entry) -> None:
         """Take note of a finished trial."""
@@ -155,9 +156,9 @@ class Session:
             self._proposer.observe(record.variant, None, {})
             return
         if record.number == 0:
-            self._baseline_evidence = entry.evidence
+            self._baseline_evidence = entry.evidence or record.values()
             self._fix_reference_point()
-        if record.state == "invalid":
+        if record.state == "invalid" and any(o.metric not in entry.evidence for o in self.space.objectives):
             self._proposer.observe(record.variant, None, {})
             return
         values = tuple(entry.evidence[objective.metric] for objective in self.space.objectives)

@@ -60,12 +60,14 @@ def test_run_noisy_device_goes_on_until_the_interval_is_narrow():
     assert len(long.latency_ns) > 2 * len(short.latency_ns)
 
 
-def test_run_hopeless_device_ends_at_the_limit_and_says_so():
+def test_run_hopeless_device_ends_before_the_limit_and_says_so():
     times_ms = np.exp(np.random.default_rng(0).standard_normal(100_000))
     device = ScriptedDevice(lambda n: float(times_ms[n]))
     timer = device.timer()
-    assert not timer.run(QUARTER)
+    assert not timer.run(FULL)
     assert interval_ratio(timer.timed()) > 0.015
+    assert timer.timed().latency_ns.sum() >= FULL.min_s * 1e9
+    assert device.wall_ns < 0.6 * FULL.limit_s * 1e9
 
 
 def test_run_again_goes_on_where_it_was():

@@ -1,7 +1,15 @@
-"""Correction: a candidate's times as they would have been, had the machine run the anchor at its reference speed."""
+"""Correction: a candidate's times as they would have been, had the machine been as it was at the reference.
+
+Two things are timed in turn with the candidate. The pulse, arithmetic that never leaves the core, slows down when the
+core does (its clock, a neighbor on the same core): every candidate slows down with it, and is corrected in full. The
+anchor, a network of several megabytes, slows down beyond that when others contend for the caches and the memory. By how
+much a candidate feels this differs from one to the next: a small int8 network not at all, while a large float32 one
+feels it as the anchor does. So its *sensitivity* is estimated from the windows of the measurement itself.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,22 +21,47 @@ if TYPE_CHECKING:
 NEIGHBORS = 2
 """A window of the candidate is compared with so many of the anchor's before it and after it: one alone is noisy."""
 
+_NEGLIGIBLE = 0.02
+"""Where the anchor moved by less than this (standard deviation of its logarithm), sensitivity is more guess than
+estimate, and is shrunk towards none: half at this, a fifth at half of it (ridge regression, Hoerl and Kennard 1970)."""
 
-def corrected(timed: Timed, reference_ns: float | None) -> NDArray[np.float64]:
-    """The candidate's times [q] in ns, each divided by the anchor's local slowness: its median nearby / the reference.
 
-    Without an anchor they are the raw ones. `reference_ns` None: the anchor's median of this very measurement.
-    """
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What all times of a study are related to: the median times of anchor (None: without one) and pulse, in ns."""
+
+    anchor_ns: float | None
+    pulse_ns: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corrected:
+    """Corrected times [q] in ns, and how: the sensitivity to what slows the anchor beyond the pulse, in [0, 1]."""
+
+    latency_ns: NDArray[np.float64]
+    sensitivity: float
+
+
+def own_reference(timed: Timed) -> Reference:
+    """The medians of this very measurement."""
+    anchor_ns = float(np.median(timed.anchor_ns)) if len(timed.anchor_ns) else None
+    return Reference(anchor_ns, float(np.median(timed.pulse_ns)))
+
+
+def corrected(timed: Timed, reference: Reference | None) -> Corrected:
+    """The candidate's times, corrected window by window. `reference` None: that of this very measurement."""
     raw = timed.latency_ns.astype(np.float64)
-    if not len(timed.anchor_ns) or not len(raw):
-        return raw
-    reference = anchor_median_ns(timed) if reference_ns is None else reference_ns
-    return np.asarray(raw * (reference / _local(timed)[timed.window]))
-
-
-def anchor_median_ns(timed: Timed) -> float:
-    """The anchor's median time in this measurement, in ns; it must have an anchor."""
-    return float(np.median(timed.anchor_ns))
+    if not len(raw):
+        return Corrected(raw, 0.0)
+    related_to = reference or own_reference(timed)
+    pulse = np.log(_local(timed.pulse_ns, timed.pulse_window, timed.window) / related_to.pulse_ns)
+    if related_to.anchor_ns is None or not len(timed.anchor_ns):
+        return Corrected(raw / np.exp(pulse[timed.window]), 0.0)
+    anchor = np.log(_local(timed.anchor_ns, timed.anchor_window, timed.window) / related_to.anchor_ns) - pulse
+    present = np.unique(timed.window)
+    candidate = np.log(window_medians(raw, timed.window)) - pulse[present]
+    sensitivity = _sensitivity(candidate, anchor[present])
+    return Corrected(raw / np.exp((pulse + sensitivity * anchor)[timed.window]), sensitivity)
 
 
 def window_medians(values: NDArray[Any], window: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -49,9 +82,25 @@ def dispersion(timed: Timed) -> float:
     return float((high - low) / 1.349 / center)
 
 
-def _local(timed: Timed) -> NDArray[np.float64]:
-    """The anchor's median around each window of the candidate [w]: over the windows next to it on both sides."""
-    windows = np.arange(int(timed.window[-1]) + 1)
-    first = np.searchsorted(timed.anchor_window, windows - NEIGHBORS + 1)
-    stop = np.searchsorted(timed.anchor_window, windows + NEIGHBORS, side="right")
-    return np.array([np.median(timed.anchor_ns[a:b]) if b > a else np.nan for a, b in zip(first, stop, strict=True)])
+def _sensitivity(candidate: NDArray[np.float64], anchor: NDArray[np.float64]) -> float:
+    """The slope of a candidate's windows [w] over the anchor's [w], both logarithms, shrunk towards 0, in [0, 1].
+
+    Windows that lie far out in the candidate count as the quartiles' fences do (Winsor's way), so that one that was
+    interrupted cannot decide.
+    """
+    low, high = np.percentile(candidate, [25, 75])
+    fence = 1.5 * (high - low)
+    held = np.clip(candidate, low - fence, high + fence)
+    x, y = anchor - anchor.mean(), held - held.mean()
+    return float(np.clip((x @ y) / (x @ x + len(x) * _NEGLIGIBLE**2), 0.0, 1.0))
+
+
+def _local(values: NDArray[np.int64], at: NDArray[np.int64], window: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The median of `values` around each window of the candidate [w]: over the windows `at` next to it on both sides.
+
+    A window that the candidate does not have may have no neighbors, and is NaN.
+    """
+    windows = np.arange(int(window[-1]) + 1)
+    first = np.searchsorted(at, windows - NEIGHBORS + 1)
+    stop = np.searchsorted(at, windows + NEIGHBORS, side="right")
+    return np.array([np.median(values[a:b]) if b > a else np.nan for a, b in zip(first, stop, strict=True)])

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from explorer.measure import cores
-from explorer.measure.correction import corrected
+from explorer.measure.correction import Reference, corrected
 from explorer.measure.timing import Budget, Timed, Timer
 
 _SIZE = 200_000  # exponentials, about a fifth of a millisecond on one core: the size of a small network's query
@@ -48,14 +48,17 @@ def noise_floor(seconds: float = 0.2, n_measurements: int = _N_MEASUREMENTS) -> 
     median = float(np.median(samples))
     tenths = [float(np.median(part)) for part in np.array_split(samples, 10)]
     low, high, p99 = np.percentile(samples, [25, 75, 99])
-    reference = float(np.median(np.concatenate([timed.anchor_ns for timed in measurements])))
+    reference = Reference(
+        float(np.median(np.concatenate([timed.anchor_ns for timed in measurements]))),
+        float(np.median(np.concatenate([timed.pulse_ns for timed in measurements]))),
+    )
     return NoiseFloor(
         n=len(samples),
         median_ms=median / 1e6,
         spread_ratio=float((high - low) / 2 / median),
         p99_ratio=float(p99 / median),
         drift_ratio=max(abs(tenth / median - 1) for tenth in tenths),
-        aa_ratio=difference_ratio([float(np.median(corrected(timed, reference))) for timed in measurements]),
+        aa_ratio=difference_ratio([float(np.median(corrected(timed, reference).latency_ns)) for timed in measurements]),
         aa_raw_ratio=difference_ratio([float(np.median(timed.latency_ns)) for timed in measurements]),
     )
 

@@ -17,6 +17,7 @@ from explorer.files import flush_to_disk, write_json
 from explorer.hashing import content_key
 from explorer.measure import cores as core_choice
 from explorer.measure.child import Child, ChildFailed, Stop
+from explorer.measure.correction import Reference
 from explorer.measure.cost import Prices
 from explorer.measure.results import Measured, measured
 from explorer.measure.timing import FULL, QUARTER
@@ -41,13 +42,14 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """What is timed in turn with every candidate: an artifact's folder, and its time that all others are related to.
+    """What is timed in turn with every candidate: an artifact's folder, and the times that all others are related to.
 
-    `reference_ms` None: there is none yet, and the anchor's time of this measurement may become it.
+    `folder` None: there is only the pulse. `reference` None: there is none yet, and the times of this measurement may
+    become it.
     """
 
-    folder: Path
-    reference_ms: float | None = None
+    folder: Path | None
+    reference: Reference | None = None
 
 
 def probe(
@@ -88,15 +90,15 @@ def probe(
             request = _request(child, artifact, variant, validation.images, known, draft) | {
                 "cores": cores,
                 "is_timed": True,
-                "anchor": None if anchor is None else str(anchor.folder),
+                "anchor": None if anchor is None or anchor.folder is None else str(anchor.folder),
             }
 
             def ask(is_whole: bool) -> tuple[Measured, Mapping[str, NDArray[Any]]]:
                 budget = asdict(FULL if is_whole else QUARTER)
                 facts = {**child.ask({**request, "budget": budget}, DEADLINES_S), "is_whole": is_whole, "cores": cores}
-                reference_ms = None if anchor is None else anchor.reference_ms
+                reference = None if anchor is None else anchor.reference
                 raw = read_raw(draft)
-                return measured(raw, facts, labels, artifact, variant, prices, validation.n_classes, reference_ms)
+                return measured(raw, facts, labels, artifact, variant, prices, validation.n_classes, reference)
 
             made, raw = ask(is_worth_more is None)
             if is_worth_more is not None and not made.invalid and is_worth_more(made.metrics):

@@ -58,6 +58,8 @@ class Queries:
             "latency_exits": np.stack(self._exits),
             "anchor_ns": timed.anchor_ns,
             "anchor_window": timed.anchor_window,
+            "pulse_ns": timed.pulse_ns,
+            "pulse_window": timed.pulse_window,
             "stretch_wall_ns": timed.wall_ns,
             "stretch_processor_ns": timed.processor_ns,
         }

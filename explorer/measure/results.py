@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from explorer.measure import intervals
 from explorer.measure.child import ChildFailed
 from explorer.measure.conditions import Conditions
-from explorer.measure.correction import anchor_median_ns, corrected, dispersion
+from explorer.measure.correction import Reference, corrected, dispersion, own_reference
 from explorer.measure.cost import Prices
 from explorer.measure.metrics import exit_details, metrics
 from explorer.measure.timing import Timed, interval_ratio
@@ -46,12 +46,12 @@ def measured(
     variant: Variant,
     prices: Prices,
     n_classes: int,
-    reference_ms: float | None,
+    reference: Reference | None,
 ) -> tuple[Measured, Raw]:
     """The result of a probe, and its raw samples with `latency_ns` [q], corrected, beside `latency_raw_ns`.
 
-    `facts` are the probe's own with `is_whole` (the budget) and `cores`. `reference_ms` is the anchor's; None takes its
-    time in this measurement. Raises ChildFailed for what no sound probe says.
+    `facts` are the probe's own with `is_whole` (the budget) and `cores`. `reference` None: the anchor's
+    and the pulse's times in this very measurement. Raises ChildFailed for what no sound probe says.
     """
     _check(facts)
     timed = Timed(
@@ -59,12 +59,13 @@ def measured(
         raw["latency_window"],
         raw["anchor_ns"],
         raw["anchor_window"],
+        raw["pulse_ns"],
+        raw["pulse_window"],
         raw["stretch_wall_ns"],
         raw["stretch_processor_ns"],
     )
-    reference_ns = None if reference_ms is None else reference_ms * 1e6
-    corrected_ns = np.rint(corrected(timed, reference_ns)).astype(np.int64)
-    whole = {"latency_ns": corrected_ns, **raw}
+    made = corrected(timed, reference)
+    whole = {"latency_ns": np.rint(made.latency_ns).astype(np.int64), **raw}
     seen = _observed(timed, facts, variant)
     details = {
         **exit_details(whole, labels, artifact, n_classes),
@@ -79,7 +80,7 @@ def measured(
             "model": facts["peak_memory_mib"] - facts["runtime_mib"],
         },
         "timing": _timing(timed, facts),
-        "anchor": _anchor(timed, reference_ms),
+        "anchor": _anchor(timed, reference or own_reference(timed), made.sensitivity),
         "conditions": seen.conditions.to_json(),
     }
     return Measured(metrics(whole, facts, labels, artifact, variant, prices), details, reasons(seen)), whole
@@ -114,17 +115,27 @@ def _timing(timed: Timed, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _anchor(timed: Timed, reference_ms: float | None) -> dict[str, Any] | None:
-    """The anchor's own time, beside its reference: `slowness` is above 1 where the machine was slower than then."""
-    if not len(timed.anchor_ns):
-        return None
-    own_ms = anchor_median_ns(timed) / 1e6
-    reference = own_ms if reference_ms is None else reference_ms
+def _anchor(timed: Timed, reference: Reference, sensitivity: float) -> dict[str, Any]:
+    """The anchor's own time in ms beside its reference, and the same of the pulse; what of it was taken out.
+
+    `slowness` and `pulse_slowness` are above 1 where the machine was slower than at the reference; `sensitivity` is the
+    candidate's to what slows the anchor beyond the pulse. Without an anchor its `value` is None.
+    """
+    own = own_reference(timed)
+    pulse = {
+        "pulse": own.pulse_ns / 1e6,
+        "pulse_reference": reference.pulse_ns / 1e6,
+        "pulse_slowness": own.pulse_ns / reference.pulse_ns,
+    }
+    if own.anchor_ns is None or reference.anchor_ns is None:
+        return {"value": None, **pulse}
     return {
         **intervals.percentile(timed.anchor_ns / 1e6, 50).to_json(),
-        "reference": reference,
-        "slowness": own_ms / reference,
+        "reference": reference.anchor_ns / 1e6,
+        "slowness": own.anchor_ns / reference.anchor_ns,
         "dispersion": dispersion(timed),
+        "sensitivity": sensitivity,
+        **pulse,
     }
 
 

@@ -1,7 +1,8 @@
 """Timing: short windows of the candidate and of the anchor in turn, until the median is known well enough. NumPy alone.
 
-The anchor is always the same work. What the machine does to both (its clock, its neighbors, its caches) shows in the
-anchor, window by window, and can be taken out of the candidate's times (`measure.correction`).
+The anchor is always the same work, and so is the pulse, a little arithmetic that never leaves the core. What the
+machine does (its clock, its neighbors, its caches) shows in them, window by window, and can be taken out of the
+candidate's times (`measure.correction`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from explorer.measure.intervals import percentile
 WINDOW_NS, ANCHOR_WINDOW_NS = 20_000_000, 5_000_000
 _WINDOW_QUERIES, _ANCHOR_QUERIES = 4, 3
 _LEAD_IN_NS = 1_000_000  # untimed queries after each change, while the caches fill again with the candidate's data
+_PULSE_VALUES, _PULSE_REPEATS = 200, 100
 _MAX_ANCHOR_SHARE = 1 / 3
 _WARM_UP_QUERIES, _WARM_UP_WINDOWS, _WARM_UP_WITHIN = 5, 3, 0.05
 _WARM_UP_LIMIT_NS = 2_000_000_000
@@ -62,6 +64,7 @@ class Timed:
     latency_ns   [q] of the candidate's timed queries, in their order; window [q], the window of each
     anchor_ns    [a] of the anchor's, anchor_window [a]; the anchor's window w comes before the candidate's window w,
                  and one more comes after the last. Both are empty without an anchor
+    pulse_ns     [p] of the pulse's, pulse_window [p], a few in each of the anchor's windows, anchor or not
     wall_ns      [s] of every stretch between two readings of the clocks, from the first query to the last, and
     processor_ns [s] how much of it this thread had a processor
     """
@@ -70,6 +73,8 @@ class Timed:
     window: NDArray[np.int64]
     anchor_ns: NDArray[np.int64]
     anchor_window: NDArray[np.int64]
+    pulse_ns: NDArray[np.int64]
+    pulse_window: NDArray[np.int64]
     wall_ns: NDArray[np.int64]
     processor_ns: NDArray[np.int64]
 
@@ -88,7 +93,7 @@ class Timed:
 class Timer:
     """Times `ask(n)` for n = 0, 1, 2, ..., `repeat_after` different queries again and again.
 
-    `keep` gets n and what `ask(n)` returned, outside the timed span. `anchor` is the anchor's query.
+    `keep` gets n and what `ask(n)` returned, outside the timed span. `anchor` is the anchor's query, `pulse` the pulse.
     """
 
     def __init__(
@@ -98,13 +103,16 @@ class Timer:
         anchor: Callable[[], Any] | None = None,
         keep: Callable[[int, Any], None] = lambda n, made: None,
         clock: Clock | None = None,
+        pulse: Callable[[], Any] | None = None,
     ) -> None:
         self._ask, self._repeat_after, self._anchor, self._keep = ask, repeat_after, anchor, keep
-        self._clock = clock or Clock()
+        self._clock, self._pulse = clock or Clock(), pulse or made_pulse()
         self._latency: list[int] = []
         self._window: list[int] = []
         self._anchor_ns: list[int] = []
         self._anchor_window: list[int] = []
+        self._pulse_ns: list[int] = []
+        self._pulse_window: list[int] = []
         self._stretches: list[tuple[int, int]] = []
         self._n_windows = self._n_anchor_windows = self._spent_ns = 0
         self._window_ns = WINDOW_NS
@@ -193,21 +201,24 @@ class Timer:
         self._stretch()
 
     def _time_anchor(self) -> None:
-        if self._anchor is None:
-            return
-        now, ask = self._clock.wall_ns, self._anchor
-        first = len(self._anchor_ns)
-        began = now()
-        ask()
-        until = now() + ANCHOR_WINDOW_NS
-        while len(self._anchor_ns) - first < _ANCHOR_QUERIES or now() < until:
-            before = now()
-            ask()
-            self._anchor_ns.append(now() - before)
-        self._anchor_window += [self._n_anchor_windows] * (len(self._anchor_ns) - first)
+        """A window of the pulse and of the anchor, each after a first untimed one."""
+        now, began = self._clock.wall_ns, self._clock.wall_ns()
+        self._time_each(self._pulse, self._pulse_ns, self._pulse_window, 0)
+        if self._anchor is not None:
+            self._time_each(self._anchor, self._anchor_ns, self._anchor_window, ANCHOR_WINDOW_NS)
         self._n_anchor_windows += 1
         self._stretch()
         self._window_ns = max(WINDOW_NS, int((now() - began) / _MAX_ANCHOR_SHARE))
+
+    def _time_each(self, ask: Callable[[], Any], times: list[int], windows: list[int], at_least_ns: int) -> None:
+        now, first = self._clock.wall_ns, len(times)
+        ask()
+        until = now() + at_least_ns
+        while len(times) - first < _ANCHOR_QUERIES or now() < until:
+            before = now()
+            ask()
+            times.append(now() - before)
+        windows += [self._n_anchor_windows] * (len(times) - first)
 
     def _stretch(self) -> None:
         """Read both clocks."""
@@ -223,14 +234,28 @@ class Timer:
             np.asarray(self._window, dtype=np.int64),
             np.asarray(self._anchor_ns, dtype=np.int64),
             np.asarray(self._anchor_window, dtype=np.int64),
+            np.asarray(self._pulse_ns, dtype=np.int64),
+            np.asarray(self._pulse_window, dtype=np.int64),
             stretches[:, 0],
             stretches[:, 1],
         )
 
 
+def made_pulse() -> Callable[[], None]:
+    """Exponentials of a kilobyte or two, again and again: about 0.1 ms within the smallest cache, on one core."""
+    values = np.linspace(0.0, 1.0, _PULSE_VALUES)
+    made = np.empty_like(values)
+
+    def pulse() -> None:
+        for _ in range(_PULSE_REPEATS):
+            np.exp(values, out=made)
+
+    return pulse
+
+
 def interval_ratio(timed: Timed) -> float:
     """How far the farther end of the corrected median's 95 % interval is from it, as a ratio of it; inf: unknown."""
-    median = percentile(corrected(timed, None), 50)
+    median = percentile(corrected(timed, None).latency_ns, 50)
     if median.value is None or median.low is None or median.high is None:
         return float("inf")
     return max(median.high - median.value, median.value - median.low) / max(median.value, 1e-9)

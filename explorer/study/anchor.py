@@ -1,17 +1,18 @@
-"""The anchor of a study: the baseline network in ONNX Runtime, float32, one thread, and the time that it once took.
+"""The anchor of a study: the baseline network in ONNX Runtime, float32, one thread, and the reference of all times.
 
-Every measurement times it in turn with the candidate, and relates the candidate's times to the anchor's reference: its
-time in the study's first valid measurement, which stays for the study's life.
+Every measurement times it in turn with the candidate, and relates the candidate's times to a reference: the times that
+anchor and pulse took in the study's first valid measurement, which stay for the study's life.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from explorer.files import write_json
+from explorer.measure.correction import Reference
 from explorer.records import Variant
 from explorer.space.values import SearchSpace
 
@@ -24,19 +25,23 @@ def anchor_variant(space: SearchSpace) -> Variant:
     return replace(space.baseline(), runtime=RUNTIME, quantization="none", exit_threshold=1.0, batch_size=1, threads=1)
 
 
-def read_reference(folder: Path, artifact: str) -> float | None:
-    """The reference time of that anchor in ms, as the study in `folder` keeps it; None when there is none yet."""
+def read_reference(folder: Path, artifact: str | None) -> Reference | None:
+    """The reference that the study in `folder` keeps, with that anchor or without one; None when there is none yet."""
     try:
         values = json.loads((folder / _NAME).read_text(encoding="utf-8"))
-        reference = float(values["reference_ms"]) if values["artifact"] == artifact else math.nan
+        if values["artifact"] != artifact:
+            return None
+        pulse_ns = float(values["pulse_ns"])
+        anchor_ns = None if artifact is None else float(values["anchor_ns"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return reference if math.isfinite(reference) and reference > 0 else None
+    is_sound = all(math.isfinite(ns) and ns > 0 for ns in (pulse_ns, anchor_ns) if ns is not None)
+    return Reference(anchor_ns, pulse_ns) if is_sound else None
 
 
-def keep_reference(folder: Path, artifact: str, reference_ms: float) -> None:
-    """Keep the reference time of that anchor. Raises OSError."""
-    write_json(folder / _NAME, {"artifact": artifact, "reference_ms": reference_ms})
+def keep_reference(folder: Path, artifact: str | None, reference: Reference) -> None:
+    """Keep the reference with that anchor, or without one. Raises OSError."""
+    write_json(folder / _NAME, {"artifact": artifact, **asdict(reference)})
 
 
 def copy_reference(old_folder: Path, new_folder: Path) -> None:

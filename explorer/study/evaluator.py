@@ -13,6 +13,7 @@ from explorer import environment, errors
 from explorer.cache import cache_root
 from explorer.errors import DeviceNotAvailable, ExplorerError, RuntimeNotAvailable
 from explorer.measure.child import Child, ChildFailed, Stop
+from explorer.measure.correction import Reference
 from explorer.measure.cost import Prices
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.judging import judge
@@ -47,7 +48,8 @@ class MeasuringEvaluator:
         self._builder: Child | None = None
         self._validation: Validation | None = None
         self._test: Validation | None = None
-        self._anchor: Anchor | str | None = None
+        self._anchor: Anchor | None = None
+        self._why_no_anchor = ""
 
     def prepare(self, on_progress: OnProgress) -> Prepared:
         """Start the builder, decode the data, load or train the base network.
@@ -215,27 +217,31 @@ class MeasuringEvaluator:
         return measured
 
     def _require_anchor(self, on_progress: OnProgress) -> None:
-        """Build the anchor, once; where it cannot be built, times are not corrected, and every trial says why."""
+        """Build the anchor, once; where it cannot be built, the pulse alone corrects, and every trial says why."""
         if self._anchor is not None:
             return
-        if why := runtime(RUNTIME).missing():
-            self._anchor = why
-            return
-        try:
-            artifact = str(self._build(anchor_variant(self._space), on_progress)["artifact"])
-        except ChildFailed as failed:
-            if failed.kind == DISK_FULL:
-                raise
-            self._anchor = f"the anchor cannot be built: {failed.reason}"
-            return
-        self._anchor = Anchor(self._artifacts / artifact, read_reference(self._folder, artifact))
+        artifact = None
+        self._why_no_anchor = runtime(RUNTIME).missing() or ""
+        if not self._why_no_anchor:
+            try:
+                artifact = str(self._build(anchor_variant(self._space), on_progress)["artifact"])
+            except ChildFailed as failed:
+                if failed.kind == DISK_FULL:
+                    raise
+                self._why_no_anchor = f"the anchor cannot be built: {failed.reason}"
+        folder = None if artifact is None else self._artifacts / artifact
+        self._anchor = Anchor(folder, read_reference(self._folder, artifact))
 
     def _keep_reference(self, measured: Measured) -> None:
-        """The anchor's time of the first valid measurement is its reference from then on."""
-        if isinstance(self._anchor, Anchor) and self._anchor.reference_ms is None:
-            self._anchor = replace(self._anchor, reference_ms=measured.details["anchor"]["value"])
-            assert self._anchor.reference_ms is not None
-            keep_reference(self._folder, self._anchor.folder.name, self._anchor.reference_ms)
+        """The times of anchor and pulse in the first valid measurement are the reference from then on."""
+        assert self._anchor is not None
+        if self._anchor.reference is None:
+            own = measured.details["anchor"]
+            anchor_ns = None if own["value"] is None else 1e6 * own["value"]
+            reference = Reference(anchor_ns, 1e6 * own["pulse"])
+            self._anchor = replace(self._anchor, reference=reference)
+            folder = self._anchor.folder
+            keep_reference(self._folder, None if folder is None else folder.name, reference)
 
     def _measure(
         self,
@@ -250,7 +256,6 @@ class MeasuringEvaluator:
         keep_sample_images(self._folder, self._validation.images, self._validation.labels, self._space)
         device = self._space.device
         prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
-        anchor = self._anchor if isinstance(self._anchor, Anchor) else None
         measured, stage = probe(
             artifact,
             variant,
@@ -261,11 +266,12 @@ class MeasuringEvaluator:
             stop=self._stop,
             keep_off=[self._builder.process.pid],
             on_progress=on_progress,
-            anchor=anchor,
+            anchor=self._anchor,
             is_worth_more=is_worth_more,
         )
-        if anchor is None:
-            measured = replace(measured, details={**measured.details, "anchor": {"value": None, "why": self._anchor}})
+        if self._why_no_anchor:
+            anchor = {**measured.details["anchor"], "why": self._why_no_anchor}
+            measured = replace(measured, details={**measured.details, "anchor": anchor})
         return measured, stage
 
 

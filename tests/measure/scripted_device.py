@@ -10,8 +10,9 @@ MS = 1_000_000
 
 
 class ScriptedDevice:
-    """Queries take `latency_ms(n)` and the anchor's `anchor_ms`, both times `slowness(seconds since the start)`.
+    """Queries take `latency_ms(n)`, the anchor's `anchor_ms` and the pulse 0.1 ms, times `slowness(seconds)`.
 
+    `contention(seconds)` slows the anchor beyond that, and the candidate with the power `sensitivity`.
     `stops` maps a running number of a query to milliseconds for which the process then stands still.
     """
 
@@ -22,27 +23,34 @@ class ScriptedDevice:
         slowness: Callable[[float], float] = lambda seconds: 1.0,
         stops: dict[int, float] | None = None,
         processor_share: float = 1.0,
+        contention: Callable[[float], float] = lambda seconds: 1.0,
+        sensitivity: float = 0.0,
     ) -> None:
         self.wall_ns = self.processor_ns = 0
         self.asked: list[int] = []
         self.n_anchor = 0
         self._latency_ms, self._anchor_ms, self._slowness = latency_ms, anchor_ms, slowness
         self._stops, self._share = stops or {}, processor_share
+        self._contention, self._sensitivity = contention, sensitivity
 
     def ask(self, n: int) -> int:
         self.asked.append(n)
-        self._work(self._latency_ms(len(self.asked) - 1))
+        contention = self._contention(self.wall_ns / 1e9) ** self._sensitivity
+        self._work(self._latency_ms(len(self.asked) - 1) * contention)
         self.wall_ns += int(self._stops.get(len(self.asked) - 1, 0) * MS)
         return n
 
     def anchor(self) -> None:
         self.n_anchor += 1
-        self._work(self._anchor_ms)
+        self._work(self._anchor_ms * self._contention(self.wall_ns / 1e9))
+
+    def pulse(self) -> None:
+        self._work(0.1)
 
     def timer(self, has_anchor: bool = True, repeat_after: int = 64, keep: Callable[..., None] | None = None) -> Timer:
         clock = Clock(lambda: self.wall_ns, lambda: self.processor_ns)
         kept = {} if keep is None else {"keep": keep}
-        return Timer(self.ask, repeat_after, self.anchor if has_anchor else None, clock=clock, **kept)
+        return Timer(self.ask, repeat_after, self.anchor if has_anchor else None, clock=clock, pulse=self.pulse, **kept)
 
     def _work(self, ms: float) -> None:
         taken = int(ms * self._slowness(self.wall_ns / 1e9) * MS)

@@ -9,6 +9,7 @@ import pytest
 
 from explorer.measure.child import ChildFailed
 from explorer.measure.conditions import Conditions
+from explorer.measure.correction import Reference
 from explorer.measure.cost import Prices
 from explorer.measure.results import measured
 from explorer.records import Variant
@@ -51,6 +52,8 @@ def raw(slowness: float = 1.0, has_anchor: bool = True, **changed: np.ndarray) -
         "latency_exits": np.zeros((n_windows * n, 1), dtype=np.int64),
         "anchor_ns": anchor,
         "anchor_window": np.repeat(np.arange(n_windows + 1), 5)[: len(anchor)],
+        "pulse_ns": np.full((n_windows + 1) * 3, int(0.1 * slowness * MS)),
+        "pulse_window": np.repeat(np.arange(n_windows + 1), 3),
         "stretch_wall_ns": np.full(21, 20 * MS),
         "stretch_processor_ns": np.full(21, 20 * MS),
         "exits": np.zeros(4, dtype=np.int64),
@@ -60,8 +63,11 @@ def raw(slowness: float = 1.0, has_anchor: bool = True, **changed: np.ndarray) -
     }
 
 
-def made(artifact, samples, reference_ms=0.5, **facts):
-    return measured(samples, {**FACTS, **facts}, LABELS, artifact, Variant(), Prices(3.6, 0, 0), 3, reference_ms)
+REFERENCE = Reference(0.5 * MS, 0.1 * MS)
+
+
+def made(artifact, samples, reference=REFERENCE, **facts):
+    return measured(samples, {**FACTS, **facts}, LABELS, artifact, Variant(), Prices(3.6, 0, 0), 3, reference)
 
 
 def test_measured_slow_machine_is_taken_out_and_both_times_are_kept(artifact):
@@ -71,6 +77,7 @@ def test_measured_slow_machine_is_taken_out_and_both_times_are_kept(artifact):
     assert result.metrics["cost_usd_per_million"].value == pytest.approx(1.0)
     assert result.details["timing"]["raw_latency_ms"]["value"] == pytest.approx(1.5)
     assert result.details["anchor"]["slowness"] == pytest.approx(1.5)
+    assert result.details["anchor"]["pulse_slowness"] == pytest.approx(1.5)
     assert result.details["anchor"]["reference"] == 0.5
     assert set(samples["latency_ns"]) == {MS}
     assert set(samples["latency_raw_ns"]) == {int(1.5 * MS)}
@@ -78,15 +85,16 @@ def test_measured_slow_machine_is_taken_out_and_both_times_are_kept(artifact):
 
 
 def test_measured_first_measurement_is_its_own_reference(artifact):
-    result, _ = made(artifact, raw(slowness=1.5), reference_ms=None)
+    result, _ = made(artifact, raw(slowness=1.5), reference=None)
     assert result.metrics["latency_ms"].value == pytest.approx(1.5)
     assert result.details["anchor"]["reference"] == pytest.approx(0.75)
 
 
-def test_measured_without_an_anchor_corrects_nothing(artifact):
+def test_measured_without_an_anchor_follows_the_pulse(artifact):
     result, _ = made(artifact, raw(slowness=1.5, has_anchor=False))
-    assert result.metrics["latency_ms"].value == pytest.approx(1.5)
-    assert result.details["anchor"] is None
+    assert result.metrics["latency_ms"].value == pytest.approx(1.0)
+    assert result.details["anchor"]["value"] is None
+    assert result.details["anchor"]["pulse_slowness"] == pytest.approx(1.5)
 
 
 def test_measured_parts_of_memory_and_cold_start_add_up(artifact):

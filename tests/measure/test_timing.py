@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scripted_device import MS, ScriptedDevice
 
-from explorer.measure.correction import anchor_median_ns, corrected, dispersion
+from explorer.measure.correction import Reference, corrected, dispersion, own_reference
 from explorer.measure.timing import FULL, QUARTER, Budget, interval_ratio
 
 
@@ -82,7 +82,7 @@ def test_run_again_goes_on_where_it_was():
     assert [n for n, _ in kept] == list(range(len(timed.latency_ns)))
     assert [made for n, made in kept] == [n % 64 for n, _ in kept]
     assert np.all(np.diff(timed.window) >= 0)
-    assert np.isfinite(corrected(timed, None)).all()
+    assert np.isfinite(corrected(timed, None).latency_ns).all()
 
 
 def test_run_every_window_of_the_candidate_lies_between_two_of_the_anchor():
@@ -118,18 +118,49 @@ def test_corrected_machine_that_slows_down_gives_the_times_of_the_steady_one():
     timer.run(FULL)
     timed = timer.timed()
     raw = timed.latency_ns / MS
-    made = corrected(timed, 0.5 * MS) / MS
+    made = corrected(timed, Reference(0.5 * MS, 0.1 * MS)).latency_ns / MS
     assert np.median(made) == pytest.approx(1.0, abs=0.01)
     assert np.mean(made) == pytest.approx(1.0, abs=0.03)
     assert np.mean(raw) > 1.15
     assert dispersion(timed) > 0.1
 
 
-def test_corrected_without_an_anchor_is_what_was_timed():
-    timer = ScriptedDevice().timer(has_anchor=False)
+@pytest.mark.parametrize("sensitivity", [0.0, 0.5, 1.0])
+def test_corrected_contention_is_taken_out_as_far_as_the_candidate_feels_it(sensitivity):
+    """Others contend for the memory in turns of 0.2 s: the anchor takes a third longer, the pulse feels nothing."""
+    device = ScriptedDevice(
+        noisy(0.01), contention=lambda t: 1.33 if int(t / 0.2) % 2 else 1.0, sensitivity=sensitivity
+    )
+    timer = device.timer()
+    timer.run(FULL)
+    made = corrected(timer.timed(), Reference(0.5 * MS, 0.1 * MS))
+    assert made.sensitivity == pytest.approx(sensitivity, abs=0.1)
+    assert np.mean(made.latency_ns / MS) == pytest.approx(1.0, abs=0.03)
+
+
+def test_corrected_candidate_that_feels_nothing_is_left_alone_while_the_anchor_suffers_throughout():
+    device = ScriptedDevice(noisy(0.01), contention=lambda t: 1.2 + 0.02 * math.sin(40 * t))
+    timer = device.timer()
+    timer.run(FULL)
+    made = corrected(timer.timed(), Reference(0.5 * MS, 0.1 * MS))
+    assert np.median(made.latency_ns / MS) == pytest.approx(1.0, abs=0.01)
+
+
+def test_corrected_one_interrupted_window_does_not_decide_the_sensitivity():
+    device = ScriptedDevice(
+        noisy(0.01), contention=lambda t: 1.5 if 0.5 < t < 0.52 else 1.0, stops=dict.fromkeys(range(300, 320), 5.0)
+    )
+    timer = device.timer()
+    timer.run(FULL)
+    assert corrected(timer.timed(), None).sensitivity < 0.2
+
+
+def test_corrected_without_an_anchor_follows_the_pulse_alone():
+    timer = ScriptedDevice(slowness=lambda t: 2.0, contention=lambda t: 3.0).timer(has_anchor=False)
     timer.run(QUARTER)
     timed = timer.timed()
-    assert np.array_equal(corrected(timed, 123.0), timed.latency_ns)
+    assert not len(timed.anchor_ns)
+    assert np.median(corrected(timed, Reference(None, 0.1 * MS)).latency_ns) == pytest.approx(MS)
     assert dispersion(timed) == 0.0
 
 
@@ -137,9 +168,9 @@ def test_corrected_relates_to_the_reference():
     timer = ScriptedDevice(slowness=lambda t: 2.0).timer()
     timer.run(QUARTER)
     timed = timer.timed()
-    assert anchor_median_ns(timed) == MS
-    assert np.median(corrected(timed, 0.5 * MS)) == MS
-    assert np.median(corrected(timed, None)) == 2 * MS
+    assert own_reference(timed) == Reference(MS, 0.2 * MS)
+    assert np.median(corrected(timed, Reference(0.5 * MS, 0.1 * MS)).latency_ns) == pytest.approx(MS)
+    assert np.median(corrected(timed, None).latency_ns) == pytest.approx(2 * MS)
 
 
 def test_longest_stop_and_share_say_what_the_clocks_saw():

@@ -7,14 +7,24 @@ from dataclasses import replace
 import pytest
 from fakes import small_space
 
+from explorer.measure.correction import Reference
 from explorer.study.anchor import anchor_variant, copy_reference, keep_reference, read_reference
+
+FIRST, SECOND = Reference(7.5e5, 1e5), Reference(9e5, 1.1e5)
 
 
 def test_read_reference_gives_what_was_kept_for_the_same_artifact_only(tmp_path):
     assert read_reference(tmp_path, "a") is None
-    keep_reference(tmp_path, "a", 0.75)
-    assert read_reference(tmp_path, "a") == 0.75
+    keep_reference(tmp_path, "a", FIRST)
+    assert read_reference(tmp_path, "a") == FIRST
     assert read_reference(tmp_path, "b") is None
+    assert read_reference(tmp_path, None) is None
+
+
+def test_read_reference_without_an_anchor_is_the_pulses(tmp_path):
+    keep_reference(tmp_path, None, Reference(None, 1e5))
+    assert read_reference(tmp_path, None) == Reference(None, 1e5)
+    assert read_reference(tmp_path, "a") is None
 
 
 @pytest.mark.parametrize(
@@ -24,10 +34,11 @@ def test_read_reference_gives_what_was_kept_for_the_same_artifact_only(tmp_path)
         "[]",
         "{",
         '{"artifact": "a"}',
-        '{"artifact": "a", "reference_ms": "x"}',
-        '{"artifact": "a", "reference_ms": 0}',
-        '{"artifact": "a", "reference_ms": NaN}',
-        '{"artifact": "a", "reference_ms": null}',
+        '{"artifact": "a", "anchor_ns": "x", "pulse_ns": 1}',
+        '{"artifact": "a", "anchor_ns": 0, "pulse_ns": 1}',
+        '{"artifact": "a", "anchor_ns": NaN, "pulse_ns": 1}',
+        '{"artifact": "a", "anchor_ns": null, "pulse_ns": 1}',
+        '{"artifact": "a", "anchor_ns": 1}',
     ],
 )
 def test_read_reference_damaged_file_is_none(tmp_path, content):
@@ -41,11 +52,11 @@ def test_copy_reference_does_not_replace_one(tmp_path):
         folder.mkdir()
     copy_reference(old, new)
     assert list(new.iterdir()) == []
-    keep_reference(old, "a", 0.5)
-    keep_reference(third, "a", 0.9)
+    keep_reference(old, "a", FIRST)
+    keep_reference(third, "a", SECOND)
     copy_reference(old, new)
     copy_reference(old, third)
-    assert (read_reference(new, "a"), read_reference(third, "a")) == (0.5, 0.9)
+    assert (read_reference(new, "a"), read_reference(third, "a")) == (FIRST, SECOND)
 
 
 def test_anchor_variant_is_the_baselines_network_in_one_thread(tmp_path):

@@ -146,17 +146,19 @@ def test_close_leaves_no_process(evaluator_of):
     assert alive == []
 
 
-def test_evaluate_relates_every_time_to_the_anchors_first_one(evaluator_of, tmp_path):
+def test_evaluate_relates_every_time_to_those_of_the_first_measurement(evaluator_of, tmp_path):
     evaluator = evaluator_of("good")
     first = evaluator.evaluate(Variant(), 0, lambda _: None, lambda metrics: True)
-    reference = first.details["anchor"]["value"]
-    assert json.loads((tmp_path / "study" / "anchor.json").read_text())["reference_ms"] == reference
+    kept = json.loads((tmp_path / "study" / "anchor.json").read_text())
+    assert kept["anchor_ns"] / 1e6 == pytest.approx(first.details["anchor"]["value"])
+    assert kept["pulse_ns"] / 1e6 == pytest.approx(first.details["anchor"]["pulse"])
     second = evaluator.evaluate(Variant(runtime="onnxruntime"), 1, lambda _: None, lambda metrics: True)
     anchor = second.details["anchor"]
-    assert anchor["reference"] == reference
-    assert anchor["slowness"] == pytest.approx(anchor["value"] / reference, rel=1e-6)
+    assert anchor["reference"] == pytest.approx(first.details["anchor"]["value"])
+    assert anchor["slowness"] == pytest.approx(anchor["value"] / anchor["reference"])
+    slowness = anchor["pulse_slowness"] * (anchor["slowness"] / anchor["pulse_slowness"]) ** anchor["sensitivity"]
     raw = second.details["timing"]["raw_latency_ms"]["value"]
-    assert second.metrics["latency_ms"].value == pytest.approx(raw / anchor["slowness"], rel=0.3)
+    assert second.metrics["latency_ms"].value == pytest.approx(raw / slowness, rel=0.3)
     assert first.details["modules"] == ["torch"]  # the anchor came after what the candidate needs
 
 

@@ -7,6 +7,7 @@ import pytest
 from fakes import OBJECTIVES, FakeEvaluator, RecordingView, small_space, start
 
 from explorer.errors import NotAvailable, UsageError
+from explorer.measure.correction import Reference
 from explorer.objectives import Constraint, Objective
 from explorer.records import Failure, Variant
 from explorer.study.anchor import keep_reference, read_reference
@@ -44,9 +45,9 @@ def test_fork_same_space_takes_every_result_over(old, tmp_path):
 
 
 def test_fork_adopted_times_stay_related_to_the_same_reference(old, tmp_path):
-    keep_reference(old, "anchor", 0.5)
+    keep_reference(old, "anchor", Reference(5e5, 1e5))
     fork(old, tmp_path / "forked")
-    assert read_reference(tmp_path / "forked", "anchor") == 0.5
+    assert read_reference(tmp_path / "forked", "anchor") == Reference(5e5, 1e5)
 
 
 def test_fork_other_space_takes_over_what_lies_in_it(old, tmp_path):

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.measure.intervals import student
 from explorer.objectives import Objective
 from explorer.records import Measurement
 from explorer.study.confirmation import Confirmation, Take
-from explorer.study.draws import CONSTANT, accuracy_draws, round_draws, student
+from explorer.study.draws import CONSTANT, accuracy_draws, round_draws
 from explorer.study.judge import judge
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.seeds import derived_seed
@@ -93,7 +94,7 @@ def over_rounds(measured: Sequence[Measurement]) -> Measurement:
     value = float(np.median(values))
     if len(values) < 2:
         return Measurement(value, n=1)
-    half = MEDIAN_WIDENS * student(len(values)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = MEDIAN_WIDENS * student(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Measurement(value, max(0.0, value - half), value + half, len(values))
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.measure.intervals import Z, student
 from explorer.records import Measurement
 
 N_DRAWS = 2000
 """A probability of 0.05 or 0.95 is known to half a percent with so many."""
 
-Z = 1.959963984540054
-"""The 97.5th percentile of the standard normal distribution."""
+_CHUNK = 200
 
 CONSTANT = frozenset({"accuracy", "artifact_size_mib", "n_parameters", "mega_macs"})
 """Metrics of the artifact and of its outputs, which no other process changes; all others are measured again."""
@@ -49,8 +49,10 @@ def accuracy_draws(
         # Images that all trials treat alike are one kind: drawing kinds is drawing images, and there are few kinds.
         bits = np.array([hits[index] for index in paired], dtype=np.bool_).T
         kinds, counts = np.unique(bits, axis=0, return_counts=True)
-        times = generator.multinomial(n_images, counts / n_images, size=n_draws)
-        drawn[:, paired] = times @ kinds.astype(np.float64) / n_images
+        for first in range(0, n_draws, _CHUNK):  # all at once would take a hundred megabytes
+            size = min(_CHUNK, n_draws - first)
+            times = generator.multinomial(n_images, counts / n_images, size=size)
+            drawn[first : first + size, paired] = times @ kinds.astype(np.float64) / n_images
     return drawn
 
 
@@ -58,14 +60,7 @@ def small_sample_factor(n: int) -> float:
     """By how much a bootstrap over n >= 2 samples is too narrow: sqrt(n / (n - 1)) for the variance of so few, and
     Student's t over the normal for not knowing it (Hesterberg 2015, "What Teachers Should Know About the Bootstrap").
     """
-    return math.sqrt(n / (n - 1)) * student(n) / Z
-
-
-def student(n: int) -> float:
-    """The 97.5th percentile of Student's t with n - 1 degrees of freedom, n >= 2."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
-
-    return float(stdtrit(n - 1, 0.975))
+    return math.sqrt(n / (n - 1)) * student(n - 1) / Z
 
 
 def round_draws(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from explorer.records import Measurement
-from explorer.study.draws import accuracy_draws, deviation, round_draws, small_sample_factor, student
+from explorer.study.draws import accuracy_draws, deviation, round_draws, small_sample_factor
 
 
 @pytest.fixture
@@ -36,10 +36,6 @@ def test_accuracy_draws_without_hits_come_from_the_interval_alone(generator):
     draws = accuracy_draws([Measurement(0.5), Measurement(0.9, 0.88, 0.92)], [hits, None], generator, 20_000)
     assert draws[:, 1].std() == pytest.approx(0.0102, rel=0.05)
     assert abs(np.corrcoef(draws.T)[0, 1]) < 0.03
-
-
-def test_student_is_that_of_the_tables():
-    assert (student(5), student(10)) == (pytest.approx(2.776, abs=1e-3), pytest.approx(2.262, abs=1e-3))
 
 
 def test_small_sample_factor_vanishes_with_many():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.commands.printing import console, note, print_json
+from explorer.data.dataset import Dataset
 from explorer.deploy.bundle import write_bundle
 from explorer.deploy.choice import Choice, Wish, choose
 from explorer.deploy.facts import Departure, artifact_of, departure
@@ -14,6 +15,7 @@ from explorer.deploy.held_out import accuracy_on_test, data_at_hand, ensure_samp
 from explorer.deploy.target import check_target, target_folder
 from explorer.errors import UsageError
 from explorer.records import Measurement
+from explorer.runtimes.artifact import Artifact
 from explorer.space.limits import parse_constraint
 from explorer.study.interrupt import Interrupt
 from explorer.study.locate import study_folder
@@ -81,7 +83,7 @@ def export(
     with Interrupt() as interrupt:
         artifact = artifact_of(result, choice.trial)
         dataset = data_at_hand(result.space.data, result.provenance["identity"]["data"]["fingerprint"], data)
-        on_test = accuracy_on_test(artifact, choice.trial.variant, dataset, interrupt)
+        on_test = _accuracy_on_test(choice, artifact, dataset, interrupt)
         ensure_sample_images(result, dataset)
         leaving = departure(result, choice, artifact, on_test)
         with target_folder(target) as draft:
@@ -94,6 +96,14 @@ def export(
         print_json(_facts(target, form, choice, on_test))
     else:
         console().print(_done(target, form, on_test))
+
+
+def _accuracy_on_test(choice: Choice, artifact: Artifact, dataset: Dataset | str, interrupt: Interrupt) -> Measurement:
+    """What the confirmation found, which looked at the test split once; else what the data at hand give."""
+    known = None if choice.confirmed is None else choice.confirmed.test_accuracy
+    if known is not None and known.value is not None:
+        return known
+    return accuracy_on_test(artifact, choice.trial.variant, dataset, interrupt)
 
 
 def _default_target(result: StudyResult, choice: Choice, form: str) -> Path:
@@ -124,6 +134,14 @@ def _facts(target: Path, form: str, choice: Choice, on_test: Measurement) -> dic
         "objections": list(choice.objections),
         "variant": choice.trial.variant.to_json(),
         "metrics": {name: measurement.to_json() for name, measurement in choice.trial.outcome.metrics.items()},
+        "confirmed": None
+        if choice.confirmed is None
+        else {
+            "rounds": choice.confirmed.n_rounds,
+            "metrics": {name: measurement.to_json() for name, measurement in choice.confirmed.metrics.items()},
+            "probability": choice.confirmed.probability,
+            "ties": list(choice.confirmed.ties),
+        },
         "test_accuracy": on_test.to_json(),
         "neighbors": [{"trial": n.trial, "differences": dict(n.differences)} for n in choice.neighbors],
     }

@@ -7,14 +7,16 @@ from pathlib import Path
 from explorer.commands.printing import console, note, print_json
 from explorer.errors import NothingFeasible, UsageError
 from explorer.space.limits import parse_constraint
-from explorer.study.front import FrontSummary, front_summary, ratios
+from explorer.study.front import FrontSummary, front_summary
 from explorer.study.locate import study_folder
 from explorer.study.misses import empty_front_message
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult
 from explorer.views.csv_text import front_csv
 from explorer.views.report import write_report
-from explorer.views.tables import print_front, print_trial
+from explorer.views.rows import trial_info
+from explorer.views.tables import print_front
+from explorer.views.trial_sheet import print_trial
 
 
 def _result(study: str, studies: Path | None) -> StudyResult:
@@ -54,9 +56,7 @@ def front(
 def which_values(summary: FrontSummary) -> str:
     """Where the values of a front come from, in a sentence."""
     if summary.is_confirmed:
-        return (
-            f"confirmed values: medians over {summary.n_rounds} rounds in fresh processes (--search shows the search's)"
-        )
+        return f"confirmed in {summary.n_rounds} rounds (medians over fresh processes); search values: --search"
     if summary.is_stale:
         return "the search's values: the confirmation is older than some trials; `explore confirm` confirms again"
     return "the search's values: each trial was measured once (`explore confirm` measures the finalists again)"
@@ -71,28 +71,10 @@ def show(study: str, number: int, studies: Path | None, is_json: bool) -> None:
             f"it has trials {result.trials[0].number} to {result.trials[-1].number}" if result.trials else "it has none"
         )
         raise UsageError(f"no finished trial {number} in {result.name}: {known}")
-    if not is_json:
+    if is_json:
+        print_json(trial_info(result, trial, front_summary(result)))
+    else:
         print_trial(console(), result, trial)
-        return
-    outcome = trial.outcome
-    print_json(
-        {
-            "study": result.name,
-            "trial": trial.number,
-            "state": trial.state,
-            "feasible": trial.is_feasible,
-            "variant": trial.variant.to_json(),
-            "metrics": {name: measurement.to_json() for name, measurement in outcome.metrics.items()},
-            "ratio_to_baseline": ratios(trial, result.baseline_values()),
-            "invalid": list(outcome.invalid),
-            "violations": {text: amount for text, amount in trial.broken().items() if amount < float("inf")},
-            "failure": outcome.failure and {"kind": outcome.failure.kind, "reason": outcome.failure.reason},
-            "artifact": outcome.artifact,
-            "stages": [{"name": s.name, "seconds": s.seconds, "cached": s.is_cached} for s in outcome.stages],
-            "details": dict(outcome.details),
-            "provenance": dict(result.provenance),
-        }
-    )
 
 
 def report(study: str, studies: Path | None, output: Path | None) -> None:

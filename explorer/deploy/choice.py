@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from explorer.errors import NothingFeasible, UsageError
 from explorer.objectives import METRICS, Constraint
-from explorer.study.front import FrontEntry, FrontSummary, front_summary
+from explorer.records import Measurement
+from explorer.study.confirmed import confirmed
+from explorer.study.front import FrontEntry, FrontSummary, front_summary, memberships
 from explorer.study.misses import empty_front_message
 from explorer.study.result import StudyResult, TrialRecord
 
@@ -43,10 +45,25 @@ class Neighbor:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmedValues:
+    """The confirmed values of a trial: medians over `n_rounds` rounds; what is said of it beside them as in FrontEntry.
+
+    `test_accuracy` is None where the confirmation does not have it.
+    """
+
+    n_rounds: int
+    metrics: Mapping[str, Measurement]
+    probability: float | None
+    ties: tuple[int, ...]
+    test_accuracy: Measurement | None
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """The trial that leaves, how it was chosen, in words, and its neighbors on the front in the first objective.
 
-    `objections` say what speaks against it: it is infeasible, or others dominate it.
+    `objections` say what speaks against it: it is invalid or infeasible, or others dominate it. `confirmed` is what
+    measuring it again found, None where nobody did.
     """
 
     trial: TrialRecord
@@ -54,6 +71,7 @@ class Choice:
     is_on_front: bool
     objections: tuple[str, ...]
     neighbors: tuple[Neighbor, ...]
+    confirmed: ConfirmedValues | None = None
 
 
 def choose(result: StudyResult, wish: Wish, is_forced: bool = False) -> Choice:
@@ -74,7 +92,26 @@ def choose(result: StudyResult, wish: Wish, is_forced: bool = False) -> Choice:
             f"trial {trial.number} {' and '.join(objections)}: choose another (`explore front {result.name}`), or add "
             "--force to export it all the same, with that said in its manifest"
         )
-    return Choice(trial, how, is_on_front, objections, _neighbors(result, whole, trial))
+    neighbors, again = _neighbors(result, whole, trial), _confirmed_values(result, whole, trial.number)
+    return Choice(trial, how, is_on_front, objections, neighbors, again)
+
+
+def _confirmed_values(result: StudyResult, whole: FrontSummary, number: int) -> ConfirmedValues | None:
+    """What the confirmation knows of that trial; None where the front is not of confirmed values, or not its."""
+    confirmation = result.confirmation
+    if confirmation is None or not whole.is_confirmed:
+        return None
+    found = confirmed(result, confirmation).result.trial(number)
+    if found is None or found.state == "invalid":
+        return None
+    entry = next((one for one in (*whole.entries, *whole.near) if one.trial.number == number), None)
+    return ConfirmedValues(
+        n_rounds=whole.n_rounds,
+        metrics=found.outcome.metrics,
+        probability=memberships(result).get(number) if entry is None else entry.probability,
+        ties=() if entry is None else entry.ties,
+        test_accuracy=confirmation.test_accuracies.get(number),
+    )
 
 
 def _numbered(result: StudyResult, number: int) -> tuple[TrialRecord, str]:

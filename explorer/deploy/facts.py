@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from explorer.deploy.choice import Choice
+from explorer.deploy.choice import Choice, ConfirmedValues
 from explorer.deploy.manifest import (
     FORMAT,
     MODEL,
     Chosen,
+    Confirmed,
     DataFacts,
     Device,
     Execution,
@@ -82,9 +83,11 @@ def departure(result: StudyResult, choice: Choice, artifact: Artifact, test_accu
             how=choice.how,
             is_feasible=trial.is_feasible,
             is_on_front=choice.is_on_front,
+            invalid=list(trial.outcome.invalid),
         ),
         variant=VariantFacts(**trial.variant.to_json()),
         metrics={name: _metric(measurement) for name, measurement in trial.outcome.metrics.items()},
+        confirmed=_confirmed(choice.confirmed),
         test_accuracy=_metric(test_accuracy),
         exit_shares=trial.outcome.details["exit_shares"],
         input=_input(facts["input"]),
@@ -104,6 +107,13 @@ def departure(result: StudyResult, choice: Choice, artifact: Artifact, test_accu
         files=_model_files(artifact),
     )
     return Departure(artifact, manifest, samples)
+
+
+def _confirmed(found: ConfirmedValues | None) -> Confirmed | None:
+    if found is None:
+        return None
+    metrics = {name: _metric(measurement) for name, measurement in found.metrics.items()}
+    return Confirmed(rounds=found.n_rounds, metrics=metrics, probability=found.probability, ties=list(found.ties))
 
 
 def _metric(measurement: Measurement) -> Metric:

@@ -62,13 +62,29 @@ class VariantFacts(_Frozen):
 
 
 class Chosen(_Frozen):
-    """The trial of the study, and how it was chosen, in words. `is_feasible`: it satisfies the study's constraints."""
+    """The trial of the study, and how it was chosen, in words. `is_feasible`: it satisfies the study's constraints.
+
+    `invalid` says why its measurement cannot be believed; empty: it can.
+    """
 
     study: str
     trial: Count
     how: str
     is_feasible: bool
     is_on_front: bool
+    invalid: list[str] = []
+
+
+class Confirmed(_Frozen):
+    """What measuring the trial again, in `rounds` fresh processes, found; medians over the rounds, and their intervals.
+
+    `probability` of being on the front; `ties` are the trials that could not be told from it in any objective.
+    """
+
+    rounds: Annotated[int, Field(ge=1)]
+    metrics: dict[str, Metric]
+    probability: Annotated[float, Field(ge=0, le=1)] | None
+    ties: Annotated[list[Count], Field(max_length=1000)]
 
 
 class Input(_Frozen):
@@ -169,8 +185,9 @@ class FileFacts(_Frozen):
 class Manifest(_Frozen):
     """manifest.json. `files` are all others of the bundle, by their path with forward slashes.
 
-    `metrics` are the study's, their accuracy that of the validation images; `test_accuracy` is that of the test split,
-    which chose nothing. `seal` is that of explorer.deploy.seal.
+    `metrics` are of the measurement whose outputs are in samples.npz, their accuracy that of the validation images;
+    `confirmed` is what measuring again found, None where nobody did. `test_accuracy` is that of the test split, which
+    chose nothing. `seal` is that of explorer.deploy.seal.
     """
 
     format: Literal[1]
@@ -179,6 +196,7 @@ class Manifest(_Frozen):
     chosen: Chosen
     variant: VariantFacts
     metrics: dict[str, Metric]
+    confirmed: Confirmed | None = None
     test_accuracy: Metric
     exit_shares: list[float]
     input: Input

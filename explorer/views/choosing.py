@@ -9,6 +9,7 @@ from rich.text import Text
 
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.rows import varying_parameters
+from explorer.views.shown import shown_study
 from explorer.views.wording import glyphs_for, metric_title, one_line, scale_of, value_text, variant_text
 
 
@@ -20,15 +21,20 @@ def print_choice(
     objections: Sequence[str],
     neighbors: Sequence[tuple[int, Mapping[str, float]]],
 ) -> None:
-    """`neighbors` are trials, each with its objectives' values there minus those here."""
-    glyphs = glyphs_for(console.encoding)
+    """Values are the confirmed ones where there are any. `neighbors` are trials, each with its objectives' values there
+    minus those here.
+    """
+    glyphs, shown = glyphs_for(console.encoding), shown_study(result)
     console.print(Text(f"Trial {trial.number} of {one_line(result.name)}: {how}", style="bold"))
     for objection in objections:
         console.print(Text(f"  it {objection}", style="yellow"))
     console.print(f"  {variant_text(trial.variant, varying_parameters(result.space), glyphs)}")
-    values = trial.values()
+    found = shown.result.trial(trial.number) if trial.number in shown.confirmed else None
+    values = trial.values() if found is None else found.values()
     names = [o.metric for o in result.objectives if o.metric in values]
     console.print(f"  {glyphs.dot.join(f'{metric_title(name)} {value_text(name, values[name])}' for name in names)}")
+    if found is not None:
+        console.print(Text(f"  confirmed in {shown.n_rounds} rounds", style="dim"))
     for number, differences in neighbors:
         console.print(Text(f"  {neighbor_text(number, differences)}", style="dim"))
 

@@ -3,7 +3,8 @@
 Both trials were judged on the same images, and timed on the same images in the same order, so that differences are
 taken image by image where the raw samples are there (a paired comparison). Where they are not, the interval of the
 difference follows from the two intervals (MOVER, Zou & Donner 2008), which is wider. All intervals have 95 %, and cover
-the noise within one measurement; that from one measurement to the next is not in them.
+the noise within one measurement; that from one measurement to the next is not in them. It is in those of confirmed
+values, which are medians over rounds: two confirmed finalists are compared by these.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from explorer.measure.intervals import Z
+from explorer.measure.intervals import Z, paired_share_difference
 from explorer.records import Measurement
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.samples import Samples, trial_samples
 from explorer.views.detail import metrics_of
 from explorer.views.page_columns import known
+from explorer.views.shown import Shown, shown_study
 from explorer.views.wording import better_direction
 
 EXACT = "exact: both are counted, not sampled"
@@ -38,23 +41,30 @@ class Difference:
     method: str
 
 
-def compare(result: StudyResult, first: int, second: int) -> dict[str, Any] | None:
+Raw = Samples | NDArray[np.bool_] | str
+"""What is known of a trial query by query and image by image: its samples; of a confirmed finalist, which validation
+images it classified correctly [n]; or why nothing is."""
+
+
+def compare(result: StudyResult, first: int, second: int, shown: Shown | None = None) -> dict[str, Any] | None:
     """The trials `first` and `second` side by side, JSON-ready; None when there is no such trial.
 
     {"first", "second", "metrics": [{"name", "first", "second", "difference": second - first, "low", "high",
     "is_tie": bool | null: it cannot be told, "better": "first" | "second" | null, "method"}]}: metrics that both know.
+    `shown` is the study as it is shown, to be given by who compares many.
     """
-    one, other = result.trial(first), result.trial(second)
+    shown = shown_study(result) if shown is None else shown
+    one, other = shown.result.trial(first), shown.result.trial(second)
     if one is None or other is None:
         return None
     directions = {objective.metric: objective.direction for objective in result.objectives}
-    samples = (trial_samples(result, one), trial_samples(result, other))
+    raw = _raw(shown, one, other)
     rows = []
     for name in metrics_of(result, one, other):
         a, b = one.outcome.metrics.get(name), other.outcome.metrics.get(name)
         if a is None or b is None or a.value is None or b.value is None:
             continue
-        found = _difference(name, (one, other), (a, b), samples)
+        found = _difference(name, (one, other), (a, b), raw)
         is_second_better = (found.value < 0) == (directions.get(name, better_direction(name)) == "minimize")
         rows.append(
             {
@@ -76,7 +86,7 @@ def _difference(
     name: str,
     trials: tuple[TrialRecord, TrialRecord],
     measured: tuple[Measurement, Measurement],
-    samples: tuple[Samples | str, Samples | str],
+    raw: tuple[Raw, Raw],
 ) -> Difference:
     """By the sharpest method that the stored samples allow."""
     a, b = measured
@@ -85,8 +95,10 @@ def _difference(
     value = b.value - a.value
     if trials[0].number == trials[1].number:
         return Difference(0.0, 0.0, 0.0, True, "it is the same trial")
-    one, other = samples
-    if not isinstance(one, str) and not isinstance(other, str):
+    one, other = raw
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and name == "accuracy" and len(one) == len(other):
+        return _paired_hits(one, other)
+    if isinstance(one, Samples) and isinstance(other, Samples):
         if name == "accuracy" and len(one.predictions) == len(other.predictions):
             return _paired_accuracy(value, one, other)
         if name == "latency_mean_ms" and trials[0].variant.batch_size == trials[1].variant.batch_size:
@@ -94,6 +106,30 @@ def _difference(
             if paired is not None:
                 return paired
     return _independent(value, a, b)
+
+
+def _raw(shown: Shown, one: TrialRecord, other: TrialRecord) -> tuple[Raw, Raw]:
+    """Of two confirmed finalists their hits; else both trials' samples, if both values are the search's."""
+    confirmation = shown.searched.confirmation
+    if {one.number, other.number} <= shown.confirmed and confirmation is not None:
+        hits = {finalist.trial: finalist.hits() for finalist in confirmation.finalists}
+        first, second = hits[one.number], hits[other.number]
+        unknown = "which images it classified correctly is not known"
+        return unknown if first is None else first, unknown if second is None else second
+    if {one.number, other.number} & shown.confirmed:
+        mixed = "one of the two is confirmed, and its values are not those of its samples"
+        return mixed, mixed
+    return trial_samples(shown.searched, one), trial_samples(shown.searched, other)
+
+
+def _paired_hits(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> Difference:
+    """Agresti and Min's interval of paired shares."""
+    found = paired_share_difference(one, other)
+    assert found.value is not None
+    assert found.low is not None
+    assert found.high is not None
+    n_different = int((one != other).sum())
+    return _judged(found.value, found.low, found.high, f"paired: right on other images, {n_different} of {len(one)}")
 
 
 def _paired_accuracy(value: float, one: Samples, other: Samples) -> Difference:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from explorer.study.front import FrontSummary
+from explorer.study.front import FrontEntry, FrontSummary
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.wording import parameter_text
 
@@ -26,10 +26,19 @@ def trials_csv(result: StudyResult) -> str:
 
 
 def front_csv(result: StudyResult, summary: FrontSummary) -> str:
-    """The rows of the front, with the columns of `trials_csv` and one more, `knee`."""
+    """The rows of the front, with the columns of `trials_csv` and `knee`, `probability`, `test_accuracy`, `ties`.
+
+    Of a confirmed front the values are the confirmed ones, and `ties` are numbers of trials with spaces between them;
+    of any other the last three columns are empty.
+    """
     metrics = result.metric_names()
-    rows = ([*_cells(result, metrics, entry.trial), _flag(entry.is_knee)] for entry in summary.entries)
-    return _csv([*_columns(result, metrics), "knee"], rows)
+    rows = ([*_cells(result, metrics, entry.trial), *_standing(entry)] for entry in summary.entries)
+    return _csv([*_columns(result, metrics), "knee", "probability", "test_accuracy", "ties"], rows)
+
+
+def _standing(entry: FrontEntry) -> list[str]:
+    test = None if entry.test_accuracy is None else entry.test_accuracy.value
+    return [_flag(entry.is_knee), _text(entry.probability), _text(test), " ".join(map(str, entry.ties))]
 
 
 def _columns(result: StudyResult, metrics: Sequence[str]) -> list[str]:

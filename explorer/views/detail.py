@@ -16,9 +16,11 @@ from explorer.measure import intervals
 from explorer.study.front import ratios
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.samples import trial_samples
+from explorer.views.measurement import measurement_lines
 from explorer.views.page_columns import known
-from explorer.views.rows import varying_parameters
-from explorer.views.tables import flattened
+from explorer.views.rows import confirmed_info, varying_parameters
+from explorer.views.shown import Shown, shown_study
+from explorer.views.trial_sheet import SHOWN_APART, flattened
 from explorer.views.wording import (
     Glyphs,
     gain_text,
@@ -39,18 +41,23 @@ _PERCENTS = (5, 25, 50, 75, 90, 95, 99)
 _LAST_PERCENT = 99.5
 _MAX_TEXT = 2000
 # Parts of a trial's details that have a place of their own.
-_SHOWN_APART = ("exit_shares", "exit_accuracies", "class_accuracies")
+_SHOWN_APART = (*SHOWN_APART, "exit_accuracies", "class_accuracies")
 
 
-def trial_detail(result: StudyResult, number: int) -> dict[str, Any] | None:
+def trial_detail(result: StudyResult, number: int, shown: Shown | None = None) -> dict[str, Any] | None:
     """Everything about one trial; None when there is no such trial.
 
+    "metrics" are the confirmed ones where there are any; "searched" are then the search's, which "measurement" and
+    "latency" are of, else None. `shown` is the study as it is shown, to be given by who asks for many trials.
     "latency", "exits", "classes" and "memory" are None where the stored data do not have them: "why" then has the
     reason under the same name.
     """
     trial = result.trial(number)
     if trial is None:
         return None
+    shown = shown_study(result) if shown is None else shown
+    now = shown.result.trial(number)
+    assert now is not None
     failure, why = trial.outcome.failure, {}
     parts: dict[str, Any] = {}
     for name, part in {
@@ -64,16 +71,23 @@ def trial_detail(result: StudyResult, number: int) -> dict[str, Any] | None:
             why[name] = part
     return {
         "trial": trial.number,
-        "state": trial.state,
+        "state": now.state,
         "is_baseline": trial.number == 0,
         "started": trial.started,
         "finished": trial.finished,
         "seconds": known(trial.finished - trial.started),
         "parameters": _parameters(result, trial),
-        "metrics": _metrics(result, trial),
+        "metrics": _metrics(shown.result, now),
+        "searched": _metrics(result, trial) if number in shown.confirmed else None,
+        "confirmation": confirmed_info(shown, number),
+        "invalid": [one_line(reason, _MAX_TEXT) for reason in trial.outcome.invalid],
+        "measurement": [
+            {"title": title, "lines": [[name, text] for name, text in lines.items()]}
+            for title, lines in measurement_lines(trial, Glyphs()).items()
+        ],
         "violations": [
             {"text": text, "amount": known(amount), "words": violation_text(text, amount)}
-            for text, amount in trial.violations.items()
+            for text, amount in now.violations.items()
         ],
         "failure": None if failure is None else {"kind": failure.kind, "reason": one_line(failure.reason, _MAX_TEXT)},
         **parts,

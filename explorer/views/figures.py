@@ -2,56 +2,67 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import plotly.graph_objects as go
 
 from explorer.objectives import METRICS
+from explorer.views.front_traces import (
+    front_marker,
+    placed_points,
+    scatter,
+    shown_values,
+    stairs,
+    tie_links,
+)
 from explorer.views.infos import FrontInfo, HistoryInfo, ParallelInfo
-from explorer.views.points import Point
+from explorer.views.points import Group, Point
 from explorer.views.theme import (
     FAINT,
     FRONT,
     GRID,
     INK,
     KNEE,
-    LINE,
     LOG_TICKS,
-    SCALE,
     axis_label,
     is_wide_span,
     layout,
     short_label,
 )
-from explorer.views.wording import number_text, parameter_title, scale_of
+from explorer.views.wording import parameter_title, scale_of
 
 
 def front_figure(info: FrontInfo, has_buttons: bool = True) -> go.Figure:
     """The front over its first two axes: every trial behind it, intervals as error bars, the third axis as color.
 
-    Each trace has its trials' numbers in `customdata` and its role in `meta`. With `has_buttons` the figure carries
-    its own switch between linear and logarithmic x.
+    Each trace has its trials' numbers in `customdata` and its role in `meta`; a role that no trial has, has no trace.
+    Trials that cannot be told apart are linked. With `has_buttons` the figure carries its own switch between linear and
+    logarithmic x.
     """
-    groups = {name: [p for p in _placed(info) if p.group == name] for name in ("infeasible", "feasible", "front")}
+    placed = placed_points(info)
+    groups = {name: [p for p in placed if p.group == name] for name in get_args(Group)}
     known = {point.trial: point for point in info.points}
-    figure = go.Figure()
     cross = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": FAINT}, "opacity": 0.8}
-    figure.add_trace(_scatter(info, groups["infeasible"], "infeasible", marker=cross))
-    figure.add_trace(_scatter(info, groups["feasible"], "dominated", marker={"size": 7, "color": "#cbd2d9"}))
-    figure.add_trace(_stairs(info, [known[trial] for trial in info.staircase]))
-    figure.add_trace(
-        _scatter(info, groups["front"], "front", marker=_front_marker(info, groups["front"]), has_bars=True)
-    )
-    knees = [point for point in groups["front"] if point.is_knee]
+    doubt = {"symbol": "diamond-open", "size": 8, "line": {"width": 1.2}, "color": FAINT, "opacity": 0.8}
+    hollow = {"symbol": "circle-open", "size": 10, "color": FRONT, "opacity": 0.6, "line": {"width": 1.5}}
     ring = {"symbol": "circle-open", "size": 21, "color": KNEE, "line": {"width": 2.5}}
-    figure.add_trace(_scatter(info, knees, "knee", marker=ring, hoverinfo="skip"))
-    baselines = [point for point in _placed(info) if point.is_baseline]
     square = {"symbol": "square-open", "size": 15, "color": INK, "line": {"width": 2}}
-    figure.add_trace(_scatter(info, baselines, "baseline", marker=square, hoverinfo="skip"))
+    knees, baselines = [p for p in groups["front"] if p.is_knee], [p for p in placed if p.is_baseline]
+    traces = [
+        scatter(info, groups["infeasible"], "infeasible", marker=cross),
+        scatter(info, groups["invalid"], "invalid", marker=doubt),
+        scatter(info, groups["feasible"], "dominated", marker={"size": 7, "color": "#cbd2d9"}),
+        stairs(info, [known[trial] for trial in info.staircase]),
+        tie_links(info, placed),
+        scatter(info, groups["near"], "near the front", has_bars=True, marker=hollow),
+        scatter(info, groups["front"], "front", has_bars=True, marker=front_marker(info, groups["front"])),
+        scatter(info, knees, "knee", marker=ring, hoverinfo="skip"),
+        scatter(info, baselines, "baseline", marker=square, hoverinfo="skip"),
+    ]
+    figure = go.Figure([trace for trace in traces if len(trace.x)])
     figure.update_layout(layout(height=520, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}))
-    kind = "log" if is_wide_span([point.value(info.x) for point in _placed(info)]) else "linear"
+    kind = "log" if is_wide_span([point.value(info.x) for point in placed]) else "linear"
     figure.update_xaxes(title_text=axis_label(info.x), type=kind, **(LOG_TICKS if kind == "log" else {}))
     figure.update_yaxes(title_text=axis_label(info.y))
     if has_buttons:
@@ -62,9 +73,10 @@ def front_figure(info: FrontInfo, has_buttons: bool = True) -> go.Figure:
 def space_figure(info: FrontInfo, axes: tuple[str, str, str]) -> go.Figure:
     """The front and the dominated trials over three metrics."""
     figure = go.Figure()
-    placed = [p for p in info.points if p.group != "infeasible" and all(p.value(axis) is not None for axis in axes)]
-    for group, name, size, color in (("feasible", "dominated", 3, FAINT), ("front", "front", 6, FRONT)):
-        _add_space_trace(figure, [p for p in placed if p.group == group], axes, name, {"size": size, "color": color})
+    placed = [p for p in info.points if p.is_feasible and all(p.value(axis) is not None for axis in axes)]
+    rest, front = [p for p in placed if p.group != "front"], [p for p in placed if p.group == "front"]
+    for points, name, size, color in ((rest, "dominated", 3, FAINT), (front, "front", 6, FRONT)):
+        _add_space_trace(figure, points, axes, name, {"size": size, "color": color})
     knee = {"size": 9, "color": KNEE, "symbol": "diamond"}
     _add_space_trace(figure, [p for p in placed if p.is_knee], axes, "knee", knee)
     _add_space_trace(
@@ -118,98 +130,11 @@ def parallel_figure(info: ParallelInfo) -> go.Figure:
     return figure.update_layout(margin={"l": 64, "r": 72, "t": 60, "b": 24})
 
 
-def _placed(info: FrontInfo) -> list[Point]:
-    """The points that know both axes."""
-    return [p for p in info.points if p.value(info.x) is not None and p.value(info.y) is not None]
-
-
-def _scatter(info: FrontInfo, points: Sequence[Point], role: str, has_bars: bool = False, **style: Any) -> go.Scatter:
-    """A trace of points that knows its role and its trials."""
-    bars = (
-        {f"error_{letter}": _bars(points, axis) for letter, axis in (("x", info.x), ("y", info.y))} if has_bars else {}
-    )
-    hover = {} if "hoverinfo" in style else {"hovertemplate": "%{hovertext}<extra></extra>"}
-    return go.Scatter(
-        x=_values(points, info.x),
-        y=_values(points, info.y),
-        customdata=[point.trial for point in points],
-        hovertext=[point.words for point in points],
-        name=role,
-        meta=role,
-        mode="markers",
-        **hover,
-        **bars,
-        **style,
-    )
-
-
-def _stairs(info: FrontInfo, points: Sequence[Point]) -> go.Scatter:
-    """The edge of what is reachable in two axes: it keeps the last y until a better x has paid for the next."""
-    return go.Scatter(
-        x=_values(points, info.x),
-        y=_values(points, info.y),
-        customdata=[point.trial for point in points],
-        name="best of these two axes",
-        meta="stairs",
-        mode="lines",
-        line={"shape": "hv" if info.directions[info.x] == "minimize" else "vh", "color": LINE, "width": 1.2},
-        hoverinfo="skip",
-    )
-
-
-def _values(points: Sequence[Point], axis: str) -> list[float | None]:
-    """The points' places on an axis, scaled as they are shown."""
-    places = (point.value(axis) for point in points)
-    return [None if place is None else place * scale_of(axis) for place in places]
-
-
-def _bars(points: Sequence[Point], axis: str) -> dict[str, Any]:
-    """The 95 % intervals as error bars; nothing where there is none."""
-    ends = [
-        (p.metrics[axis].value, p.metrics[axis].low, p.metrics[axis].high) if axis in p.metrics else (None,) * 3
-        for p in points
-    ]
-    scale = scale_of(axis)
-    up = [0.0 if value is None or high is None else (high - value) * scale for value, _, high in ends]
-    down = [0.0 if value is None or low is None else (value - low) * scale for value, low, _ in ends]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": up,
-        "arrayminus": down,
-        "color": FAINT,
-        "thickness": 1,
-        "width": 0,
-    }
-
-
-def _front_marker(info: FrontInfo, points: Sequence[Point]) -> dict[str, Any]:
-    """The front's points, colored by the third axis, in logarithms where it spans much."""
-    marker: dict[str, Any] = {"size": 11, "color": FRONT, "line": {"width": 1, "color": "white"}}
-    values = [] if info.color is None else [point.value(info.color) for point in points]
-    known = [value for value in values if value is not None]
-    if info.color is None or not known:
-        return marker
-    is_log = is_wide_span(known)
-    scale = scale_of(info.color)
-    shown = [None if v is None else math.log10(v * scale) if is_log else v * scale for v in values]
-    bar: dict[str, Any] = {
-        "title": {"text": axis_label(info.color), "side": "right"},
-        "thickness": 10,
-        "outlinewidth": 0,
-    }
-    if is_log:
-        ends = (math.log10(min(known) * scale), math.log10(max(known) * scale))
-        places = [ends[0] + (ends[1] - ends[0]) * part / 4 for part in range(5)]
-        bar |= {"tickvals": places, "ticktext": [number_text("", 10**place) for place in places]}
-    return marker | {"color": shown, "colorscale": SCALE, "showscale": True, "colorbar": bar, "size": 12}
-
-
 def _add_space_trace(
     figure: go.Figure, points: Sequence[Point], axes: tuple[str, str, str], name: str, marker: dict[str, Any]
 ) -> None:
     """One group of points in space."""
-    x, y, z = (_values(points, axis) for axis in axes)
+    x, y, z = (shown_values(points, axis) for axis in axes)
     words = [point.words for point in points]
     figure.add_trace(
         go.Scatter3d(

@@ -22,7 +22,7 @@ class FrontInfo:
     """Accuracy against latency against cost, or whatever the study's objectives are.
 
     `color` is None when fewer than three objectives exist. `staircase` has the trials, from left to right, that no
-    feasible trial beats in x and y alone.
+    candidate of the front beats in x and y alone.
     """
 
     study: str
@@ -85,8 +85,8 @@ def front_info(result: StudyResult, summary: FrontSummary | None = None) -> Fron
 
 
 def staircase(points: Sequence[Point], x: str, y: str, directions: Mapping[str, Direction]) -> tuple[int, ...]:
-    """The trials, by x, that no feasible trial beats in x and y alone."""
-    places = [(p.value(x), p.value(y), p.trial) for p in points if p.group != "infeasible"]
+    """The trials, by x, that no candidate of the front beats in x and y alone."""
+    places = [(p.value(x), p.value(y), p.trial) for p in points if p.is_candidate]
     known = [(px, py, trial) for px, py, trial in places if px is not None and py is not None]
     mask = front_mask([[px, py] for px, py, _ in known], [directions[x], directions[y]])
     return tuple(trial for _, _, trial in sorted(place for place, kept in zip(known, mask, strict=True) if kept))

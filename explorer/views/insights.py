@@ -1,10 +1,11 @@
-"""Insights: what is found by a look at all trials: importances, and the hypervolume beyond three objectives.
+"""Insights: what is found by a look at all trials: importances, the anchor's history, some hypervolumes.
 
     {"n_trials": those that were looked at,
      "importance": [{"metric", "n_trials", "shares": [{"parameter", "share"}], largest first | null,
                      "why": text | null: why there are no shares}],
      "history": {"at": [finished trials], "values": [number], "is_share": of the box up to the ideal point,
-                 "why": text | null: why there is no curve} | null: up to three objectives the page computes it}
+                 "why": text | null: why there is no curve} | null: up to three objectives the page computes it,
+     "steadiness": explorer.views.steadiness}
 
 It takes about a second for a large study: it is never part of the snapshot, and nobody waits for it.
 """
@@ -21,6 +22,7 @@ from explorer.study.front import directions_of
 from explorer.study.importance import parameter_importance
 from explorer.study.result import StudyResult
 from explorer.views.page_columns import known
+from explorer.views.steadiness import steadiness_info
 
 _IN_PAGE = 3  # objectives of which page/hypervolume.js computes the volume
 _N_PLACES = 60  # of the curve
@@ -33,6 +35,7 @@ def insights(result: StudyResult) -> dict[str, Any]:
         "n_trials": len(result.trials),
         "importance": [importance.to_json() for importance in parameter_importance(result)],
         "history": _history(result) if len(result.objectives) > _IN_PAGE else None,
+        "steadiness": steadiness_info(result).to_json(),
     }
 
 

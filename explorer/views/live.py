@@ -14,6 +14,7 @@ from rich.text import Text
 
 from explorer.records import Progress, Variant
 from explorer.space.values import SearchSpace
+from explorer.study.confirmation import STAGE as CONFIRM_STAGE
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.view import StudyView
 from explorer.views.pace import StagePace
@@ -59,6 +60,7 @@ class LiveView:
         self._parameters = varying_parameters(space)
         self._trial: tuple[int, Variant] | None = None
         self._progress: Progress | None = None
+        self._confirming: Progress | None = None
         self._pace = StagePace(clock)
         self._stage_left: float | None = None
         self._last_frame = -_SECONDS_BETWEEN_FRAMES
@@ -68,6 +70,7 @@ class LiveView:
     def on_progress(self, progress: Progress) -> None:
         """Show the stage and how far it is."""
         self._progress = progress
+        self._confirming = progress if progress.stage == CONFIRM_STAGE else self._confirming
         self._stage_left = self._pace.seconds_left(progress)
         self._draw()
 
@@ -87,7 +90,7 @@ class LiveView:
 
     def on_confirmed(self, result_so_far: StudyResult) -> None:
         """The stage is over."""
-        self._progress = None
+        self._progress = self._confirming = None
         self._draw(is_due=True)
 
     def on_note(self, text: str, is_error: bool = False) -> None:
@@ -121,6 +124,8 @@ class LiveView:
         if self._trial is not None:
             number, variant = self._trial
             parts.append(Text(f"trial {number}  {variant_text(variant, self._parameters, self._glyphs)}"))
+        if self._confirming is not None:
+            parts.append(Text(f"measuring the finalists again: {one_line(self._confirming.note)}"))
         parts.append(self._stage())
         if info.n_done:
             parts += [Text(), self._front(info), self._bests(info)]

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from explorer.objectives import METRICS
 from explorer.records import Measurement, TrialOutcome
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.views.wording import Glyphs, interval_text, metric_title, one_line, value_text, variant_text
+from explorer.views.shown import Shown, Standing, shown_study
+from explorer.views.wording import (
+    Glyphs,
+    interval_text,
+    metric_title,
+    one_line,
+    share_text,
+    value_text,
+    variant_text,
+)
 
 _CARD = """\
 # {name}
@@ -19,8 +28,8 @@ An image classifier of {n_classes} classes ({classes}), exported from the study 
 ## What was measured
 
 On {device}, {runtime}, {threads}, on {n_validation} validation images of {data}. These files themselves
-were measured, in a fresh process; the SHA-256 of each is in `manifest.json`.
-
+were measured, in {processes}; the SHA-256 of each is in `manifest.json`.
+{confirmation}
 | metric | value | 95 % interval |
 |---|---:|---|
 {metrics}
@@ -60,7 +69,10 @@ def model_card(
     objections: tuple[str, ...],
     test_accuracy: Measurement,
 ) -> str:
-    """README.md of a bundle, as Markdown."""
+    """README.md of a bundle, as Markdown; of a confirmed trial it has the confirmed values. `trial` is the search's."""
+    shown = shown_study(result)
+    is_confirmed = trial.number in shown.confirmed
+    metrics = _confirmed(shown, trial).outcome.metrics if is_confirmed else trial.outcome.metrics
     data = result.provenance["identity"]["data"]
     classes = [one_line(text) for text in result.provenance["class_names"]]
     channels, height, width = data["image_shape"]
@@ -77,7 +89,9 @@ def model_card(
         threads=f"{variant.threads} thread{'s' if variant.threads > 1 else ''}, batch {variant.batch_size}",
         n_validation=f"{result.space.data.validation:,}",
         data=f"{data['name']} ({data['kind']})",
-        metrics=_rows(trial.outcome.metrics),
+        processes=f"a fresh process in each of {shown.n_rounds} rounds" if is_confirmed else "a fresh process",
+        confirmation=_confirmation(shown, trial.number),
+        metrics=_rows(metrics),
         n_test=f"{data['n_test']:,}",
         test=_measured("accuracy", test_accuracy),
         variant=variant_text(variant, tuple(variant.to_json()), Glyphs(dot=", ")),
@@ -87,6 +101,29 @@ def model_card(
         width=width,
         tag=name.lower(),
     )
+
+
+def _confirmed(shown: Shown, trial: TrialRecord) -> TrialRecord:
+    found = shown.result.trial(trial.number)
+    assert found is not None
+    return found
+
+
+def _confirmation(shown: Shown, number: int) -> str:
+    """Whether the values are confirmed; nothing for a study that is not."""
+    if not shown.is_confirmed:
+        return "\nThe values are those of the search, which measured each variant once: they are not confirmed.\n"
+    standing = shown.standings.get(number, Standing(why="it is no finalist of the search"))
+    if number not in shown.confirmed:
+        return f"\n**These values are not confirmed: {one_line(standing.why, 400)}.** They are those of the search.\n"
+    sentences = [f"The values are confirmed: medians over {shown.n_rounds} rounds, interleaved with other variants."]
+    if standing.why:
+        sentences.append(f"**{one_line(standing.why, 400)[:1].upper()}{one_line(standing.why, 400)[1:]}.**")
+    if standing.probability is not None:
+        sentences.append(f"The probability that it is on the front is {share_text(standing.probability)}.")
+    if standing.ties:
+        sentences.append(f"It could not be told in any objective from trial {', '.join(map(str, standing.ties))}.")
+    return f"\n{' '.join(sentences)}\n"
 
 
 def _rows(metrics: Mapping[str, Measurement]) -> str:

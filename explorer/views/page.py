@@ -13,14 +13,15 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from explorer.study.front import front_summary
+from explorer.study.front import FrontSummary, front_summary
 from explorer.study.result import StudyResult
 from explorer.views.compare import compare
 from explorer.views.detail import trial_detail
 from explorer.views.insights import insights
 from explorer.views.page_data import page_data
 from explorer.views.sentences import weights_sentence
-from explorer.views.tables import flattened
+from explorer.views.shown import Shown, shown_study
+from explorer.views.trial_sheet import flattened
 from explorer.views.wording import one_line
 
 STATIC = "/static/"
@@ -57,16 +58,18 @@ def render_live(result: StudyResult) -> str:
 def render_offline(result: StudyResult) -> str:
     """The page whole: data, scripts, styles and plotly.js are in the file."""
     sources = {name: _text(f"{name}.js") for name in module_names()}
+    summary = front_summary(result)
+    shown = shown_study(result, summary)
     return _render(
         result,
         is_live=False,
         import_map=_import_map({name: _data_url(source) for name, source in sources.items()}),
         boot={
             "is_live": False,
-            "snapshot": page_data(result),
+            "snapshot": page_data(result, shown=shown),
             "insights": insights(result),
         },
-        extras={"details": _details(result), "comparisons": _comparisons(result)},
+        extras={"details": _details(shown, summary), "comparisons": _comparisons(shown, summary)},
         policy=_OFFLINE_POLICY,
         style=Markup(_text("page.css")),
         plotly=Markup(get_plotlyjs()),
@@ -106,17 +109,17 @@ def _data_url(source: str) -> str:
     return f"data:text/javascript;base64,{base64.b64encode(source.encode('utf-8')).decode('ascii')}"
 
 
-def _details(result: StudyResult) -> dict[str, Any]:
+def _details(shown: Shown, summary: FrontSummary) -> dict[str, Any]:
     """Trials whole, by number, as many as fit: the baseline, then the front, then the others in their order.
 
     The provenance is the same for all of them, and on the page already.
     """
-    front = [entry.trial.number for entry in front_summary(result).entries]
-    wanted = dict.fromkeys([0, *front, *(trial.number for trial in result.trials)])
+    front = [entry.trial.number for entry in (*summary.entries, *summary.near)]
+    wanted = dict.fromkeys([0, *front, *(trial.number for trial in shown.result.trials)])
     details: dict[str, Any] = {}
     left = _DETAIL_BYTES
     for number in wanted:
-        detail = trial_detail(result, number)
+        detail = trial_detail(shown.searched, number, shown)
         if detail is None:
             continue
         detail["provenance"] = []
@@ -127,11 +130,11 @@ def _details(result: StudyResult) -> dict[str, Any]:
     return details
 
 
-def _comparisons(result: StudyResult) -> dict[str, Any]:
+def _comparisons(shown: Shown, summary: FrontSummary) -> dict[str, Any]:
     """The pairs among the baseline and a small front, as `first|second`, the smaller number first."""
-    entries = front_summary(result).entries
+    entries = summary.entries
     numbers = sorted({0, *(entry.trial.number for entry in entries)}) if len(entries) <= _MAX_COMPARED else []
-    found = {f"{one}|{other}": compare(result, one, other) for one, other in combinations(numbers, 2)}
+    found = {f"{one}|{other}": compare(shown.searched, one, other, shown) for one, other in combinations(numbers, 2)}
     return {pair: comparison for pair, comparison in found.items() if comparison is not None}
 
 

@@ -15,15 +15,16 @@
         "number": [int], "state": [0 complete | 1 infeasible | 2 failed | 3 invalid], "seconds", "finished": [Unix s],
         "is_cached": [0 | 1], "batch_size": [int],
         "parameters": {name: [number]}, "metrics": {name: {"value", "low", "high": [number | null]}},
-        "validity": null, "membership": null, "confirmed": null          places of columns that trials may carry later
+        "membership": [probability of being on the front | null], "confirmed": [0 | 1]     null: nothing is confirmed
      },
+     "confirmation": explorer.views.page_confirmation of a confirmed study | null,
      "reasons": {trial number as text: why it failed, is infeasible or invalid},
      "classes": [text] | null
     }
 
 Numbers of trials and bounds have seven digits. A study of more than MAX_PLAIN trials is packed: "is_packed" is true,
 the columns and "reasons" have the forms of explorer.views.page_packing, and `unpacked` of page/unpack.js gives the
-snapshot above again.
+snapshot above again. Of confirmed finalists, metrics and states are the confirmed ones.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ from explorer.views.page_columns import (
     trial_columns,
     trial_reasons,
 )
+from explorer.views.page_confirmation import confirmation_columns, page_confirmation
 from explorer.views.page_packing import packed, packed_metric, packed_reasons, packed_times
 from explorer.views.sentences import weights_sentence
+from explorer.views.shown import Shown, shown_study
 from explorer.views.theme import is_wide_span
 from explorer.views.wording import metric_title, metric_unit, parameter_title, scale_of
 
@@ -62,8 +65,13 @@ MAX_PLAIN = 2000
 """Trials up to which the snapshot is plain: a megabyte, which people can read."""
 
 
-def page_data(result: StudyResult, is_packed: bool | None = None) -> dict[str, Any]:
-    """The snapshot of `result`; packed when that is asked for, by default when there are many trials."""
+def page_data(result: StudyResult, is_packed: bool | None = None, shown: Shown | None = None) -> dict[str, Any]:
+    """The snapshot of `result`; packed when that is asked for, by default when there are many trials.
+
+    `shown` is the study as it is shown, to be given by who has it already.
+    """
+    shown = shown_study(result) if shown is None else shown
+    result = shown.result
     is_packed = len(result.trials) > MAX_PLAIN if is_packed is None else is_packed
     metrics = metric_columns(result)
     ticks, reasons, device = parameter_ticks(result), trial_reasons(result), result.space.device
@@ -95,7 +103,8 @@ def page_data(result: StudyResult, is_packed: bool | None = None) -> dict[str, A
         "reference_point": finite(result.reference_point),
         "ideal_point": finite(ideal_point(result.objectives)),
         "n_trials": result.space.search.n_trials,
-        "trials": _packed_rows(result, metrics, ticks) if is_packed else _plain_rows(result, metrics, ticks),
+        "trials": _packed_rows(shown, metrics, ticks) if is_packed else _plain_rows(shown, metrics, ticks),
+        "confirmation": page_confirmation(shown),
         "reasons": packed_reasons(reasons) if is_packed and reasons else reasons,
         "classes": None if classes is None else [str(name) for name in classes],
     }
@@ -103,12 +112,15 @@ def page_data(result: StudyResult, is_packed: bool | None = None) -> dict[str, A
 
 def trial_rows(result: StudyResult, first: int) -> dict[str, Any]:
     """The snapshot's "trials", plain, of the trials from position `first` on."""
-    return _plain_rows(result, metric_columns(result, first), parameter_ticks(result), first)
+    shown = shown_study(result)
+    return _plain_rows(shown, metric_columns(shown.result, first), parameter_ticks(result), first)
 
 
 def _plain_rows(
-    result: StudyResult, metrics: Mapping[str, Columns], ticks: Mapping[str, Ticks], first: int = 0
+    shown: Shown, metrics: Mapping[str, Columns], ticks: Mapping[str, Ticks], first: int = 0
 ) -> dict[str, Any]:
+    result = shown.result
+    confirmed = confirmation_columns(shown, first)
     return {
         **{name: as_list(column) for name, column in trial_columns(result, first).items()},
         "parameters": {name: as_list(parameter_column(result, name, ticks[name], first)) for name in ticks},
@@ -116,12 +128,13 @@ def _plain_rows(
             name: {end: as_list(rounded(column)) for end, column in columns.items()}
             for name, columns in metrics.items()
         },
-        **_LATER,
+        **{name: None if column is None else as_list(column) for name, column in confirmed.items()},
     }
 
 
-def _packed_rows(result: StudyResult, metrics: Mapping[str, Columns], ticks: Mapping[str, Ticks]) -> dict[str, Any]:
-    columns = trial_columns(result)
+def _packed_rows(shown: Shown, metrics: Mapping[str, Columns], ticks: Mapping[str, Ticks]) -> dict[str, Any]:
+    result = shown.result
+    columns, confirmed = trial_columns(result), confirmation_columns(shown)
     times = packed_times(columns.pop("finished"))
     return {
         "n": len(result.trials),
@@ -129,12 +142,8 @@ def _packed_rows(result: StudyResult, metrics: Mapping[str, Columns], ticks: Map
         "finished": times,
         "parameters": {name: packed(parameter_column(result, name, ticks[name])) for name in ticks},
         "metrics": {name: packed_metric(columns) for name, columns in metrics.items()},
-        **_LATER,
+        **{name: None if column is None else packed(column) for name, column in confirmed.items()},
     }
-
-
-# Columns that trials may carry one day; the page has their place.
-_LATER: Mapping[str, None] = {"validity": None, "membership": None, "confirmed": None}
 
 
 def _metrics(result: StudyResult, metrics: Mapping[str, Columns]) -> list[dict[str, Any]]:

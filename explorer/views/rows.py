@@ -8,8 +8,9 @@ from typing import Any
 
 from explorer.records import Measurement
 from explorer.space.values import SearchSpace
-from explorer.study.front import FrontSummary, ratios
+from explorer.study.front import FrontEntry, FrontSummary, ratios
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.views.shown import Shown, confirmed_values, shown_study
 from explorer.views.wording import (
     Glyphs,
     gain_text,
@@ -17,6 +18,8 @@ from explorer.views.wording import (
     is_improvement,
     number_text,
     parameter_text,
+    share_text,
+    ties_text,
 )
 
 _USUAL_METRICS = ("accuracy", "latency_ms", "peak_memory_mib", "cost_usd_per_million")
@@ -33,25 +36,39 @@ class Cell:
     is_better: bool = False
 
 
+_NOTHING = Cell(None, "", "", "")
+
+
 @dataclass(frozen=True, slots=True)
 class FrontRow:
-    """One trial of the front's table; `variant` and `cells` follow the table's parameters and metrics."""
+    """One trial of the front's table; `variant` and `cells` follow the table's parameters and metrics.
+
+    Of a confirmed front: `probability` of being on it, `ties`, and `test_accuracy`; else they are empty.
+    """
 
     trial: int
     is_knee: bool
     is_baseline: bool
     variant: tuple[str, ...]
     cells: tuple[Cell, ...]
+    probability: str = ""
+    ties: str = ""
+    test_accuracy: Cell = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class FrontTable:
-    """The front's table: its columns and its rows; `baseline` is there for comparison and may also be a row."""
+    """The front's table: its columns and its rows; `baseline` is there for comparison and may also be a row.
+
+    Of a confirmed front (`is_confirmed`), `near` has the finalists that are off it and may belong to it.
+    """
 
     parameters: tuple[str, ...]
     metrics: tuple[str, ...]
     rows: tuple[FrontRow, ...]
     baseline: FrontRow | None
+    near: tuple[FrontRow, ...] = ()
+    is_confirmed: bool = False
 
 
 def varying_parameters(space: SearchSpace) -> tuple[str, ...]:
@@ -72,32 +89,42 @@ def shown_metrics(result: StudyResult) -> tuple[str, ...]:
 
 
 def front_table(result: StudyResult, summary: FrontSummary, glyphs: Glyphs) -> FrontTable:
-    """The table of a front, beside the baseline."""
+    """The table of a front, beside the baseline; all of its values are confirmed ones where the front's are."""
     parameters, metrics = varying_parameters(result.space), shown_metrics(result)
-    baseline = result.baseline
-    baseline_values = result.baseline_values()
+    shown = confirmed_values(result, summary)
+    baseline, tests = shown.baseline, {} if result.confirmation is None else result.confirmation.test_accuracies
 
-    def row(trial: TrialRecord, is_knee: bool) -> FrontRow:
+    def row(entry: FrontEntry) -> FrontRow:
+        trial = entry.trial
         is_baseline = baseline is not None and trial.number == baseline.number
-        compared = {} if is_baseline else baseline_values
+        compared = {} if is_baseline else shown.baseline_values()
         return FrontRow(
             trial=trial.number,
-            is_knee=is_knee,
+            is_knee=entry.is_knee,
             is_baseline=is_baseline,
             variant=tuple(parameter_text(getattr(trial.variant, name)) for name in parameters),
-            cells=tuple(_cell(trial, metric, compared, glyphs) for metric in metrics),
+            cells=tuple(_cell(trial.outcome.metrics.get(metric), metric, compared, glyphs) for metric in metrics),
+            probability="" if entry.probability is None else share_text(entry.probability),
+            ties=ties_text(entry.ties),
+            test_accuracy=_cell(entry.test_accuracy, "accuracy", {}, glyphs) if summary.is_confirmed else _NOTHING,
         )
 
     return FrontTable(
         parameters=parameters,
         metrics=metrics,
-        rows=tuple(row(entry.trial, entry.is_knee) for entry in summary.entries),
-        baseline=None if baseline is None else row(baseline, False),
+        rows=tuple(row(entry) for entry in summary.entries),
+        baseline=None if baseline is None else row(FrontEntry(baseline, False, {}, test_accuracy=tests.get(0))),
+        near=tuple(row(entry) for entry in summary.near),
+        is_confirmed=summary.is_confirmed,
     )
 
 
 def trial_info(result: StudyResult, trial: TrialRecord, summary: FrontSummary) -> dict[str, Any]:
-    """One trial whole, JSON-ready, as `explore show --json` prints it. A violation that is not known is None."""
+    """One trial whole, JSON-ready, as `explore show --json` prints it. A violation that is not known is None.
+
+    `trial` is one of `result`, as the search measured it; "confirmed" has what the confirmation found of it, None
+    where it is no finalist or the front of `summary` is not confirmed.
+    """
     entry = next((entry for entry in summary.entries if entry.trial.number == trial.number), None)
     outcome = trial.outcome
     failure = outcome.failure
@@ -110,10 +137,12 @@ def trial_info(result: StudyResult, trial: TrialRecord, summary: FrontSummary) -
         "knee": entry is not None and entry.is_knee,
         "variant": trial.variant.to_json(),
         "metrics": {name: measurement.to_json() for name, measurement in outcome.metrics.items()},
+        "confirmed": confirmed_info(shown_study(result, summary), trial.number),
+        "invalid": list(outcome.invalid),
         "ratio_to_baseline": ratios(trial, result.baseline_values()),
         "violations": {text: None if amount == float("inf") else amount for text, amount in trial.violations.items()},
         "failure": None if failure is None else {"kind": failure.kind, "reason": failure.reason},
-        "stages": [{"stage": s.name, "seconds": s.seconds, "cached": s.is_cached} for s in outcome.stages],
+        "stages": [{"name": s.name, "seconds": s.seconds, "cached": s.is_cached} for s in outcome.stages],
         "seconds": trial.finished - trial.started,
         "artifact": outcome.artifact,
         "details": dict(outcome.details),
@@ -121,10 +150,31 @@ def trial_info(result: StudyResult, trial: TrialRecord, summary: FrontSummary) -
     }
 
 
-def _cell(trial: TrialRecord, metric: str, baseline: Mapping[str, float], glyphs: Glyphs) -> Cell:
-    """One metric of one trial in words, compared with `baseline` where that has it; an unknown one is a dash."""
-    measurement = trial.outcome.metrics.get(metric, Measurement.unknown("it was not measured"))
-    if measurement.value is None:
+def confirmed_info(shown: Shown, number: int) -> dict[str, Any] | None:
+    """What the confirmation found of a finalist, JSON-ready; None for a trial that is none.
+
+    Without confirmed values "metrics" is None; "why" then has the reason, or says which constraint they break.
+    """
+    standing = shown.standings.get(number)
+    if standing is None:
+        return None
+    trial = shown.result.trial(number) if number in shown.confirmed else None
+    test = standing.test_accuracy
+    return {
+        "rounds": shown.n_rounds,
+        "feasible": trial is not None and trial.is_feasible,
+        "metrics": None if trial is None else {name: one.to_json() for name, one in trial.outcome.metrics.items()},
+        "probability": standing.probability,
+        "near": standing.is_near,
+        "ties": list(standing.ties),
+        "test_accuracy": None if test is None else test.to_json(),
+        "why": standing.why or None,
+    }
+
+
+def _cell(measurement: Measurement | None, metric: str, baseline: Mapping[str, float], glyphs: Glyphs) -> Cell:
+    """A metric in words, compared with `baseline` where that has it; one that is not known is a dash."""
+    if measurement is None or measurement.value is None:
         return Cell(None, glyphs.dash, "", "")
     return Cell(
         value=measurement.value,

@@ -6,6 +6,7 @@ from explorer.study.front import FrontEntry, FrontSummary
 from explorer.study.misses import nothing_feasible_message
 from explorer.study.result import StudyResult
 from explorer.views.rows import varying_parameters
+from explorer.views.shown import confirmed_values
 from explorer.views.wording import (
     Glyphs,
     better_direction,
@@ -23,7 +24,7 @@ _TOLERATED_LOSS = 0.01
 
 def recommendation(result: StudyResult, summary: FrontSummary) -> tuple[str, ...]:
     """Which trial to take: the knee; then the fastest that costs at most one point of accuracy. Why none, if none."""
-    glyphs = Glyphs()
+    glyphs, result = Glyphs(), confirmed_values(result, summary)
     if summary.knee is None:
         return (nothing_feasible_message(result, summary.where),)
     sentences = [f"The knee of the front is {_entry_text(result, summary.knee, glyphs)}."]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,18 @@ def interval_text(name: str, measurement: Measurement, glyphs: Glyphs) -> str:
     if measurement.low is None or measurement.high is None:
         return ""
     return f"{number_text(name, measurement.low)}{glyphs.dash}{number_text(name, measurement.high)}"
+
+
+def share_text(share: float) -> str:
+    """A probability or a share in percent; what is not quite certain never rounds to 0 or 100 %."""
+    if 0.995 <= share < 1.0:
+        return "> 99 %"
+    return "< 1 %" if 0.0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
+
+
+def ties_text(trials: Sequence[int]) -> str:
+    """`= 12, 31`; nothing without ties."""
+    return f"= {', '.join(map(str, trials))}" if trials else ""
 
 
 def gain_text(name: str, value: float, baseline: float | None, glyphs: Glyphs) -> str:

@@ -37,7 +37,7 @@ def test_confirm_json_is_alone_on_standard_output_and_front_says_the_same(studie
     confirm(studies, monkeypatch, n_rounds=6)
     out, said = capsys.readouterr()
     assert json.loads(out)["confirmed"] is True
-    assert "medians over 6 rounds" in said
+    assert "confirmed in 6 rounds (medians over fresh processes); search values: --search" in said
     front("small", studies, [], True, False)
     assert json.loads(capsys.readouterr().out) == json.loads(out)
     front("small", studies, [], True, False, is_search=True)

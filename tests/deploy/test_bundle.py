@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,27 @@ def test_bundle_manifest_says_what_was_measured(kind, bundle_of, trial_of):
     assert facts["execution"]["runtime"] == kind[0]
     needed = {"onnxruntime": {"onnxruntime"}, "eager": {"torch"} if kind[1] == "none" else {"torch", "torchao"}}
     assert set(facts["execution"]["packages"]) == needed[kind[0]]
+
+
+def test_bundle_manifest_of_a_confirmed_trial_has_the_confirmed_values_beside_those_of_its_samples(small_study):
+    choice = choose(small_study, Wish(is_knee=True))
+    leaving = departure(small_study, choice, artifact_of(small_study, choice.trial), Measurement.unknown("not asked"))
+    facts = json.loads(leaving.manifest.model_dump_json())
+    assert facts["metrics"] == {name: m.to_json() for name, m in choice.trial.outcome.metrics.items()}
+    assert facts["confirmed"]["metrics"] == {name: m.to_json() for name, m in choice.confirmed.metrics.items()}
+    assert facts["confirmed"]["rounds"] >= 5
+    assert facts["confirmed"]["metrics"]["latency_ms"]["n"] <= facts["confirmed"]["rounds"]
+    assert 0 < facts["confirmed"]["probability"] <= 1
+    assert facts["chosen"]["invalid"] == []
+    assert Manifest.model_validate_json(leaving.manifest.model_dump_json()) == leaving.manifest
+
+
+def test_bundle_manifest_of_an_invalid_trial_says_why(small_study):
+    choice = choose(small_study, Wish(is_knee=True))
+    doubtful = replace(choice.trial, outcome=replace(choice.trial.outcome, invalid=("a gap in the clock",)))
+    artifact = artifact_of(small_study, choice.trial)
+    leaving = departure(small_study, replace(choice, trial=doubtful), artifact, Measurement.unknown("not asked"))
+    assert leaving.manifest.chosen.invalid == ["a gap in the clock"]
 
 
 def test_bundle_samples_are_the_first_validation_images_with_their_outputs(bundle_of, validation):

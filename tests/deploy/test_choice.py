@@ -147,7 +147,21 @@ def test_choose_confirmed_trial_off_the_front_needs_force(result):
 def test_choose_test_accuracy_chooses_nothing(result):
     latencies = [(3.0,), (1.0,), (0.5,), (2.0,)]
     found = [choose(confirmed(result, latencies, test), Wish(best="accuracy")) for test in (0.0, 0.6)]
-    assert found[0] == found[1]
+    low, high = (replace(one, confirmed=replace(one.confirmed, test_accuracy=None)) for one in found)
+    assert low == high
+
+
+def test_choose_confirmed_trial_has_its_confirmed_values(result):
+    choice = choose(confirmed(result, [(3.0,), (0.4,), (0.5,), (2.0,)]), Wish(is_knee=True))
+    assert choice.confirmed.metrics["latency_ms"].value == 0.4
+    assert (choice.confirmed.n_rounds, choice.confirmed.probability, choice.confirmed.ties) == (5, 1.0, ())
+    assert choice.confirmed.test_accuracy == Measurement(0.6)
+    assert choose(result, Wish(is_knee=True)).confirmed is None
+
+
+def test_choose_trial_that_is_no_finalist_has_no_confirmed_values(result):
+    slow = confirmed(result, [(3.0,), (1.0,), (0.5,)])
+    assert choose(slow, Wish(trial=3), is_forced=True).confirmed is None
 
 
 def test_choose_unlikely_members_are_passed_over_where_others_are_likely():

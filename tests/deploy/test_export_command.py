@@ -29,7 +29,7 @@ def test_export_knee_writes_a_bundle_and_says_what_was_chosen(small_study, tmp_p
     facts = json.loads((bundle / "manifest.json").read_text())
     number = facts["chosen"]["trial"]
     assert bundle.name == f"small-trial-{number}" == facts["name"]
-    assert done.stdout.startswith(f"Trial {number} of small: the knee of the front\n")
+    assert done.stdout.startswith(f"Trial {number} of small: the knee of the confirmed front\n")
     assert done.stdout.count(" instead: ") == len(choose(small_study, Wish(is_knee=True)).neighbors)
     assert f"explore verify {bundle.name}" in done.stdout
     assert f"trial {number}" in (bundle / "front.svg").read_text()
@@ -42,16 +42,16 @@ def test_export_json_is_alone_on_standard_output(small_study, tmp_path):
     done = export(small_study.folder, "--best", "latency_ms", "--where", "accuracy >= 0.3", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
-    assert facts["how"] == "the best latency_ms of the front where accuracy >= 0.3"
+    assert facts["how"] == "the best latency_ms of the confirmed front where accuracy >= 0.3"
     assert facts["format"] == "bundle"
     assert (tmp_path / facts["folder"] / "run.py").is_file()
     assert facts["test_accuracy"]["n"] == 359
 
 
-def test_export_nothing_feasible_exits_3_with_the_nearest_misses(small_study, tmp_path):
+def test_export_nothing_feasible_exits_3_and_says_where_to_look(small_study, tmp_path):
     done = export(small_study.folder, "--knee", "--where", "latency_ms <= 0.000001", cwd=tmp_path)
     assert done.returncode == 3
-    assert "Nearest misses:" in done.stderr
+    assert "no finalist satisfies every constraint with its confirmed values" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,6 +91,11 @@ def test_export_without_the_data_says_that_the_test_accuracy_is_not_known(small_
         assert altered != text
         database.execute("UPDATE study_user_attributes SET value_json = ? WHERE key = ?", (altered, FACTS_KEY))
         database.commit()
+    done = export(folder, "--knee", "-o", "confirmed", "--json", cwd=tmp_path)
+    known = json.loads(done.stdout)
+    assert known["test_accuracy"]["n"] == 359  # the confirmation has looked at the test split, once
+    assert known["confirmed"]["rounds"] >= 5
+    (folder / "confirmation.json").unlink()
     done = export(folder, "--knee", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "the accuracy on the test split is not known: the digits in" in done.stderr

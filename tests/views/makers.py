@@ -1,11 +1,15 @@
 """Makers of made-up studies: hand-made ones for exact numbers, seeded ones that look like the real thing."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from explorer.objectives import Constraint, Objective
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
+from explorer.study.confirmation import Confirmation, Finalist, Take, packed_hits, state_of
 from explorer.study.result import StudyResult, TrialRecord
 
 OBJECTIVES = (
@@ -75,6 +79,63 @@ def make_small_result(**known):
     trials.append(make_trial(5, variant=Variant(width=0.5), reason="signal SIGSEGV in measure"))
     reference = {"accuracy": 0.1, "latency_ms": 3.3, "cost_usd_per_million": 0.066}
     return make_result(trials, make_space(constraints=(bound,)), reference_point=reference, n_classes=10, **known)
+
+
+def with_artifacts(result):
+    """The study, in which every trial that has a result has an artifact."""
+    trials = [
+        trial if trial.outcome.failure else replace(trial, outcome=replace(trial.outcome, artifact=f"a{trial.number}"))
+        for trial in result.trials
+    ]
+    return replace(result, trials=tuple(trials))
+
+
+def make_confirmed(result, changes=None, n_rounds=5, finalists=None, invalid=(), n_images=1000):
+    """The study, whose finalists (default: the feasible trials) were measured again.
+
+    `changes` maps a trial to metrics that its rounds have instead of the search's, each a number or one a round;
+    `invalid` are finalists whose rounds are all invalid. Accuracy on the test split is that of validation less 0.01.
+    """
+    result = with_artifacts(result)
+    numbers = [t.number for t in result.trials if t.is_feasible] if finalists is None else finalists
+    rounds = []
+    for index in range(n_rounds):
+        takes = []
+        for number in numbers:
+            metrics = dict(result.trial(number).outcome.metrics)
+            for name, value in (changes or {}).get(number, {}).items():
+                metrics[name] = Measurement(value if isinstance(value, float) else value[index], n=9)
+            takes.append(Take(number, metrics, ("a gap in the clock",) if number in invalid else ()))
+        rounds.append(tuple(takes))
+    confirmation = Confirmation(
+        0,
+        *state_of(result.trials),
+        tuple(_finalist(result.trial(number), n_images) for number in numbers),
+        rounds=tuple(rounds),
+        test_accuracies={n: Measurement(result.trial(n).values()["accuracy"] - 0.01, n=100) for n in numbers},
+        ended="rounds",
+    )
+    return replace(result, confirmation=confirmation)
+
+
+def make_near_result():
+    """Trials 1 and 2 are a tie: 2 is on the confirmed front, 1 near it; 3 is invalid, 4 infeasible; 0 is dominated."""
+    bound = Constraint("peak_memory_mib", "<=", 1000.0)
+    values = {"accuracy": 0.9, "latency_ms": 1.0, "cost_usd_per_million": 0.02, "peak_memory_mib": 100.0}
+    holds = {str(bound): -900.0}
+    doubtful = make_trial(3, values, violations=holds, invalid=("a gap in the clock",))
+    broken = make_trial(4, {**values, "peak_memory_mib": 1500.0}, violations={str(bound): 500.0})
+    trials = [*(make_trial(n, values, violations=holds) for n in range(3)), replace(doubtful, state="invalid"), broken]
+    noisy = (0.99, 1.3, 0.99, 1.4, 0.99)
+    return make_confirmed(
+        make_result(trials, make_space(constraints=(bound,))), {0: {"latency_ms": 9.0}, 2: {"latency_ms": noisy}}
+    )
+
+
+def _finalist(trial, n_images):
+    """One that classified the first images correctly, as many as its accuracy says."""
+    hits = np.arange(n_images) < round(trial.values()["accuracy"] * n_images)
+    return Finalist(trial.number, trial.outcome.artifact, packed_hits(hits), n_images)
 
 
 def make_seeded_result(n_trials=60, seed=0, folder=Path("studies/cifar10-cnn")):

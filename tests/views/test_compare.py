@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from explorer.measure.intervals import Z
+from explorer.measure.intervals import Z, paired_share_difference
 from explorer.records import Measurement, Variant
 from explorer.views import compare as module
 from explorer.views.compare import EXACT, MOVER, SINGLE, compare
@@ -120,3 +120,22 @@ def test_compare_mean_latency_is_paired_by_query_with_equal_batches(makers, keep
     batches = two(makers, *metrics, variants=(Variant(), Variant(batch_size=4)))
     assert rows(batches)["latency_mean_ms"]["method"] == MOVER
     assert rows(batches)["latency_mean_ms"]["is_tie"] is True
+
+
+def test_compare_confirmed_finalists_are_paired_by_their_hits(makers, keep_samples):
+    keep_samples[0] = keep_samples[1] = samples(predictions=np.zeros(1000, int))
+    again = {0: {"latency_ms": (2.9, 3.0, 3.0, 3.1, 3.0)}, 1: {"latency_ms": (1.1, 1.2, 1.2, 1.2, 1.3)}}
+    result = makers.make_confirmed(makers.make_small_result(), again)
+    found = rows(result)
+    expected = paired_share_difference(np.arange(1000) < 920, np.arange(1000) < 900)
+    assert found["accuracy"]["method"] == "paired: right on other images, 20 of 1000"
+    assert found["accuracy"]["low"] == pytest.approx(expected.low, rel=1e-5)
+    assert (found["accuracy"]["difference"], found["accuracy"]["better"]) == (-0.02, "first")
+    assert (found["latency_ms"]["second"], found["latency_ms"]["method"]) == (1.2, MOVER)
+
+
+def test_compare_a_confirmed_trial_with_another_goes_by_the_intervals(makers, keep_samples):
+    keep_samples.update({n: samples(predictions=np.zeros(1000, int)) for n in range(4)})
+    result = makers.make_confirmed(makers.make_small_result(), finalists=[0, 1])
+    assert rows(result, 1, 3)["accuracy"]["method"] == EXACT  # made-up accuracies have no interval
+    assert rows(result, 2, 3)["accuracy"]["method"].startswith("paired: other answers")

@@ -62,3 +62,19 @@ def test_trials_csv_negative_numbers_stay_numbers(makers):
 def test_trials_csv_width_per_stage_is_joined(makers):
     result = makers.make_result([makers.make_trial(0, {"accuracy": 0.5}, Variant(width=(0.5, 0.75, 1.0)))])
     assert rows(trials_csv(result))[0]["width"] == "0.5/0.75/1"
+
+
+def test_front_csv_of_the_search_has_empty_cells_for_what_only_a_confirmation_knows(makers):
+    result = makers.make_small_result()
+    text = front_csv(result, front_summary(result))
+    assert text.splitlines()[0].endswith(",knee,probability,test_accuracy,ties")
+    assert {(row["probability"], row["test_accuracy"], row["ties"]) for row in rows(text)} == {("", "", "")}
+
+
+def test_front_csv_of_a_confirmed_front_has_probability_test_accuracy_and_ties(makers):
+    result = makers.make_near_result()
+    summary = front_summary(result)
+    (row,) = rows(front_csv(result, summary))
+    assert (row["trial"], row["latency_ms"], row["ties"]) == ("2", "0.99", "1")
+    assert float(row["probability"]) == summary.entries[0].probability
+    assert float(row["test_accuracy"]) == pytest.approx(0.89)

@@ -136,3 +136,27 @@ def test_export_command_names_the_study_or_its_folder(makers, tmp_path, monkeypa
     assert export_command(result, 3) == "explore export made-up --trial 3"
     elsewhere = replace(result, folder=Path("my studies/it's"))
     assert export_command(elsewhere, 3) == f"explore export '{tmp_path}/my studies/it'\"'\"'s' --trial 3"
+
+
+def test_trial_detail_of_a_confirmed_finalist_has_both_values_and_what_was_found(makers):
+    result = makers.make_confirmed(makers.make_small_result(), {1: {"latency_ms": 1.2}})
+    detail = trial_detail(result, 1)
+    latency = {key: next(m for m in detail[key] if m["name"] == "latency_ms") for key in ("metrics", "searched")}
+    assert (latency["metrics"]["value"], latency["searched"]["value"]) == (1.2, 1.0)
+    assert detail["confirmation"]["probability"] == 1.0
+    assert trial_detail(result, 4)["confirmation"] is trial_detail(result, 4)["searched"] is None
+
+
+def test_trial_detail_invalid_trial_says_why(makers):
+    detail = trial_detail(makers.make_near_result(), 3)
+    assert (detail["state"], detail["invalid"]) == ("invalid", ["a gap in the clock"])
+
+
+def test_trial_detail_samples_are_the_searchs_whatever_is_confirmed(makers, tmp_path):
+    result = makers.make_confirmed(makers.make_small_result(folder=tmp_path), {1: {"latency_ms": 1.2}})
+    folder = tmp_path / "artifacts" / "a1" / "measurements"
+    folder.mkdir(parents=True)
+    np.savez(folder / "trial-00001.npz", latency_ns=np.arange(1, 301) * 10_000, predictions=np.zeros(4, int))
+    values = {"variant": result.trial(1).variant.to_json(), "metrics": {"latency_ms": {"value": 1.0}}}
+    (folder / "trial-00001.json").write_text(json.dumps(values))
+    assert trial_detail(result, 1)["latency"]["n"] == 300

@@ -59,3 +59,25 @@ def test_space_and_parallel_figures_hold_the_feasible_trials(makers):
 def test_history_figure_is_in_percent(makers):
     info = history_info(makers.make_seeded_result(10))
     assert list(history_figure(info).data[0].y) == pytest.approx([100 * value for value in info.values])
+
+
+def test_front_figure_of_a_confirmed_front_has_near_ties_and_invalid_trials(makers):
+    drawn = traces(front_figure(front_info(makers.make_near_result())))
+    groups = ("front", "near the front", "dominated", "infeasible", "invalid")
+    assert {name: list(drawn[name].customdata) for name in groups} == {
+        "front": [2],
+        "near the front": [1],
+        "dominated": [0],
+        "infeasible": [4],
+        "invalid": [3],
+    }
+    assert drawn["invalid"].marker.symbol != drawn["infeasible"].marker.symbol
+    assert list(drawn["ties"].x) == [1.0, 0.99, None]
+    assert "a gap in the clock" in drawn["invalid"].hovertext[0]
+
+
+def test_front_figure_has_no_trace_for_what_is_not_there(makers):
+    result = makers.make_result(
+        [makers.make_trial(1, {"accuracy": 0.9, "latency_ms": 1.0, "cost_usd_per_million": 1.0})]
+    )
+    assert set(traces(front_figure(front_info(result)))) == {"stairs", "front", "knee"}

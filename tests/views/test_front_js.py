@@ -40,6 +40,7 @@ import { boxVolume, hypervolumeHistory } from "explore/hypervolume";
 import { costOf } from "explore/cost";
 import { derive } from "explore/derive";
 import { toCsv } from "explore/export";
+import { historyOf } from "explore/history";
 import { differenceOf, turned, verdictText } from "explore/pair";
 import { unpacked } from "explore/unpack";
 import { usualView } from "explore/url";
@@ -75,6 +76,20 @@ const run = {
     });
   },
   unpack: ({ snapshot }) => unpacked(snapshot),
+  confirmed({ snapshot, bounds }) {
+    const whole = unpacked(snapshot);
+    const view = { ...usualView(whole), bounds };
+    const derived = derive(whole, view);
+    const number = (row) => (row < 0 ? null : derived.number[row]);
+    const rows = [...derived.number.keys()];
+    return {
+      front: derived.front.map(number), knee: number(derived.knee),
+      stairs: derived.stairs("latency_ms", "accuracy").map(number),
+      states: rows.map(derived.stateOf), places: rows.map((row) => derived.placeText(row, view.x, view.y).join("; ")),
+      ties: derived.tiePairs().map((pair) => pair.map(number)), test: derived.testAccuracy(1),
+      searched: derived.searched("latency_ms", 2), history: historyOf({ snapshot: whole }).values,
+    };
+  },
   drawn({ snapshot }) {
     const whole = unpacked(snapshot);
     const view = usualView(whole);
@@ -413,3 +428,59 @@ def test_pair_js_pairs_without_samples_are_judged_as_python_does(makers, run_nod
                 assert row["twice"] == {key: row[key] for key in row["twice"]}
                 words.add(row["words"])
     assert {"cannot be told", "a tie: it may be chance", "the same", "trial 2 is better"} <= words
+
+
+def confirmed_of(run_node, result, bounds=None):
+    snapshots = [page_data(result, is_packed) for is_packed in (False, True)]
+    plain, packed = run_node([{"kind": "confirmed", "snapshot": one, "bounds": bounds or {}} for one in snapshots])
+    assert plain == packed
+    return plain
+
+
+def test_derive_js_confirmed_study_has_pythons_front_knee_and_step_line(makers, run_node):
+    generator = np.random.default_rng(3)
+    result = makers.make_seeded_result(40)
+    front = [entry.trial.number for entry in front_summary(result).entries]
+    near = [t.number for t in result.trials if t.is_feasible and t.number not in front][:4]
+    again = {
+        n: {name: tuple(result.trial(n).values()[name] * generator.normal(1, 0.04, 5)) for name in ("latency_ms",)}
+        for n in (*front, *near)
+    }
+    result = makers.make_confirmed(result, again, finalists=sorted({0, *front, *near}))
+    for bounds, where in (({}, ()), ({"latency_ms<=": 0.6}, (Constraint("latency_ms", "<=", 0.6),))):
+        summary, found = front_summary(result, where), confirmed_of(run_node, result, bounds)
+        assert found["front"] == sorted(entry.trial.number for entry in summary.entries)
+        if not where:
+            assert found["knee"] == summary.knee.trial.number
+            assert found["stairs"] == list(front_info(result).staircase)
+            assert {n for n, state in enumerate(found["states"]) if state == "near"} == {
+                entry.trial.number for entry in summary.near
+            }
+
+
+def test_derive_js_says_where_each_trial_of_a_confirmed_study_stands(makers, run_node):
+    found = confirmed_of(run_node, makers.make_near_result())
+    assert found["states"] == ["feasible", "near", "front", "invalid", "infeasible"]
+    assert found["ties"] == [[1, 2]]
+    assert "a tie with trial 1; confirmed in 5 rounds" in found["places"][2]
+    assert "near the front" in found["places"][1]
+    assert found["places"][3] == "not valid: a gap in the clock"
+    assert found["test"]["value"] == pytest.approx(0.89)
+    assert found["searched"]["value"] == 1.0
+
+
+def test_derive_js_limits_that_no_finalist_meets_fall_back_to_the_search(makers, run_node):
+    result = makers.make_confirmed(makers.make_small_result(), finalists=[0, 1])
+    assert confirmed_of(run_node, result)["front"] == [0, 1]
+    assert confirmed_of(run_node, result, {"latency_ms<=": 0.6, "accuracy>=": 0.1})["front"] == [2]
+
+
+def test_derive_js_finalist_that_is_not_confirmed_says_why_and_is_on_no_front(makers, run_node):
+    found = confirmed_of(run_node, makers.make_confirmed(makers.make_small_result(), invalid=[1]))
+    assert 1 not in found["front"]
+    assert "not confirmed: 5 of 5 rounds gave no valid measurement" in found["places"][1]
+
+
+def test_history_js_of_a_confirmed_study_is_the_searchs(makers, run_node):
+    result = makers.make_confirmed(makers.make_small_result(), {1: {"latency_ms": 2.9}})
+    assert confirmed_of(run_node, result)["history"] == pytest.approx([100 * v for v in history_info(result).values])

@@ -6,7 +6,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from explorer.objectives import Objective
+from explorer.records import Measurement
+from explorer.study.front import front_summary
 from explorer.views.front_svg import front_svg
+from explorer.views.wording import share_text
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -68,3 +71,37 @@ def test_front_svg_hostile_name_is_text(makers):
 
     text = front_svg(replace(result, name="</svg><script>alert(1)</script>"), chosen=0)
     assert not list(ET.fromstring(text).iter(f"{SVG}script"))
+
+
+def titles(text):
+    return [title.text for title in ET.fromstring(text).iter(f"{SVG}title")]
+
+
+def test_front_svg_of_a_confirmed_front_has_probabilities_ties_and_reasons(makers):
+    result = makers.make_near_result()
+    text = front_svg(result, chosen=0)
+    probability = share_text(next(entry.probability for entry in front_summary(result).near))
+    assert f"trial 1, on the front with {probability}" in titles(text)
+    assert "trial 3, invalid: a gap in the clock" in titles(text)
+    assert "trial 4, infeasible: not peak_memory_mib <= 1000" in titles(text)
+    assert text.count('stroke-dasharray="2 3"') == 1
+    for words in ("near it", "infeasible", "invalid", "baseline"):
+        assert f">{words}</text>" in text
+
+
+def test_front_svg_legend_has_only_what_is_there(makers):
+    trials = [makers.make_trial(n, {"accuracy": 0.5 + n / 10, "latency_ms": 1.0 + n}) for n in (1, 2)]
+    space = makers.make_space(objectives=makers.OBJECTIVES[:2])
+    text = front_svg(makers.make_result(trials, space), chosen=1)
+    assert ">front</text>" in text
+    for words in ("near it", "infeasible", "invalid", "baseline", "dominated", "through another objective"):
+        assert f">{words}</text>" not in text
+
+
+def test_front_svg_intervals_are_bars_within_the_frame(makers):
+    measured = [Measurement(0.5 + n / 10, 0.1, 0.99) for n in (1, 2)]
+    trials = [makers.make_trial(n, {"accuracy": one, "latency_ms": 1.0 + n}) for n, one in enumerate(measured, 1)]
+    text = front_svg(makers.make_result(trials, makers.make_space(objectives=makers.OBJECTIVES[:2])), chosen=1)
+    ends = re.findall(r'<path d="M[0-9.]+ ([0-9.]+)V([0-9.]+)" fill="none"', text)
+    assert len(ends) == 2
+    assert all(52 <= float(end) <= 348 for pair in ends for end in pair)

@@ -63,3 +63,11 @@ def test_insights_before_the_baseline_say_what_is_missing(four):
     for result in (replace(four, trials=()), replace(four, reference_point=None)):
         assert insights(result)["history"]["why"].startswith("The curve begins with the baseline")
     assert insights(replace(four, trials=()))["importance"][0]["why"].endswith("and there are 0")
+
+
+def test_insights_have_the_anchors_history(makers):
+    details = {"anchor": {"slowness": 1.02, "dispersion": 0.01}}
+    trials = [makers.make_trial(n, {"accuracy": 0.5}, details=details) for n in range(3)]
+    found = insights(makers.make_result(trials))["steadiness"]
+    assert [one["slowness"] for one in found["readings"]] == [1.02] * 3
+    assert "moved by 0.0 %" in found["sentence"]

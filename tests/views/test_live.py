@@ -154,3 +154,15 @@ def test_live_view_note_keeps_control_codes_away(makers, clock):
 def test_make_view_suits_the_stream(makers, monkeypatch, stream, term, is_quiet, kind):
     monkeypatch.setenv("TERM", term)
     assert isinstance(make_view(makers.make_space(), stream, is_quiet), kind)
+
+
+def test_frame_while_finalists_are_measured_again_has_the_round_whatever_the_stage(makers, clock):
+    view = LiveView(makers.make_space(), Terminal(), clock)
+    view.on_progress(Progress("confirm", 3, 10, "round 2, trial 7"))
+    view.on_progress(Progress("measure latency"))
+    text = drawn(view)
+    assert "measuring the finalists again: round 2, trial 7" in text
+    assert "measure latency" in text
+    view.on_confirmed(makers.make_small_result())
+    assert "again" not in drawn(view)
+    view.close()

@@ -43,3 +43,23 @@ def test_model_card_objection_stands_at_the_top(makers):
 
 def test_model_card_of_a_network_with_one_exit_says_nothing_of_exits(makers):
     assert "at the final head" not in card_of(makers, shares=(1.0,))
+
+
+def confirmed_card(makers, number, **known):
+    result = makers.make_confirmed(makers.make_small_result(provenance=PROVENANCE), {1: {"latency_ms": 1.2}}, **known)
+    trial = result.trial(number)
+    trial = replace(trial, outcome=replace(trial.outcome, details={"exit_shares": [1.0]}))
+    return model_card(result, trial, "made-up", "the knee", (), Measurement(0.89, n=10))
+
+
+def test_model_card_of_a_confirmed_trial_has_confirmed_values_and_says_so(makers):
+    text = confirmed_card(makers, 1)
+    assert "| latency | 1.20 ms |" in text
+    assert "The values are confirmed: medians over 5 rounds" in text
+    assert "The probability that it is on the front is 100 %." in text
+
+
+def test_model_card_of_a_trial_that_is_not_confirmed_says_so(makers):
+    assert "not confirmed: it is no finalist" in confirmed_card(makers, 3, finalists=[0, 1])
+    assert "not confirmed: 5 of 5 rounds gave no valid measurement" in confirmed_card(makers, 1, invalid=[1])
+    assert "they are not confirmed" in card_of(makers)

@@ -14,13 +14,15 @@ ASK = """async () => (await axe.run(document, { resultTypes: ["violations"] })).
 STATES = {
     "a variant and its comparison": "trial=7&pinned=0&color=runtime&shape=runtime&filter=eager",
     "limits that nothing meets": "limit.latency_ms<%3D=0.01&brush.width=0.5,1",
+    "a confirmed study": "trial=3&pinned=1,2",
 }
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("state", [*STATES, "an empty study", "a phone"])
 def test_page_has_no_serious_violation(makers, browser, axe, tmp_path, theme, state):
-    result = makers.make_result() if state == "an empty study" else makers.make_seeded_result(30)
+    made = {"an empty study": makers.make_result, "a confirmed study": makers.make_near_result}
+    result = made.get(state, lambda: makers.make_seeded_result(30))()
     path = tmp_path / "report.html"
     path.write_text(render_offline(result), encoding="utf-8")
     width = 390 if state == "a phone" else 1280

@@ -8,6 +8,7 @@ import pytest
 
 from explorer.measure.cost import Prices
 from explorer.objectives import Objective
+from explorer.records import Progress
 from explorer.space.limits import parse_constraint
 from explorer.study.front import front_summary
 from explorer.study.importance import parameter_importance
@@ -27,8 +28,8 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
 };
 """
 POINTS = "#plot-front .scatterlayer path.point"
-# The trials that the picture draws as the front: those with error bars.
-FRONT = """() => document.getElementById("plot-front").data.find((trace) => trace.error_y).customdata"""
+# The trials that the picture draws as the front.
+FRONT = """() => document.getElementById("plot-front").data.find((trace) => trace.meta === "front").customdata"""
 
 # What is on the page at the moment in which the front's points have come.
 AT_THE_FRONT = """
@@ -368,3 +369,80 @@ def test_page_infeasible_outlier_does_not_squeeze_the_front(open_page, makers):
     assert 0.3 < 10**low < 0.5  # the fastest feasible trial takes 0.5 ms; trial 4, infeasible, 0.1 ms
     assert 3 < 10**high < 4
     assert "1 that break a constraint lie outside the picture" in page.locator("#plot-note").inner_text()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_of_a_confirmed_study_shows_probabilities_ties_and_both_values(makers, open_page, width):
+    result = makers.make_near_result()
+    page = open_page(result, width, view="trial=2&theme=light")
+    assert page.evaluate(FRONT) == [2]
+    traces = page.evaluate(
+        """() => Object.fromEntries(document.getElementById("plot-front").data
+        .filter((trace) => trace.meta).map((trace) => [trace.meta, trace.customdata]))"""
+    )
+    assert traces["near"] == [1]
+    legend = page.locator("#plot-legend").inner_text()
+    for words in ("near it 1", "a tie", "not valid 1", "infeasible 1"):
+        assert words in legend
+    assert "Confirmed in 5 rounds" in page.locator("#plot-note").inner_text()
+    page.wait_for_selector("#export-command")
+    rows = page.locator(".metrics tbody tr").all_inner_texts()
+    latency = next(row for row in rows if row.startswith("latency"))
+    assert "0.990 ms" in latency
+    assert "1.00 ms" in latency
+    assert any(row.startswith("test accuracy") for row in rows)
+    cells = page.locator("#trials-table tr[data-trial='2']").inner_text()
+    assert "= 1" in cells
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.complaints == []
+
+
+def test_page_shows_an_invalid_trial_loudly(makers, open_page):
+    page = open_page(makers.make_near_result(), view="trial=3")
+    page.wait_for_selector("#variant-body .banner")
+    assert page.locator("#variant-body .banner").inner_text() == "Not valid: a gap in the clock."
+    assert page.complaints == []
+
+
+def test_page_draws_how_steady_the_machine_was(makers, open_page):
+    result = makers.make_seeded_result(5)
+    anchors = [{"anchor": {"slowness": 1 + n / 100, "dispersion": 0.01}} for n in range(5)]
+    trials = [
+        replace(trial, outcome=replace(trial.outcome, details={**trial.outcome.details, **anchor}))
+        for trial, anchor in zip(result.trials, anchors, strict=True)
+    ]
+    page = open_page(replace(result, trials=tuple(trials)))
+    page.wait_for_selector("#plot-steady .scatterlayer path.point")
+    assert "The machine's speed moved by" in page.locator("#steady-said").inner_text()
+    assert page.locator("#plot-steady .scatterlayer path.point").count() == 5
+    assert page.locator("#trust-empty").inner_text().startswith("Not confirmed yet.")
+    assert page.complaints == []
+
+
+def test_live_page_follows_the_confirmation_and_shows_what_it_confirmed(makers, browser, tmp_path):
+    result = makers.with_artifacts(makers.make_small_result(folder=tmp_path))
+    feed = Feed(result)
+    server = Server(feed, port=None)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    try:
+        page.goto(server.link + "#trial=1")
+        page.wait_for_selector("body[data-ready=true]")
+        feed.on_progress(Progress("confirm", 8, 20, "round 3, trial 2"))
+        feed.on_progress(Progress("load"))
+        page.locator("#status-now", has_text="measuring the finalists again: round 3, trial 2").wait_for()
+        assert "confirming 40 %" in page.locator("#status-count").inner_text()
+        worse = {"latency_ms": 9.0, "cost_usd_per_million": 0.09}
+        feed.on_confirmed(makers.make_confirmed(result, {1: {"latency_ms": 1.2}, 2: worse}))
+        feed.end("finished")
+        page.locator("#plot-note", has_text="Confirmed in 5 rounds").wait_for()
+        page.locator(".metrics", has_text="1.20 ms").wait_for()
+        assert page.evaluate(FRONT) == [0, 1]
+        assert "confirming" not in page.locator("#status-count").inner_text()
+        assert errors == []
+    finally:
+        context.close()
+        server.stop()

@@ -35,7 +35,7 @@ def test_page_data_small_study_has_every_part(makers):
     assert trials["finished"] == [1001.0, 1002.0, 1003.0, 1004.0, 1005.0, 1006.0]
     assert trials["metrics"]["accuracy"]["value"] == [0.92, 0.9, 0.8, 0.85, 0.95, None]
     assert trials["metrics"]["accuracy"]["low"] == [None] * 6
-    assert trials["validity"] is trials["membership"] is trials["confirmed"] is None
+    assert trials["membership"] is trials["confirmed"] is data["confirmation"] is None
     assert data["reasons"] == {"4": "not peak_memory_mib <= 1000", "5": "signal SIGSEGV in measure"}
     assert data["ideal_point"] == {"accuracy": 1.0, "latency_ms": 0.0, "cost_usd_per_million": 0.0}
     assert data["prices"]["hardware_usd_per_hour"] == 0.05

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from explorer.study.front import front_summary
 from explorer.views.rows import front_table, shown_metrics, trial_info, varying_parameters
 from explorer.views.wording import Glyphs
@@ -55,3 +57,23 @@ def test_trial_info_is_json_and_whole(makers):
 def test_trial_info_violation_that_is_not_known_is_none(makers):
     result = makers.make_result([makers.make_trial(0, {}, violations={"energy_mj <= 1": float("inf")})])
     assert trial_info(result, result.trials[0], front_summary(result))["violations"] == {"energy_mj <= 1": None}
+
+
+def test_trial_info_has_what_the_confirmation_found(makers):
+    result = makers.make_near_result()
+    summary = front_summary(result)
+    found = [trial_info(result, trial, summary)["confirmed"] for trial in result.trials]
+    assert [found[1]["near"], found[2]["near"]] == [True, False]
+    assert (found[1]["ties"], found[1]["rounds"], found[1]["why"]) == ([2], 5, None)
+    assert found[2]["metrics"]["latency_ms"]["value"] == 0.99
+    assert found[2]["test_accuracy"]["value"] == pytest.approx(0.89)
+    assert found[3] is found[4] is None
+    assert trial_info(result, result.trial(3), summary)["invalid"] == ["a gap in the clock"]
+    assert trial_info(result, result.trial(1), front_summary(result, is_search=True))["confirmed"] is None
+
+
+def test_trial_info_finalist_that_is_not_confirmed_has_no_values_and_a_reason(makers):
+    result = makers.make_confirmed(makers.make_small_result(), invalid=[2])
+    found = trial_info(result, result.trial(2), front_summary(result))["confirmed"]
+    assert (found["metrics"], found["feasible"], found["probability"]) == (None, False, None)
+    assert "5 of 5 rounds" in found["why"]

@@ -63,3 +63,8 @@ def test_weights_sentence_says_where_they_come_from(makers, card, sentence):
 
 def test_weights_sentence_of_a_study_that_does_not_tell_is_empty(makers):
     assert weights_sentence(replace(makers.make_small_result(), provenance={})) == ""
+
+
+def test_recommendation_of_a_confirmed_front_has_confirmed_values(makers):
+    result = makers.make_confirmed(makers.make_small_result(), {0: {"latency_ms": 6.0}, 1: {"latency_ms": 1.5}})
+    assert "latency 1.50 ms (4.0× better)" in recommendation(result, front_summary(result))[0]

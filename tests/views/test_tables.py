@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from explorer.records import Measurement
 from explorer.study.front import front_summary
-from explorer.views.tables import flattened, print_front, print_trial
+from explorer.views.tables import print_front
+from explorer.views.wording import share_text
 
 
 def printed(function, *arguments, width=140, encoding="utf-8"):
@@ -55,33 +55,32 @@ def test_print_front_empty_front_is_shown_as_such(makers):
     assert "0 on the front of 1 trials" in printed(print_front, result, front_summary(result))
 
 
-def test_print_trial_shows_units_intervals_counts_and_reasons(makers):
-    result = makers.make_seeded_result(8)
-    text = printed(print_trial, result, result.trials[0])
-    assert "Trial 0 of cifar10-cnn: complete" in text
-    assert "5,000" in text
-    assert "unknown, because p99 needs 662 queries, 400 were taken" in text
-    assert "materialize  0.3 s (cached)" in text
-    assert "CIFAR-10 (JPEG)" in text
+@pytest.mark.parametrize("width", [30, 70, 95, 110, 200])
+def test_print_front_confirmed_shows_probability_ties_and_what_is_near(makers, width):
+    result = makers.make_near_result()
+    summary = front_summary(result)
+    text = printed(print_front, result, summary, width=width)
+    assert all(len(line) <= width for line in text.splitlines())
+    assert ("test" in text and "89.00" in text) == (width >= 95)
+    if width >= 70:
+        on_it, near, baseline = (
+            next(line for line in text.splitlines() if line.strip().startswith(mark)) for mark in ("★ 2", "1 ", "base")
+        )
+        assert share_text(summary.entries[0].probability) in on_it
+        assert share_text(summary.near[0].probability) in near
+        assert text.index(on_it) < text.index(near) < text.index(baseline)
+        assert "= 1" in text[text.index(on_it) : text.index(near)]
+        assert "= 2" in text[text.index(near) : text.index(baseline)]
 
 
-def test_print_trial_failed_shows_the_reason_without_control_codes(makers):
-    result = makers.make_result([makers.make_trial(0, reason="\x1b[2Jgone [red]wrong[/red]")])
-    text = printed(print_trial, result, result.trials[0])
-    assert "\x1b" not in text
-    assert "[red]wrong[/red]" in text
+def test_print_front_finalist_that_is_not_confirmed_is_named_with_the_reason(makers):
+    result = makers.make_confirmed(makers.make_small_result(), invalid=[2])
+    text = printed(print_front, result, front_summary(result))
+    assert "Trial 2 is not confirmed: 5 of 5 rounds gave no valid measurement" in text
 
 
-def test_print_trial_infeasible_shows_what_is_broken(makers):
-    result = makers.make_small_result()
-    text = printed(print_trial, result, result.trials[4])
-    assert "broken by 500 MiB" in text
-
-
-def test_print_trial_unknown_without_reason_is_still_said(makers):
-    result = makers.make_result([makers.make_trial(0, {"accuracy": Measurement(None)})])
-    assert "unknown, because nobody said why" in printed(print_trial, result, result.trials[0])
-
-
-def test_flattened_joins_names_by_dots():
-    assert flattened({"a": {"b": 1, "c": {"d": 2}}, "e": {}}) == {"a.b": 1, "a.c.d": 2, "e": {}}
+def test_print_front_confirmed_baseline_has_confirmed_values(makers):
+    result = makers.make_confirmed(makers.make_small_result(), {0: {"latency_ms": 4.0}})
+    text = printed(print_front, result, front_summary(result))
+    assert "4.00" in next(line for line in text.splitlines() if line.strip().startswith("baseline"))
+    assert "1.00 4.0×" in text

@@ -11,6 +11,8 @@ from explorer.views.wording import (
     is_improvement,
     metric_label,
     one_line,
+    share_text,
+    ties_text,
     value_text,
     variant_text,
     violation_text,
@@ -118,3 +120,12 @@ def test_metric_label_has_title_and_unit():
 )
 def test_violation_text_has_the_metrics_unit(amount, text):
     assert violation_text("peak_memory_mib <= 1024", amount) == text
+
+
+def test_share_text_what_is_not_certain_never_rounds_to_certainty():
+    shares = (0.0, 0.001, 0.18, 0.994, 0.9995, 1.0)
+    assert [share_text(share) for share in shares] == ["0 %", "< 1 %", "18 %", "99 %", "> 99 %", "100 %"]
+
+
+def test_ties_text_lists_the_trials():
+    assert (ties_text(()), ties_text((12, 31))) == ("", "= 12, 31")

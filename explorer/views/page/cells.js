@@ -1,8 +1,9 @@
 // The columns of the table: their headings, the values by which they sort, and what a cell shows.
+import { shareText } from "explore/confirmed";
 import { h } from "explore/dom";
-import { durationText, intervalText, numberText, parameterText, shortUnit } from "explore/format";
+import { durationText, intervalText, isKnown, numberText, parameterText, shortUnit } from "explore/format";
 
-const STATES = ["front", "feasible", "infeasible", "invalid", "failed"];
+const STATES = ["front", "near", "feasible", "infeasible", "invalid", "failed"];
 
 /** Number and state, every parameter, every measured metric, and the time that the trial took. */
 export function makeColumns({ snapshot, derived }) {
@@ -17,6 +18,8 @@ export function makeColumns({ snapshot, derived }) {
       value: (index) => STATES.indexOf(derived.stateOf(index)),
     },
   ];
+  if (derived.confirmation)
+    columns.push({ key: "membership", title: "on front", unit: "", width: 112, value: derived.probability });
   for (const one of snapshot.parameters) {
     const longest = Math.max(one.title.length, ...(one.ticks ?? []).map((tick) => Math.min(22, tick.length)));
     columns.push({
@@ -38,6 +41,15 @@ export function makeColumns({ snapshot, derived }) {
       metric,
       value: (index) => derived.columns[metric.name].value[index],
     });
+    if (metric.name === "accuracy" && derived.confirmation)
+      columns.push({
+        key: "test_accuracy",
+        title: "test accuracy",
+        unit: shortUnit(metric),
+        width: 150,
+        metric,
+        value: (index) => derived.testAccuracy(index)?.value ?? null,
+      });
   }
   columns.push({
     key: "seconds",
@@ -90,6 +102,12 @@ export function tableCell({ derived, snapshot }, column, index, group) {
       { class: "word", title: parameterText(column.parameter, trials.parameters[column.key]?.[index]) },
       parameterText(column.parameter, trials.parameters[column.key]?.[index]),
     );
+  if (column.key === "membership") {
+    const sure = derived.probability(index);
+    const ties = derived.tiesOf(index);
+    const marked = ties.length ? h("small", {}, `= ${ties.join(", ")}`) : null;
+    return h("td", {}, sure === null ? "" : shareText(sure), marked);
+  }
   if (column.isTime)
     return h(
       "td",
@@ -97,7 +115,9 @@ export function tableCell({ derived, snapshot }, column, index, group) {
       durationText(trials.seconds[index]),
       trials.is_cached?.[index] ? h("small", {}, "from the cache") : null,
     );
-  const { value, low, high } = derived.columns[column.key];
-  const interval = intervalText(column.metric, low[index], high[index]);
-  return h("td", {}, numberText(column.metric, value[index]), interval ? h("small", {}, interval) : null);
+  const isTest = column.key === "test_accuracy";
+  const { value, low, high } = (isTest ? derived.testAccuracy(index) : derived.measurement(column.key, index)) ?? {};
+  if (isTest && !isKnown(value)) return h("td", {});
+  const interval = intervalText(column.metric, low, high);
+  return h("td", {}, numberText(column.metric, value), interval ? h("small", {}, interval) : null);
 }

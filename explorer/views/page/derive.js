@@ -1,4 +1,5 @@
 // What follows from the snapshot and the view: costs at these prices, the front within these limits, the knee.
+import { candidatesOf, likelyOf, standings } from "explore/confirmed";
 import { costOf } from "explore/cost";
 import { isKnown } from "explore/format";
 import { candidateMask, frontMask } from "explore/front";
@@ -7,6 +8,7 @@ import { boundKey, boundsOf } from "explore/limits";
 import { lookups } from "explore/lookups";
 import { sentences } from "explore/sentences";
 
+const INVALID = 3;
 const COST = "cost_usd_per_million";
 const USUAL = ["accuracy", "latency_ms", "peak_memory_mib", "cost_usd_per_million"];
 
@@ -21,8 +23,8 @@ export function derive(snapshot, view) {
   const { measured, order, places } = basis(snapshot);
   // A limit that is not known yet (its baseline is missing) was judged by the study, and only there.
   const isOpen = snapshot.constraints.some((one) => one.bound === null && !(boundKey(one) in view.bounds));
-  const valid = Uint8Array.from(trials.state, (state, index) =>
-    state < 2 && !(isOpen && state === 1) && !isInvalid(trials, index) ? 1 : 0,
+  const valid = Uint8Array.from(trials.state, (state) =>
+    state < 2 && !(isOpen && state === 1) ? 1 : 0,
   );
   const mask = candidateMask(
     Array.from(valid, (one) => (one ? 0 : 2)),
@@ -30,20 +32,22 @@ export function derive(snapshot, view) {
     objectives,
     bounds,
   );
+  const candidates = candidatesOf(snapshot, mask);
   const directions = objectives.map((one) => one.direction);
   const isFront = n
     ? frontMask(
         objectives.map((one) => values[one.metric] ?? new Array(n).fill(null)),
         directions,
-        mask,
+        candidates,
       )
     : new Uint8Array(0);
   const front = measured.filter((index) => isFront[index]);
   const baseline = baselineRow(trials);
   const named = front.length
-    ? recommendation(values, objectives, trials.number, isFront, baseline)
+    ? recommendation(values, objectives, trials.number, isFront, baseline, likelyOf(snapshot, isFront))
     : { knee: null, nearly: null };
   const nMeasuredFeasible = measured.reduce((sum, index) => sum + mask[index], 0);
+  const nInvalid = measured.filter((index) => trials.state[index] === INVALID).length;
   const derived = {
     trials,
     objectives,
@@ -58,19 +62,21 @@ export function derive(snapshot, view) {
     number: trials.number,
     byNumber: order,
     isFeasible: mask,
+    isCandidate: candidates,
     knee: named.knee ?? -1,
     nearly: named.nearly ?? -1,
     counts: {
       feasible: nMeasuredFeasible,
-      infeasible: measured.length - nMeasuredFeasible,
+      infeasible: measured.length - nMeasuredFeasible - nInvalid,
+      invalid: nInvalid,
       failed: trials.state.filter((state) => state === 2).length,
     },
     usual: usualMetrics(snapshot, columns),
     tableMetrics: snapshot.metrics.filter((metric) => isMeasured(metric, columns)),
     indexOf: (number) => places.get(number) ?? -1,
-    isInvalid: (index) => isInvalid(trials, index),
+    isInvalid: (index) => trials.state[index] === INVALID,
   };
-  return Object.assign(derived, lookups(derived), sentences(derived, snapshot));
+  return Object.assign(derived, standings(snapshot, derived), lookups(derived), sentences(derived, snapshot));
 }
 
 const bases = new WeakMap();
@@ -101,10 +107,6 @@ function columnsOf(snapshot, view) {
   columns.trial = { value: trials.number, low: empty, high: empty };
   return columns;
 }
-
-const isInvalid = (trials, index) =>
-  trials.state[index] === 3 ||
-  Boolean(trials.validity && trials.validity[index] && trials.validity[index] !== "valid");
 
 function usualMetrics(snapshot, columns) {
   const names = snapshot.objectives.map((one) => one.metric);

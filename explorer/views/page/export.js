@@ -7,7 +7,8 @@ const FORMULA = /^[=+\-@\t\r]/;
 
 /**
  * CSV of these trials: trial, state, feasible, each parameter, each metric, then `<metric>_low`, `<metric>_high`.
- * Numbers have the digits of the page; `feasible` and the cost are what the view's limits and prices make of them.
+ * Numbers have the digits of the page, confirmed ones of confirmed trials; `feasible` and the cost are what the view's
+ * limits and prices make of them.
  */
 export function toCsv(state, indices) {
   const { snapshot } = state;
@@ -35,9 +36,19 @@ export function toJson(state, indices) {
     ...cells(state, index),
     on_front: Boolean(derived.isFront[index]),
     knee: index === derived.knee,
+    ...(derived.confirmation ? standing(derived, index) : {}),
   }));
   const prices = { ...snapshot.prices, ...view.prices };
   return JSON.stringify({ study: snapshot.study.name, limits: derived.bounds, prices, trials }, null, 1);
+}
+
+function standing(derived, index) {
+  return {
+    confirmed: derived.isConfirmed(index),
+    probability: derived.probability(index),
+    ties: derived.tiesOf(index),
+    test_accuracy: derived.testAccuracy(index),
+  };
 }
 
 function cells({ snapshot, derived }, index) {

@@ -24,6 +24,7 @@ export function flatFigure(state, colors, rest, isDragging, width, height) {
   const [x, y] = [view.x, view.y];
   const isPlaced = (index) => isKnown(derived.columns[x].value[index]) && isKnown(derived.columns[y].value[index]);
   const front = derived.front.filter(isPlaced);
+  const near = derived.measured.filter((index) => derived.isNear(index) && isPlaced(index));
   const stairs = derived.stairs(x, y);
   const isLog = { x: isLogAxis(view, derived, "x"), y: isLogAxis(view, derived, "y") };
   const trace = (indices, more) => ({
@@ -51,7 +52,22 @@ export function flatFigure(state, colors, rest, isDragging, width, height) {
   const data = [
     ...rest.traces,
     trace(stairs, { mode: "lines", line: { shape, color: colors.line, width: 1.3 }, hoverinfo: "skip" }),
+    trace([], {
+      ...links(derived, x, y),
+      mode: "lines",
+      line: { dash: "dot", color: colors.line, width: 1.8 },
+      hoverinfo: "skip",
+      meta: "ties",
+    }),
+    trace(near, {
+      meta: "near",
+      marker: { symbol: "circle-open", size: 11, color: colors.front, opacity: 0.6, line: { width: 1.6 } },
+      ...dimmed(near, matches, 0.1),
+      error_x: bars(derived, x, near, matches, colors),
+      error_y: bars(derived, y, near, matches, colors),
+    }),
     trace(front, {
+      meta: "front",
       marker: frontMarker(state, colors, front, onStairs),
       ...dimmed(front, matches, 0.1),
       error_x: bars(derived, x, front, matches, colors),
@@ -135,7 +151,8 @@ function restTraces(state, colors, placed) {
   const { view, derived, matches } = state;
   const groups = { infeasible: [], invalid: [], feasible: [] };
   for (const index of placed)
-    groups[derived.isInvalid(index) ? "invalid" : derived.isFeasible[index] ? "feasible" : "infeasible"].push(index);
+    if (!derived.isNear(index) && !derived.isFront[index])
+      groups[derived.isInvalid(index) ? "invalid" : derived.isFeasible[index] ? "feasible" : "infeasible"].push(index);
   const size = placed.length > 600 ? 5.5 : 7;
   const trace = (indices, marker) => ({
     type: "scatter",
@@ -150,7 +167,7 @@ function restTraces(state, colors, placed) {
   const faint = { size, color: colors.faint, opacity: 0.75, line: { width: 1.4, color: colors.faint } };
   return [
     trace(groups.infeasible, { ...faint, symbol: "x-thin" }),
-    trace(groups.invalid, { ...faint, symbol: "circle-open" }),
+    trace(groups.invalid, { ...faint, symbol: "diamond-open" }),
     trace(groups.feasible, { symbol: symbolsOf(state, groups.feasible), size, color: colors.rest }),
   ];
 }
@@ -161,6 +178,13 @@ function dimmed(indices, matches, opacity) {
   const kept = [];
   indices.forEach((index, place) => matches[index] && kept.push(place));
   return { selectedpoints: kept, unselected: { marker: { opacity } } };
+}
+
+// A dotted line between every two trials that cannot be told apart in any objective.
+function links(derived, x, y) {
+  const pairs = derived.tiePairs().filter((pair) => pair.every((row) => row >= 0));
+  const along = (name) => pairs.flatMap((pair) => [...shownColumn(derived, name, pair), null]);
+  return { x: along(x), y: along(y) };
 }
 
 function bars(derived, name, indices, matches, colors) {

@@ -1,5 +1,6 @@
 // The hypervolume over time, as a curve.
 /* global Plotly */
+import { searchedColumns } from "explore/confirmed";
 import { byId, say } from "explore/dom";
 import { countText, isKnown } from "explore/format";
 import { boxVolume, hypervolumeHistory } from "explore/hypervolume";
@@ -16,10 +17,13 @@ export function historyOf({ snapshot, insights }) {
   const { objectives, trials, reference_point: reference, ideal_point: ideal } = snapshot;
   const none = { at: [], values: [], isShare: false };
   if (!reference || !trials.number.length) return { ...none, why: NO_REFERENCE };
-  const columns = objectives.map((one) => trials.metrics[one.metric]?.value ?? []);
+  const { columns, states } = searchedColumns(
+    snapshot,
+    objectives.map((one) => one.metric),
+  );
   const directions = objectives.map((one) => one.direction);
   const corner = objectives.map((one) => reference[one.metric]);
-  const mask = Uint8Array.from(trials.state, (state, index) =>
+  const mask = Uint8Array.from(states, (state, index) =>
     state === 0 && columns.every((column) => isKnown(column[index])) ? 1 : 0,
   );
   const values = hypervolumeHistory(columns, directions, corner, mask);

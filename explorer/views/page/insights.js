@@ -5,7 +5,7 @@ export function makeInsights(store, read) {
   let asked = "";
   let isWaiting = false;
   const follow = ({ snapshot, live }) => {
-    const key = `${snapshot.trials.number.length} ${live?.status}`;
+    const key = `${snapshot.trials.number.length} ${live?.status} ${JSON.stringify(snapshot.confirmation?.n_rounds)}`;
     if (isWaiting || key === asked) return;
     [asked, isWaiting] = [key, true];
     const keep = (insights) => {

@@ -31,11 +31,12 @@ export function kneeRow(columns, directions, front) {
 /**
  * Which trials the recommendation names: `knee`, and `nearly`, the fastest of the front within one point of the
  * baseline's accuracy; rows, null where there is none. `baseline` is the baseline's row, null without one.
+ * The knee is that of `likely`, a part of the front.
  */
-export function recommendation(values, objectives, numbers, front, baseline) {
+export function recommendation(values, objectives, numbers, front, baseline, likely = front) {
   const directions = objectives.map((objective) => objective.direction);
   const columns = objectives.map((objective) => values[objective.metric]);
-  const knee = kneeRow(columns, directions, front);
+  const knee = kneeRow(columns, directions, likely);
   const speed = objectives.find((objective) => objective.metric.startsWith("latency"));
   const isJudged = objectives.some((objective) => objective.metric === "accuracy");
   const accuracy = baseline === null || !values.accuracy ? null : values.accuracy[baseline];

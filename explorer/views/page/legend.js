@@ -10,24 +10,30 @@ export function drawLegend(element, state, mode) {
   const stairs = new Set(derived.stairs(view.x, view.y));
   const aside = derived.front.filter((index) => !stairs.has(index)).length;
   const n = (number) => number.toLocaleString("en-US");
-  const { feasible, infeasible, failed } = derived.counts;
+  const { feasible, infeasible, invalid, failed } = derived.counts;
+  const near = derived.measured.filter((index) => derived.isNear(index)).length;
+  const dominated = feasible - derived.front.length - near;
+  const isFlat = mode === "2d";
   const thirds = derived.objectives
     .map((o) => o.metric)
     .filter((name) => name !== view.x && name !== view.y)
     .map((name) => derived.title(name));
   const items = [
-    item(colors, "dot", `front ${n(derived.front.length)}`),
-    mode === "2d" && aside
+    derived.front.length ? item(colors, "dot", `front ${n(derived.front.length)}`) : null,
+    isFlat && aside
       ? item(colors, "small", `${n(aside)} of them only through ${thirds.join(", ") || "other objectives"}`)
       : null,
-    item(colors, "rest", `dominated ${n(feasible - derived.front.length)}`),
-    mode === "2d" ? item(colors, "cross", `infeasible ${n(infeasible)}`) : null,
-    item(colors, "knee", "knee"),
-    item(colors, "square", "baseline"),
-    mode === "2d" ? item(colors, "stairs", "best of these two axes alone") : null,
+    near && isFlat ? item(colors, "near", `near it ${n(near)}`) : null,
+    isFlat && derived.tiePairs().length ? item(colors, "tie", "a tie") : null,
+    dominated ? item(colors, "rest", `dominated ${n(dominated)}`) : null,
+    infeasible && isFlat ? item(colors, "cross", `infeasible ${n(infeasible)}`) : null,
+    invalid && isFlat ? item(colors, "diamond", `not valid ${n(invalid)}`) : null,
+    derived.knee >= 0 ? item(colors, "knee", "knee") : null,
+    derived.baseline !== null ? item(colors, "square", "baseline") : null,
+    isFlat && stairs.size > 1 ? item(colors, "stairs", "best of these two axes alone") : null,
     failed ? h("span", { class: "quiet" }, `${n(failed)} failed, not drawn`) : null,
   ];
-  fill(element, items, colorKey(state, colors), mode === "2d" ? shapeKey(state, colors) : null);
+  fill(element, items, colorKey(state, colors), isFlat ? shapeKey(state, colors) : null);
 }
 
 function item(colors, kind, text) {
@@ -37,6 +43,10 @@ function item(colors, kind, text) {
   const drawn = {
     dot: () => circle(5.5, colors.front),
     small: () => circle(3.6, colors.front),
+    near: () => circle(4.6, "none", colors.front),
+    tie: () =>
+      s("path", { d: "M1 7h16", stroke: colors.line, "stroke-width": 1.8, "stroke-dasharray": "2 2.5", fill: "none" }),
+    diamond: () => s("path", { d: "M9 2l5 5-5 5-5-5z", fill: "none", stroke: colors.faint, "stroke-width": 1.6 }),
     rest: () => circle(3.4, colors.rest),
     cross: () => s("path", { d: "M6 4l6 6M12 4l-6 6", stroke: colors.faint, "stroke-width": 1.6 }),
     knee: () => circle(5.5, "none", colors.knee),

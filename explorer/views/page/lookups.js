@@ -74,14 +74,16 @@ export function lookups(derived) {
     stairs: (x, y) => {
       const key = `${x}|${y}`;
       if (!stairs.has(key))
-        stairs.set(key, staircase(columns[x].value, columns[y].value, [betterOf(x), betterOf(y)], derived.isFeasible));
+        stairs.set(key, staircase(columns[x].value, columns[y].value, [betterOf(x), betterOf(y)], derived.isCandidate));
       return stairs.get(key);
     },
     boundOf: (key) => derived.bounds.find((one) => boundKey(one) === key)?.bound ?? null,
     stateOf: (index) => {
       if (trials.state[index] === 2) return "failed";
       if (derived.isInvalid(index)) return "invalid";
-      return derived.isFront[index] ? "front" : derived.isFeasible[index] ? "feasible" : "infeasible";
+      if (derived.isFront[index]) return "front";
+      if (derived.isNear(index)) return "near";
+      return derived.isFeasible[index] ? "feasible" : "infeasible";
     },
     gain: (name, index) =>
       derived.baseline === null || index === derived.baseline

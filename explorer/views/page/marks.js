@@ -36,7 +36,6 @@ export function frontMarker(state, colors, front, onStairs) {
   const marker = {
     symbol: symbolsOf(state, front),
     color: colors.front,
-    opacity: membership(derived, front),
     size: front.map((index) => (onStairs.has(index) ? FRONT_SIZE : ASIDE_SIZE)),
     line: { width: 1, color: colors.rim },
   };
@@ -64,12 +63,6 @@ export function frontMarker(state, colors, front, onStairs) {
       );
   }
   return marker;
-}
-
-// The less sure it is that a trial belongs to the front, the paler it is, once trials carry that probability.
-function membership(derived, indices) {
-  const sure = derived.trials.membership;
-  return sure ? indices.map((index) => (isKnown(sure[index]) ? 0.35 + 0.65 * sure[index] : 1)) : 1;
 }
 
 /** Each row's symbol, one for each kind of the parameter that the view shows as shapes. */

@@ -18,7 +18,7 @@ export function parts(detail) {
       "Latency",
       `${countText(latency.n, "query").replace("querys", "queries")}, mean ${milliseconds(latency.mean_ms)}`,
     ),
-    histogram(latency),
+    ...histogram(latency),
     percentiles(latency),
   ]);
   add("exits", exits, "Exits", () => [

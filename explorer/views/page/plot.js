@@ -105,21 +105,35 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
 }
 
 function plotNotes(state) {
-  const { view, derived, matches } = state;
-  const notes = [];
+  const { view, derived, matches, snapshot } = state;
+  const notes = confirmationNotes(snapshot, derived);
   const n = derived.measured.length;
   if (matches) {
     const shown = derived.measured.filter((index) => matches[index]).length;
     notes.push(`${thousands(shown)} of ${thousands(n)} measured trials pass the filter; the others are pale.`);
   }
-  const nOutside = view.zoom ? 0 : nBeyond(view, derived);
-  if (nOutside)
-    notes.push(`${thousands(nOutside)} that break a constraint lie outside the picture; zoom out to see them.`);
+  const outside = view.zoom ? [] : beyond(view, derived);
+  const what = outside.some(derived.isInvalid) ? "break a constraint or are not valid" : "break a constraint";
+  if (outside.length)
+    notes.push(`${thousands(outside.length)} that ${what} lie outside the picture; zoom out to see them.`);
   return notes;
 }
 
-// How many trials lie beyond the ends of the axes, as they are without a zoom.
-function nBeyond(view, derived) {
+// Where the values come from: confirmed or the search's.
+function confirmationNotes(snapshot, derived) {
+  const { confirmation } = derived;
+  if (snapshot.confirmation?.is_stale)
+    return ["These are the search's values: the confirmation is older than some trials (`explore confirm` renews it)."];
+  if (!confirmation) return [];
+  const rounds =
+    `Confirmed in ${confirmation.n_rounds} rounds of fresh processes; ` +
+    "what is no finalist keeps the search's values.";
+  const isFallback = derived.front.length > 0 && !derived.front.some(derived.isConfirmed);
+  return isFallback ? [rounds, "No finalist is within these limits: this front is of the search's values."] : [rounds];
+}
+
+// The trials that lie beyond the ends of the axes, as they are without a zoom.
+function beyond(view, derived) {
   const axes = ["x", "y"].map((letter) => {
     const isLog = isLogAxis(view, derived, letter);
     const ends = axisRange(derived, view[letter], isLog).map((end) => (isLog ? 10 ** end : end));
@@ -127,5 +141,5 @@ function nBeyond(view, derived) {
     return { values: derived.columns[view[letter]].value, low, high };
   });
   const isBeyond = (index) => axes.some(({ values, low, high }) => values[index] < low || values[index] > high);
-  return derived.measured.filter(isBeyond).length;
+  return derived.measured.filter(isBeyond);
 }

@@ -1,4 +1,5 @@
 // Sentences: where a trial stands, what is recommended, and what comes nearest when nothing is within the limits.
+import { shareText } from "explore/confirmed";
 import { differenceText, isKnown, parameterText, thousands, valueText } from "explore/format";
 import { hiddenRows } from "explore/front";
 
@@ -8,7 +9,7 @@ const REASONS = "The reasons are below, under “Failed and infeasible”.";
 
 /** Functions that put a row, or the whole study, into words. */
 export function sentences(derived, snapshot) {
-  const { metrics, columns, objectives, trials, bounds } = derived;
+  const { metrics, columns, objectives, bounds } = derived;
   const broken = (index) =>
     bounds.filter(({ metric, is_lower_bound: isLower, bound }) => {
       const value = columns[metric]?.value[index];
@@ -28,6 +29,7 @@ export function sentences(derived, snapshot) {
       const group = derived.stateOf(index);
       if (index === derived.knee) notes.push("the knee of the front");
       else if (group === "front") notes.push("on the front");
+      else if (group === "near") notes.push("near the front, and may belong to it");
       else if (group === "feasible") notes.push("dominated");
       if (index === derived.baseline) notes.push("the baseline");
       if (group === "front" && hiddenRows(derived.isFront, derived.stairs(x, y)).includes(index)) {
@@ -45,10 +47,13 @@ export function sentences(derived, snapshot) {
           }`,
         );
       if (group === "failed") notes.push(`failed: ${snapshot.reasons[derived.number[index]] ?? "no reason was given"}`);
-      if (group === "invalid") notes.push(`not valid: ${trials.validity[index]}`);
-      if (isKnown(trials.membership?.[index]))
-        notes.push(`on the front with ${Math.round(100 * trials.membership[index])} %`);
-      if (trials.confirmed?.[index]) notes.push("confirmed by measuring again");
+      if (group === "invalid") notes.push(`not valid: ${snapshot.reasons[derived.number[index]] ?? "nobody said why"}`);
+      const sure = derived.probability(index);
+      if (sure !== null) notes.push(`on the study's front with a probability of ${shareText(sure)}`);
+      const ties = derived.tiesOf(index);
+      if (ties.length) notes.push(`a tie with trial ${ties.join(", ")}`);
+      if (derived.isConfirmed(index)) notes.push(`confirmed in ${derived.confirmation.n_rounds} rounds`);
+      if (derived.whyNot(index)) notes.push(`not confirmed: ${derived.whyNot(index)}`);
       return notes;
     },
     /** The recommendation: parts of sentences, `trial` where one is named. */

@@ -22,13 +22,20 @@ export function wholeSheet(state, index, found, exports) {
   else if (!detail) right.push(h("p", { class: "note" }, NOT_HERE));
   else right.push(...parts(detail));
   return [
+    detail?.invalid.length
+      ? h("p", { class: "banner", role: "alert" }, `Not valid: ${detail.invalid.join("; ")}.`)
+      : null,
     place.length ? h("p", { class: "place" }, sentence(place)) : null,
     detail?.command ? command(detail.command, exports?.button(state)) : null,
     detail?.command ? exports?.said(state) : null,
     h("div", { class: "variant-grid" }, h("div", {}, left), h("div", {}, right)),
+    detail?.measurement.length ? h("div", { class: "variant-grid" }, detail.measurement.map(measurementPart)) : null,
     detail ? facts(detail) : null,
   ];
 }
+
+const measurementPart = ({ title, lines }) =>
+  h("div", {}, h("h3", {}, `${title[0].toUpperCase()}${title.slice(1)}`), pairsList(lines));
 
 const sentence = (notes) => {
   const text = notes.join("; ");
@@ -48,16 +55,21 @@ function command(text, exporting) {
 
 function metricsTable({ snapshot, derived }, index, detail) {
   const more = new Map((detail?.metrics ?? []).map((one) => [one.name, one]));
-  const rows = snapshot.metrics.map((metric) => metricRow(metric, derived, index, more.get(metric.name)));
+  const rows = snapshot.metrics.flatMap((metric) => {
+    const row = metricRow(metric, derived, index, more.get(metric.name));
+    return metric.name === "accuracy" ? [row, testRow(metric, derived, index)] : [row];
+  });
   const head = h(
     "tr",
     {},
     h("th", { scope: "col", class: "word" }, "metric"),
-    h("th", { scope: "col" }, "value", h("small", {}, "95 % interval")),
+    ...headings(derived.isConfirmed(index) ? ["confirmed", "search"] : ["value"]),
     h("th", { scope: "col" }, "against the", h("small", {}, "baseline")),
-    h("th", { scope: "col" }, "n"),
+    h("th", { scope: "col", class: "count" }, "n"),
   );
-  const table = h("table", { class: "metrics" }, h("thead", {}, head), h("tbody", {}, rows));
+  const kind = derived.isConfirmed(index) ? "metrics dense" : "metrics";
+  const body = h("tbody", {}, rows.filter(Boolean));
+  const table = h("table", { class: kind }, h("thead", {}, head), body);
   return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Metrics of this trial" }, table);
 }
 
@@ -66,16 +78,32 @@ function metricRow(metric, derived, index, said) {
   const name = h("th", { scope: "row", class: "word" }, metric.title);
   if (!isKnown(found.value)) {
     const why = said?.why ? `not known: ${said.why}` : "not known";
-    return h("tr", {}, name, h("td", { colspan: 3, class: "word quiet wrapped" }, why));
+    const colspan = derived.isConfirmed(index) ? 4 : 3;
+    return h("tr", {}, name, h("td", { colspan, class: "word quiet wrapped" }, why));
   }
   return h(
     "tr",
     {},
     name,
-    h("td", {}, valueText(metric, found.value), h("small", {}, intervalText(metric, found.low, found.high))),
+    valueCell(metric, found),
+    derived.isConfirmed(index) ? valueCell(metric, derived.searched(metric.name, index) ?? {}, "quiet") : null,
     h("td", {}, gainOf(metric, derived, index, found)),
-    h("td", { class: "quiet" }, isKnown(said?.n) ? thousands(said.n) : ""),
+    h("td", { class: "quiet count" }, isKnown(said?.n) ? thousands(said.n) : ""),
   );
+}
+
+const headings = (texts) =>
+  texts.map((text) => h("th", { scope: "col" }, text, h("small", {}, "95 % interval")));
+
+const valueCell = (metric, { value, low, high }, kind = null) =>
+  h("td", { class: kind }, valueText(metric, value), h("small", {}, intervalText(metric, low, high)));
+
+// Accuracy on the test split, which chose nothing.
+function testRow(metric, derived, index) {
+  const test = derived.testAccuracy(index);
+  if (!test) return null;
+  const rest = h("td", { colspan: derived.isConfirmed(index) ? 3 : 2, class: "word quiet" }, "chose nothing");
+  return h("tr", {}, h("th", { scope: "row", class: "word" }, "test accuracy"), valueCell(metric, test), rest);
 }
 
 // Against the baseline: colored only where the difference is more than chance.

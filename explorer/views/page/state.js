@@ -56,6 +56,7 @@ export function withTrials(snapshot, news) {
     reference_point: news.reference_point ?? snapshot.reference_point,
     ideal_point: news.ideal_point ?? snapshot.ideal_point,
     constraints: news.constraints ?? snapshot.constraints,
+    confirmation: news.confirmation === undefined ? snapshot.confirmation : news.confirmation,
     classes: news.classes ?? snapshot.classes,
   };
 }

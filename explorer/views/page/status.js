@@ -18,24 +18,29 @@ export function drawStatus(state) {
   const parts = [
     isRunning || n < total ? `${n.toLocaleString("en-US")} of ${countText(total, "trial")}` : countText(n, "trial"),
   ];
+  if (isRunning && live.confirming) parts.push(`confirming${shareOf(live.confirming)}`);
   if (isRunning && isKnown(live.seconds_left) && live.seconds_left >= 1)
     parts.push(`about ${durationText(live.seconds_left)} left`);
   say(byId("status-count"), parts.join(", "));
-  const { progress, running } = live ?? {};
-  const share = progress && progress.total ? ` ${Math.round((100 * progress.done) / progress.total)} %` : "";
+  const { progress, running, confirming } = live ?? {};
+  const isItself = progress?.stage === confirming?.stage;
   const now = [
-    progress ? `${progress.stage}${share}` : "",
+    confirming ? `measuring the finalists again: ${confirming.note}` : "",
+    progress && !isItself ? `${progress.stage}${shareOf(progress)}` : "",
     running ? `trial ${running.trial}: ${running.variant}` : "",
-    progress?.note ?? "",
+    isItself && confirming ? "" : (progress?.note ?? ""),
     stageLeft(live),
   ];
   say(byId("status-now"), isRunning ? now.filter(Boolean).join(" · ") : "");
   byId("status-now").hidden = !isRunning;
   const bar = byId("status-bar");
   bar.hidden = !isRunning;
-  bar.max = total || 1;
-  bar.value = n;
+  bar.max = (confirming ? confirming.total : total) || 1;
+  bar.value = confirming ? confirming.done : n;
+  bar.setAttribute("aria-label", confirming ? "The confirmation" : "Finished trials");
 }
+
+const shareOf = ({ done, total }) => (total ? ` ${Math.round((100 * done) / total)} %` : "");
 
 // While a base network is trained, no trial says yet how long the study takes; the stage itself may.
 function stageLeft(live) {

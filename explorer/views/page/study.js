@@ -1,8 +1,9 @@
 // The study: how its hypervolume grew, what each parameter decides, and what failed and why.
 import { byId, fill, h, say } from "explore/dom";
-import { countText, isKnown } from "explore/format";
+import { countText } from "explore/format";
 import { drawHistory, historyOf } from "explore/history";
 import { drawShares } from "explore/shares";
+import { drawSteadiness } from "explore/steady";
 import { palette } from "explore/theme";
 
 const STATES = ["complete", "infeasible", "failed", "invalid"];
@@ -17,6 +18,7 @@ export function makeStudy(onSelect) {
       if (last.snapshot !== state.snapshot || last.insights !== state.insights) history = historyOf(state);
       last = state;
       drawHistory(history, palette(state.view.theme));
+      drawSteadiness(state, palette(state.view.theme), onSelect);
       drawShares(state);
       drawTrust(state);
       drawFailures(state, onSelect);
@@ -24,18 +26,33 @@ export function makeStudy(onSelect) {
   };
 }
 
-// What the trials carry beyond their measurements, in numbers; the picture and each trial show it one by one.
-function drawTrust({ derived }) {
-  const { validity, membership, confirmed } = derived.trials;
-  const count = (column, holds) => (column ? column.filter(holds).length : null);
-  const parts = [
-    [count(validity, (word) => word && word !== "valid"), "measurement", "not valid"],
-    [count(membership, isKnown), "trial", "with a probability to be on the front"],
-    [count(confirmed, Boolean), "trial", "confirmed by measuring again"],
-  ].filter(([n]) => n !== null);
-  byId("trust-empty").hidden = parts.length > 0;
-  byId("trust").hidden = parts.length === 0;
-  say(byId("trust"), parts.map(([n, word, what]) => `${countText(n, word)} ${what}`).join("; "));
+// What the confirmation came to, in numbers; the picture and each trial show it one by one.
+function drawTrust({ snapshot, derived }) {
+  const { confirmation, counts } = derived;
+  byId("trust-empty").hidden = confirmation !== null;
+  byId("trust").hidden = confirmation === null;
+  if (!confirmation) {
+    const again = "`explore confirm` measures the finalists again, and says how probably each belongs to the front.";
+    const stale = "The confirmation is older than some trials. ";
+    return say(byId("trust-empty"), `${snapshot.confirmation?.is_stale ? stale : "Not confirmed yet. "}${again}`);
+  }
+  const sure = derived.front.map(derived.probability).filter((share) => share !== null);
+  const n = (holds) => sure.filter(holds).length;
+  const sentences = [
+    `The finalists were measured again in ${countText(confirmation.n_rounds, "round")}, each in fresh processes.`,
+    `Of ${countText(sure.length, "member")} of the front ${n((one) => one >= 0.95)} are on it with at least 95 %, ` +
+      `${n((one) => one < 0.5)} with less than 50 %.`,
+    confirmation.near.length ? `Near it: trial ${confirmation.near.join(", ")}.` : "",
+    Object.keys(confirmation.ties).length
+      ? `${countText(derived.tiePairs().length, "pair")} of trials cannot be told apart.`
+      : "",
+    confirmation.left_out.length
+      ? `${countText(confirmation.left_out.length, "more trial")} may belong to it, and were too many to measure again.`
+      : "",
+    ...Object.entries(confirmation.why).map(([trial, why]) => `Trial ${trial} is not confirmed: ${why}.`),
+    counts.invalid ? `${countText(counts.invalid, "trial")} without a valid measurement.` : "",
+  ];
+  return say(byId("trust"), sentences.filter(Boolean).join(" "));
 }
 
 function drawFailures({ snapshot, derived }, onSelect) {

@@ -96,7 +96,8 @@ export function makeTable(store, onSelect) {
     draw(state) {
       const { view, derived, matches, snapshot } = state;
       const names = [...snapshot.metrics, ...snapshot.parameters].map((one) => one.name);
-      const heading = JSON.stringify([names, derived.tableMetrics.length, view.sort, view.isDown]);
+      const isConfirmed = derived.confirmation !== null;
+      const heading = JSON.stringify([names, derived.tableMetrics.length, isConfirmed, view.sort, view.isDown]);
       if (heading !== settled) {
         settled = heading;
         columns = makeColumns(state);

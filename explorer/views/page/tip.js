@@ -1,6 +1,6 @@
 // What a point says when it is pointed at.
 import { fill, h } from "explore/dom";
-import { isKnown, parameterText, valueText } from "explore/format";
+import { intervalText, isKnown, parameterText, valueText } from "explore/format";
 
 /** What a point says when it is pointed at: a heading and rows, all text. */
 export function showTip(tip, words, event) {
@@ -36,8 +36,12 @@ export function describeTrial(state, number) {
   ]);
   for (const name of derived.usual) {
     const metric = derived.metrics.get(name);
-    const value = derived.columns[name].value[index];
-    if (isKnown(value)) rows.push([metric.title, valueText(metric, value), derived.gain(name, index)]);
+    const { value, low, high } = derived.measurement(name, index);
+    if (!isKnown(value)) continue;
+    const more = [intervalText(metric, low, high), derived.gain(name, index)].filter(Boolean).join(", ");
+    rows.push([metric.title, valueText(metric, value), more]);
+    const test = name === "accuracy" ? derived.testAccuracy(index) : null;
+    if (test) rows.push(["test accuracy", valueText(metric, test.value), intervalText(metric, test.low, test.high)]);
   }
   return { title: `Trial ${number}`, notes: place, rows };
 }

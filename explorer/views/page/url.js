@@ -34,7 +34,7 @@ export function usualView(snapshot) {
 const WORDS = ["x", "y", "z", "mode", "color", "size", "shape", "filter", "show", "sort", "theme"];
 const CHOICES = {
   mode: ["2d", "3d"],
-  show: ["all", "front", "feasible", "infeasible", "failed"],
+  show: ["all", "front", "near", "feasible", "infeasible", "invalid", "failed"],
   theme: ["", "light", "dark"],
 };
 const LOGS = { isLogX: "logx", isLogY: "logy" };

@@ -14,6 +14,7 @@ export function makeVariant(store, readTrial, readPair, exportTrial) {
   const pairs = new Map();
   const exports = exportTrial && makeExports(exportTrial, () => redraw());
   let drawn = "";
+  let confirmed = "null";
 
   const askPair = (one, other) => {
     const key = `${one}|${other}`;
@@ -57,7 +58,14 @@ export function makeVariant(store, readTrial, readPair, exportTrial) {
   };
 
   function draw(state, failed = null) {
-    const { view, derived } = state;
+    const { view, derived, snapshot } = state;
+    const seen = JSON.stringify(snapshot.confirmation ?? null);
+    if (seen !== confirmed) {
+      confirmed = seen;
+      details.clear();
+      pairs.clear();
+      drawn = "";
+    }
     const index = view.selected === null ? -1 : derived.indexOf(view.selected);
     const key = JSON.stringify([
       view.selected,

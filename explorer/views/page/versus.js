@@ -8,7 +8,8 @@ const INVITATION =
 const EXPLANATION =
   "The difference is the second minus the first; a tie is a difference whose 95 % interval holds 0. Where the " +
   "samples of both are at hand the two are compared image by image, else by their two intervals, as if they were " +
-  "independent. What was measured once, without an interval, cannot be told apart.";
+  "independent. Confirmed finalists are compared by their confirmed values. What was measured once, without an " +
+  "interval, cannot be told apart.";
 
 /** Draw the pinned pair; `askPair(first, second)` gives what Python finds for it, the smaller number first, or null. */
 export function drawVersus(state, pin, askPair) {

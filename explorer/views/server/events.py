@@ -3,7 +3,7 @@
     id: 17-8c1f27a90b3e        finished trials that the reader has with this event, and which; every event carries it
     event: trials              data: {"first", "version", "trials": columns of the new ones, "reasons"}, and, when they
                                changed, "study", "objectives", "constraints", "metrics", "parameters",
-                               "reference_point", "ideal_point", "classes" of the snapshot
+                               "reference_point", "ideal_point", "confirmation", "classes" of the snapshot
     event: live                data: the live object (explorer.views.server.live_state)
     event: reset               data: {}: fetch the state anew, then go on
 
@@ -42,6 +42,7 @@ _HEADER = (
     "parameters",
     "reference_point",
     "ideal_point",
+    "confirmation",
     "classes",
 )
 
@@ -73,9 +74,13 @@ def position_of(said: str | None, state: FeedState) -> Position | None:
 
 
 def _mark(result: StudyResult, n_trials: int) -> str:
-    """What tells the first `n_trials` of this study from as many of another, or of the same with other limits."""
+    """What tells the first `n_trials` of this study from as many of another, or of the same with other limits, or
+    before it was confirmed.
+    """
     last = result.trials[n_trials - 1] if n_trials else None
-    facts = (result.space, last and (last.number, last.started, last.finished))
+    known = result.confirmation
+    confirmed = known and (known.n_trials, known.last_finished, len(known.rounds), known.seconds, known.ended)
+    facts = (result.space, last and (last.number, last.started, last.finished), confirmed)
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 from explorer.measure.probing import TIMING_STAGE
 from explorer.records import Progress, Variant
+from explorer.study.confirmation import STAGE as CONFIRM_STAGE
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.pace import StagePace, TrialPace
 
@@ -24,7 +25,8 @@ class FeedState:
     Within one `epoch` the search space and the confirmation stay and trials only ever come at the end; a new one begins
     when a study is begun anew or confirmed, or with other limits.
     `running` is the number and the variant of the trial that is being tried,
-    `stage_seconds_left` how long the stage of `progress` will still take.
+    `stage_seconds_left` how long the stage of `progress` will still take. `confirming` is how far the confirmation is
+    while finalists are measured again, whatever stage each of these measurements is at; else None.
     """
 
     result: StudyResult
@@ -33,6 +35,7 @@ class FeedState:
     progress: Progress | None = None
     running: tuple[int, Variant] | None = None
     stage_seconds_left: float | None = None
+    confirming: Progress | None = None
 
     @property
     def version(self) -> int:
@@ -128,6 +131,7 @@ class Feed:
 
     def _change(self, **news: Any) -> None:
         timing = self._state.timing
+        news = {**news, "confirming": self._confirming(news)}
         progress = news.get("progress", self._state.progress)
         left = None if progress is None else self._stage_pace.seconds_left(progress)
         self._state = replace(self._state, stage_seconds_left=left, **news)
@@ -135,6 +139,14 @@ class Feed:
             return
         for ring in self._listeners:
             ring()
+
+    def _confirming(self, news: Mapping[str, Any]) -> Progress | None:
+        """The confirmation's own progress, which the stages of its measurements come between."""
+        progress = news.get("progress", self._state.progress)
+        status, running = (news.get(name, getattr(self._state, name)) for name in ("status", "running"))
+        if progress is None or running is not None or status != "running":
+            return None
+        return progress if progress.stage == CONFIRM_STAGE else self._state.confirming
 
 
 def _is_continued(before: StudyResult, after: StudyResult) -> bool:
@@ -147,6 +159,9 @@ def _is_continued(before: StudyResult, after: StudyResult) -> bool:
         return False
     if after.confirmation is not before.confirmation and after.confirmation != before.confirmation:
         return False
+    confirmation = after.confirmation
+    if confirmation is not None and n == confirmation.n_trials != len(after.trials):
+        return False  # with more trials it is stale, and what was shown as confirmed is not
     return not n or (len(after.trials) >= n and _identity(after.trials[n - 1]) == _identity(before.trials[-1]))
 
 

@@ -2,6 +2,7 @@
 
 {"progress": {"stage", "done", "total": number | null, "note", "seconds_left": number | null: of this stage} | null,
  "running": {"trial", "variant": text} | null,
+ "confirming": like "progress" | null: finalists are being measured again,
  "status": "running" | "finished" | "interrupted",
  "n_done", "seconds_left": number | null, "version": finished trials}
 """
@@ -23,6 +24,7 @@ def live_state(feed: Feed, state: FeedState) -> dict[str, Any]:
     return {
         "progress": None if state.progress is None else _progress(state.progress, state.stage_seconds_left),
         "running": _running(state),
+        "confirming": None if state.confirming is None else _progress(state.confirming, None),
         "status": state.status,
         "n_done": state.version,
         "seconds_left": None if left is None else round(left, 1),

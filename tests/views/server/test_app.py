@@ -25,6 +25,7 @@ def test_state_is_the_snapshot_and_what_happens_now(site):
     assert headers["cache-control"] == "no-store"
     assert state == json.loads(json.dumps(page_data(site.feed.state().result)))
     assert live == {
+        "confirming": None,
         "progress": None, "running": None, "status": "running", "n_done": 6, "seconds_left": None, "version": 6
     }  # fmt: skip
 

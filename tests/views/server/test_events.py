@@ -167,3 +167,28 @@ def test_reader_hears_of_the_next_trial_whose_times_are_taken(feed, makers):
     assert [event for event, _, _ in read(messages)] == ["trials", "live"]
     feed.update(longer, "running", (7, Variant()), Progress(TIMING_STAGE, 1))
     assert news(feed, feed.state(), position)[0] == []
+
+
+def test_reader_is_reset_when_the_study_is_confirmed_and_when_more_trials_come(feed, makers):
+    position = news(feed, feed.state(), position_of("6", feed.state()))[1]
+    result = makers.with_artifacts(feed.state().result)
+    feed.update(result, "running")
+    feed.on_confirmed(makers.make_confirmed(result))
+    messages, position = news(feed, feed.state(), position)
+    assert [event for event, _, _ in read(messages)] == ["reset", "live"]
+    grown(feed, makers, 1)
+    messages, position = news(feed, feed.state(), position)
+    assert [event for event, _, _ in read(messages)] == ["reset", "live"]
+    grown(feed, makers, 1)
+    assert [event for event, _, _ in read(news(feed, feed.state(), position)[0])] == ["trials", "live"]
+
+
+def test_reader_that_left_before_the_study_was_confirmed_is_reset(makers):
+    result = makers.with_artifacts(makers.make_small_result())
+    before, after = Feed(result), Feed(makers.make_confirmed(result))
+
+    def told(said):
+        return [event for event, _, _ in read(news(after, after.state(), position_of(said, after.state()))[0])]
+
+    assert told(last_id(news(before, before.state(), position_of("6", before.state()))[0])) == ["reset", "live"]
+    assert told(last_id(news(after, after.state(), position_of("6", after.state()))[0])) == ["live"]

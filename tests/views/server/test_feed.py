@@ -145,3 +145,23 @@ def test_time_that_a_stage_still_takes_comes_from_its_pace(result, clock):
     assert live_state(feed, feed.state())["progress"]["seconds_left"] == pytest.approx(30.0)
     feed.on_progress(Progress("measure"))
     assert live_state(feed, feed.state())["progress"]["seconds_left"] is None
+
+
+def test_feed_keeps_the_confirmations_progress_between_the_stages_of_its_measurements(makers):
+    feed = Feed(makers.make_small_result())
+    seen = []
+    confirming = [Progress("confirm", done, 10, "round 1") for done in (2, 3)]
+    for progress in (Progress("load"), confirming[0], Progress("timing"), confirming[1]):
+        feed.on_progress(progress)
+        seen.append(feed.state().confirming)
+    assert seen == [None, confirming[0], confirming[0], confirming[1]]
+    feed.on_confirmed(feed.state().result)
+    assert feed.state().confirming is None
+
+
+def test_feed_a_trial_or_the_end_ends_the_confirmation(makers):
+    for end in (lambda feed: feed.on_trial_start(6, Variant()), lambda feed: feed.end("interrupted")):
+        feed = Feed(makers.make_small_result())
+        feed.on_progress(Progress("confirm", 2, 10))
+        end(feed)
+        assert feed.state().confirming is None

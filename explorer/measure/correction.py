@@ -4,7 +4,9 @@ Two things are timed in turn with the candidate. The pulse, arithmetic that neve
 core does (its clock, a neighbor on the same core): every candidate slows down with it, and is corrected in full. The
 anchor, a network of several megabytes, slows down beyond that when others contend for the caches and the memory. By how
 much a candidate feels this differs from one to the next: a small int8 network not at all, while a large float32 one
-feels it as the anchor does. So its *sensitivity* is estimated from the windows of the measurement itself.
+feels it as the anchor does. So its *sensitivity* is estimated from the windows of the measurement itself. And one
+process that runs the anchor differs from the next by some percent, with the places that its memory happens to get,
+which says nothing about the machine: so much of the anchor's distance from its reference does not count.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ NEIGHBORS = 2
 _NEGLIGIBLE = 0.02
 """Where the anchor moved by less than this (standard deviation of its logarithm), sensitivity is more guess than
 estimate, and is shrunk towards none: half at this, a fifth at half of it (ridge regression, Hoerl and Kennard 1970)."""
+
+_LAYOUT = 0.08
+"""What the same network differs by from process to process on an idle machine (logarithm): seen up to 0.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,9 @@ def corrected(timed: Timed, reference: Reference | None) -> Corrected:
     present = np.unique(timed.window)
     candidate = np.log(window_medians(raw, timed.window)) - pulse[present]
     sensitivity = _sensitivity(candidate, anchor[present])
-    return Corrected(raw / np.exp((pulse + sensitivity * anchor)[timed.window]), sensitivity)
+    offset = float(np.median(anchor[present]))
+    counts = anchor - np.clip(offset, -_LAYOUT, _LAYOUT)
+    return Corrected(raw / np.exp((pulse + sensitivity * counts)[timed.window]), sensitivity)
 
 
 def window_medians(values: NDArray[Any], window: NDArray[np.int64]) -> NDArray[np.float64]:

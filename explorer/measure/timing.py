@@ -8,6 +8,7 @@ candidate's times (`measure.correction`).
 from __future__ import annotations
 
 import gc
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from explorer.measure.intervals import percentile
 WINDOW_NS, ANCHOR_WINDOW_NS = 20_000_000, 5_000_000
 _WINDOW_QUERIES, _ANCHOR_QUERIES = 4, 3
 _LEAD_IN_NS = 1_000_000  # untimed queries after each change, while the caches fill again with the candidate's data
-_PULSE_VALUES, _PULSE_REPEATS = 200, 100
+_PULSE_BYTES, _PULSE_NS = 2**15, 200_000
 _MAX_ANCHOR_SHARE = 1 / 3
 _WARM_UP_QUERIES, _WARM_UP_WINDOWS, _WARM_UP_WITHIN = 5, 3, 0.05
 _WARM_UP_LIMIT_NS = 2_000_000_000
@@ -203,7 +204,7 @@ class Timer:
     def _time_anchor(self) -> None:
         """A window of the pulse and of the anchor, each after a first untimed one."""
         now, began = self._clock.wall_ns, self._clock.wall_ns()
-        self._time_each(self._pulse, self._pulse_ns, self._pulse_window, 0)
+        self._time_each(self._pulse, self._pulse_ns, self._pulse_window, _PULSE_NS)
         if self._anchor is not None:
             self._time_each(self._anchor, self._anchor_ns, self._anchor_window, ANCHOR_WINDOW_NS)
         self._n_anchor_windows += 1
@@ -241,16 +242,14 @@ class Timer:
         )
 
 
-def made_pulse() -> Callable[[], None]:
-    """Exponentials of a kilobyte or two, again and again: about 0.1 ms within the smallest cache, on one core."""
-    values = np.linspace(0.0, 1.0, _PULSE_VALUES)
-    made = np.empty_like(values)
+def made_pulse() -> Callable[[], object]:
+    """SHA-256 of 32 KiB, about 20 µs: each step waits for the one before, so that only the core's clock decides.
 
-    def pulse() -> None:
-        for _ in range(_PULSE_REPEATS):
-            np.exp(values, out=made)
-
-    return pulse
+    From process to process it differs by 0.1 %, where array arithmetic differs by several percent with the places that
+    its memory happens to get.
+    """
+    content = bytes(_PULSE_BYTES)
+    return lambda: hashlib.sha256(content).digest()
 
 
 def interval_ratio(timed: Timed) -> float:

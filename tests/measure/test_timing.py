@@ -135,7 +135,18 @@ def test_corrected_contention_is_taken_out_as_far_as_the_candidate_feels_it(sens
     timer.run(FULL)
     made = corrected(timer.timed(), Reference(0.5 * MS, 0.1 * MS))
     assert made.sensitivity == pytest.approx(sensitivity, abs=0.1)
-    assert np.mean(made.latency_ns / MS) == pytest.approx(1.0, abs=0.03)
+    # up to 8 % of the anchor's distance is where its memory lies, and says nothing
+    assert np.mean(made.latency_ns / MS) == pytest.approx(1.0, abs=0.02 + 0.08 * sensitivity)
+
+
+def test_corrected_anchor_that_differs_by_layout_alone_changes_nothing():
+    """This process's anchor is 6 % slower than the reference's, whatever the machine does."""
+    device = ScriptedDevice(noisy(0.01), contention=lambda t: 1.06, sensitivity=0.0)
+    timer = device.timer()
+    timer.run(FULL)
+    timed = timer.timed()
+    made = corrected(timed, Reference(0.5 * MS, 0.1 * MS))
+    assert np.median(made.latency_ns) == pytest.approx(np.median(timed.latency_ns), rel=0.002)
 
 
 def test_corrected_candidate_that_feels_nothing_is_left_alone_while_the_anchor_suffers_throughout():

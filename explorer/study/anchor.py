@@ -1,7 +1,8 @@
 """The anchor of a study: the baseline network in ONNX Runtime, float32, one thread, and the reference of all times.
 
-Every measurement times it in turn with the candidate, and relates the candidate's times to a reference: the times that
-anchor and pulse took in the study's first valid measurement, which stay for the study's life.
+Every measurement but the baseline's first one, which does not wait for it, times it in turn with the candidate, and
+relates the candidate's times to a reference: the times that anchor and pulse took in the study's first valid
+measurement that had them, which stay for the study's life.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ def anchor_variant(space: SearchSpace) -> Variant:
 
 
 def read_reference(folder: Path, artifact: str | None) -> Reference | None:
-    """The reference that the study in `folder` keeps, with that anchor or without one; None when there is none yet."""
+    """The reference that the study in `folder` keeps; None when there is none yet, or it is of another anchor.
+
+    What was kept before there was an anchor is the pulse's alone.
+    """
     try:
         values = json.loads((folder / _NAME).read_text(encoding="utf-8"))
-        if values["artifact"] != artifact:
+        if values["artifact"] not in (None, artifact):
             return None
         pulse_ns = float(values["pulse_ns"])
-        anchor_ns = None if artifact is None else float(values["anchor_ns"])
+        anchor_ns = None if values["artifact"] is None else float(values["anchor_ns"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     is_sound = all(math.isfinite(ns) and ns > 0 for ns in (pulse_ns, anchor_ns) if ns is not None)

@@ -85,7 +85,8 @@ class MeasuringEvaluator:
             built = self._build(variant, on_progress)
             stages += [Stage(*stage) for stage in built["stages"]]
             artifact = Artifact.read(self._artifacts / built["artifact"])
-            self._require_anchor(on_progress)
+            if number > 0:  # the first point is soon on screen; the confirmation times the baseline with the anchor
+                self._require_anchor(on_progress)
             measured = self._believed(artifact, variant, f"trial-{number:05d}", on_progress, is_worth_more, stages)
         except ChildFailed as failed:
             return _failed(variant, failed, stages)
@@ -233,15 +234,20 @@ class MeasuringEvaluator:
         self._anchor = Anchor(folder, read_reference(self._folder, artifact))
 
     def _keep_reference(self, measured: Measured) -> None:
-        """The times of anchor and pulse in the first valid measurement are the reference from then on."""
-        assert self._anchor is not None
-        if self._anchor.reference is None:
-            own = measured.details["anchor"]
-            anchor_ns = None if own["value"] is None else 1e6 * own["value"]
-            reference = Reference(anchor_ns, 1e6 * own["pulse"])
-            self._anchor = replace(self._anchor, reference=reference)
-            folder = self._anchor.folder
-            keep_reference(self._folder, None if folder is None else folder.name, reference)
+        """The times of anchor and pulse in the first valid measurement that had them are the reference from then on."""
+        own, anchor = measured.details["anchor"], self._anchor or self._without_anchor()
+        known = anchor.reference
+        if known is not None and (known.anchor_ns is not None or own["value"] is None):
+            return
+        pulse_ns = 1e6 * own["pulse"] if known is None else known.pulse_ns
+        reference = Reference(None if own["value"] is None else 1e6 * own["value"], pulse_ns)
+        keep_reference(self._folder, None if anchor.folder is None else anchor.folder.name, reference)
+        if self._anchor is not None:
+            self._anchor = replace(anchor, reference=reference)
+
+    def _without_anchor(self) -> Anchor:
+        """The pulse alone."""
+        return Anchor(None, read_reference(self._folder, None))
 
     def _measure(
         self,
@@ -266,7 +272,7 @@ class MeasuringEvaluator:
             stop=self._stop,
             keep_off=[self._builder.process.pid],
             on_progress=on_progress,
-            anchor=self._anchor,
+            anchor=self._anchor or self._without_anchor(),
             is_worth_more=is_worth_more,
         )
         if self._why_no_anchor:

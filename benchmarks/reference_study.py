@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from explorer.study.confirmation_file import NAME as CONFIRMATION_NAME
 from explorer.study.database import connect_to_look
 from explorer.study.locate import DATABASE_NAME, is_study
 from explorer.study.lock import held_since
@@ -42,6 +43,7 @@ SAMPLES = ("latency_ns", "predictions")
 PARTS = {
     "database": DATABASE_NAME,
     "search space": SPACE_NAME,
+    "confirmation": CONFIRMATION_NAME,
     "records of the trials": "trials/*.json",
     "descriptions of measurements": "artifacts/*/measurements/*.json",
     "samples of measurements": "artifacts/*/measurements/*.npz",
@@ -126,6 +128,8 @@ def _copy(source: Path, target: Path, result: StudyResult) -> None:
         # A write-ahead log could not be read in a folder in which nobody may write.
         connection.execute("PRAGMA journal_mode=DELETE")
     shutil.copyfile(source / SPACE_NAME, target / SPACE_NAME)
+    if (source / CONFIRMATION_NAME).is_file():
+        shutil.copyfile(source / CONFIRMATION_NAME, target / CONFIRMATION_NAME)
     (target / "trials").mkdir()
     for trial in result.trials:
         shutil.copyfile(source / "trials" / f"{trial.number}.json", target / "trials" / f"{trial.number}.json")
@@ -135,7 +139,8 @@ def _copy(source: Path, target: Path, result: StudyResult) -> None:
             for description in sorted((source / measurements).glob("*.json")):
                 copy = target / measurements / description.name
                 shutil.copyfile(description, copy)
-                _copy_samples(description.with_suffix(".npz"), copy.with_suffix(".npz"))
+                if description.name.startswith("trial-"):  # those of a confirmation's rounds are shown by no page
+                    _copy_samples(description.with_suffix(".npz"), copy.with_suffix(".npz"))
 
 
 def _copy_samples(source: Path, target: Path) -> None:

@@ -62,7 +62,7 @@ def run_study(space: Path, studies: Path, name: str, environment: dict[str, str]
         "search_s": max(trial["finished"] for trial in trials) - started_at,
         "ready_s": ready_s,
         "shown_s": shown_s,
-        "outside_ratio": (trials[-1]["finished"] - trials[0]["started"] - stages_s) / wall_s,
+        "outside_ratio": (max(trial["finished"] for trial in trials) - trials[0]["started"] - stages_s) / wall_s,
         "coordinator_mib": peak_mib,
         "has_torch": has_torch,
         "trials": trials,

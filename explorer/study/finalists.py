@@ -18,12 +18,12 @@ from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.samples import trial_samples
 from explorer.study.seeds import derived_seed
 
-MAX_FINALISTS = 24
+MAX_FINALISTS = 16
 """Beyond the baseline. Five rounds of so many take some minutes."""
 
 MIN_PROBABILITY = 0.025
 
-BETWEEN_PROCESSES = 0.03
+BETWEEN_PROCESSES = 0.02
 """Standard deviation, as a share of the value, between processes that time the same artifact: where its memory comes to
 lie and what the machine does meanwhile are the same for all queries of one process, so no interval from inside it has
 them. On small shared machines medians of fresh processes differ by 2 to 5 %."""

@@ -53,12 +53,20 @@ def own_reference(timed: Timed) -> Reference:
     return Reference(anchor_ns, float(np.median(timed.pulse_ns)))
 
 
+def whole_reference(timed: Timed, reference: Reference | None) -> Reference:
+    """`reference`, with this measurement's own times for what it has not."""
+    own = own_reference(timed)
+    if reference is None:
+        return own
+    return reference if reference.anchor_ns is not None else Reference(own.anchor_ns, reference.pulse_ns)
+
+
 def corrected(timed: Timed, reference: Reference | None) -> Corrected:
     """The candidate's times, corrected window by window. `reference` None: that of this very measurement."""
     raw = timed.latency_ns.astype(np.float64)
     if not len(raw):
         return Corrected(raw, 0.0)
-    related_to = reference or own_reference(timed)
+    related_to = whole_reference(timed, reference)
     pulse = np.log(_local(timed.pulse_ns, timed.pulse_window, timed.window) / related_to.pulse_ns)
     if related_to.anchor_ns is None or not len(timed.anchor_ns):
         return Corrected(raw / np.exp(pulse[timed.window]), 0.0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from explorer.measure import intervals
 from explorer.measure.child import ChildFailed
 from explorer.measure.conditions import Conditions
-from explorer.measure.correction import Reference, corrected, dispersion, own_reference
+from explorer.measure.correction import Reference, corrected, dispersion, own_reference, whole_reference
 from explorer.measure.cost import Prices
 from explorer.measure.metrics import exit_details, metrics
 from explorer.measure.timing import Timed, interval_ratio
@@ -80,7 +80,7 @@ def measured(
             "model": facts["peak_memory_mib"] - facts["runtime_mib"],
         },
         "timing": _timing(timed, facts),
-        "anchor": _anchor(timed, reference or own_reference(timed), made.sensitivity),
+        "anchor": _anchor(timed, whole_reference(timed, reference), made.sensitivity),
         "conditions": seen.conditions.to_json(),
     }
     return Measured(metrics(whole, facts, labels, artifact, variant, prices), details, reasons(seen)), whole

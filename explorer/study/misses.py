@@ -90,6 +90,8 @@ def empty_front_message(result: StudyResult, summary: FrontSummary) -> str:
         "no finalist satisfies every constraint with its confirmed values: "
         f"`explore front {result.name} --search` shows what the search measured"
     ]
+    if summary.where:
+        lines.append(f"  asked for, beyond the study's own: {', '.join(f'`{bound}`' for bound in summary.where)}")
     return "\n".join([*lines, *(f"  trial {one.trial}: {one.why}" for one in summary.unconfirmed)])
 
 

@@ -90,6 +90,13 @@ def test_measured_first_measurement_is_its_own_reference(artifact):
     assert result.details["anchor"]["reference"] == pytest.approx(0.75)
 
 
+def test_measured_first_anchor_is_its_own_reference_beside_a_pulse_that_is_known(artifact):
+    result, _ = made(artifact, raw(slowness=1.5), reference=Reference(None, 0.1 * MS))
+    assert result.metrics["latency_ms"].value == pytest.approx(1.0)
+    assert result.details["anchor"]["value"] == result.details["anchor"]["reference"] == pytest.approx(0.75)
+    assert result.details["anchor"]["pulse_slowness"] == pytest.approx(1.5)
+
+
 def test_measured_without_an_anchor_follows_the_pulse(artifact):
     result, _ = made(artifact, raw(slowness=1.5, has_anchor=False))
     assert result.metrics["latency_ms"].value == pytest.approx(1.0)

@@ -47,10 +47,21 @@ def is_equal(a: SlimmableCNN, b: SlimmableCNN) -> bool:
 
 
 def test_train_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
-    first = run(tmp_path)
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    for folder in (first, again, other):
+        folder.mkdir()  # each with a checkpoint of its own
 
-    assert is_equal(first, run(tmp_path))
-    assert not is_equal(first, run(tmp_path, seed=1))
+    made = run(first)
+    assert is_equal(made, run(again))
+    assert not is_equal(made, run(other, seed=1))
+
+
+def test_train_that_was_finished_takes_its_weights_from_the_checkpoint(tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    made = run(tmp_path)
+
+    assert is_equal(made, run(tmp_path, reports.append, seed=1))
+    assert reports == []
 
 
 def test_train_interrupted_and_resumed_equals_an_uninterrupted_run(tmp_path: Path) -> None:

@@ -310,7 +310,8 @@ def test_cifar10_small_study_on_real_images(cifar10, tmp_path):
     text = CNN.read_text().replace("name: cifar10-cnn", "name: small").replace("validation: 5000", "validation: 1000")
     assert "weights: shipped " in text
     space.write_text(text.replace("weights: shipped ", "recipe: quick "))
-    done = explore("start", str(space), "--studies", str(tmp_path), "--data", str(cifar10), "--trials", "4", "--json")
+    options = ("--data", str(cifar10), "--trials", "4", "--json", "--no-confirm")
+    done = explore("start", str(space), "--studies", str(tmp_path), *options)
     assert done.returncode in (0, 3), done.stderr
     shown = json.loads(explore("show", str(tmp_path / "small"), "0", "--json").stdout)
     assert shown["metrics"]["accuracy"]["n"] == 1000

@@ -118,7 +118,7 @@ def test_make_refuses_what_names_this_machine(finished, tmp_path, text):
 
 
 def test_make_refuses_what_is_too_large(finished, tmp_path):
-    (finished / "trials" / "3.json").write_text(" " * 3 * 2**20)
+    (finished / "trials" / "3.json").write_text(json.dumps("x" * 3 * 2**20))
     with pytest.raises(SystemExit, match="too much to keep"):
         make(finished, tmp_path / "kept")
 

@@ -97,6 +97,7 @@ def test_digits_study_writes_its_files(digits):
 def test_digits_study_raw_samples_give_the_stored_metrics(digits):
     folder, _, _ = digits
     entry = json.loads(explore("front", str(folder), "--search", "--json").stdout)["front"][0]
+    assert entry["metrics"]["latency_ms"]["n"] >= 200
     result = folder / "artifacts" / entry["artifact"] / "measurements" / f"trial-{entry['trial']:05d}.json"
     with np.load(result.with_suffix(".npz")) as raw:
         assert float(np.median(raw["latency_ns"])) / 1e6 == pytest.approx(entry["metrics"]["latency_ms"]["value"])

@@ -87,8 +87,7 @@ def test_readme_make_start_runs_the_offline_study(tmp_path):
     target, space = command.rsplit("=", 1)
     command = f'{target}="{space} --trials 3 --no-confirm"'  # the whole study is that of `explore start`, above
     done = run(command, ROOT, EXPLORER_STUDIES=str(tmp_path), MAKEFLAGS="")
-    # A busy machine may leave no measurement that can be believed, which is exit code 3 and no fault of the README.
-    assert done.returncode == 0 or "Error 3" in done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "digits" / "report.html").is_file()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from explorer.objectives import METRICS, Constraint
+from explorer.study.confirmed import confirmed
 from explorer.study.front import FrontSummary
 from explorer.study.result import StudyResult, TrialRecord
 
@@ -86,13 +87,16 @@ def empty_front_message(result: StudyResult, summary: FrontSummary) -> str:
     """Why the front of `summary` is empty, in a few lines."""
     if not summary.is_confirmed:
         return nothing_feasible_message(result, summary.where)
-    lines = [
-        "no finalist satisfies every constraint with its confirmed values: "
-        f"`explore front {result.name} --search` shows what the search measured"
-    ]
-    if summary.where:
-        lines.append(f"  asked for, beyond the study's own: {', '.join(f'`{bound}`' for bound in summary.where)}")
-    return "\n".join([*lines, *(f"  trial {one.trial}: {one.why}" for one in summary.unconfirmed)])
+    assert result.confirmation is not None
+    finalists = confirmed(result, result.confirmation)
+    return "\n".join(
+        [
+            "no finalist satisfies every constraint with its confirmed values "
+            f"(`explore front {result.name} --search` shows what the search measured)",
+            nothing_feasible_message(finalists.result, summary.where),
+            *(f"  trial {one.trial} is not confirmed: {one.why}" for one in finalists.unconfirmed),
+        ]
+    )
 
 
 def _broken_trials(result: StudyResult, where: Sequence[Constraint]) -> list[tuple[TrialRecord, dict[str, float]]]:

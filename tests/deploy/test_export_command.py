@@ -48,10 +48,11 @@ def test_export_json_is_alone_on_standard_output(small_study, tmp_path):
     assert facts["test_accuracy"]["n"] == 359
 
 
-def test_export_nothing_feasible_exits_3_and_says_where_to_look(small_study, tmp_path):
+def test_export_nothing_feasible_exits_3_with_the_nearest_misses(small_study, tmp_path):
     done = export(small_study.folder, "--knee", "--where", "latency_ms <= 0.000001", cwd=tmp_path)
     assert done.returncode == 3
     assert "no finalist satisfies every constraint with its confirmed values" in done.stderr
+    assert "Nearest misses:" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

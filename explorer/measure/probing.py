@@ -75,7 +75,8 @@ def probe(
     Interrupted, OSError.
     """
     started = time.perf_counter()
-    cores = core_choice.measuring(core_choice.available(), variant.threads)
+    available = core_choice.available()  # before this process, too, has left the measuring ones
+    cores = core_choice.measuring(available, variant.threads)
     known = known_logits(artifact, variant, validation.fingerprint, logits_cache)
     folder = results or artifact.folder / "measurements"
     folder.mkdir(exist_ok=True)
@@ -87,7 +88,7 @@ def probe(
             Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
         ):
             on_progress(Progress(TIMING_STAGE))
-            request = _request(child, artifact, variant, validation.images, known, draft) | {
+            request = _request(child, artifact, variant, validation.images, known, draft, available) | {
                 "cores": cores,
                 "is_timed": True,
                 "anchor": None if anchor is None or anchor.folder is None else str(anchor.folder),
@@ -122,19 +123,26 @@ def predict(
     takes the logits from `known` where that exists. Raises ChildFailed, Interrupted, OSError.
     """
     # More threads than cores would change no logit, and a stranger's variant may ask for a million.
-    variant = replace(variant, threads=min(variant.threads, len(core_choice.available())))
+    available = core_choice.available()
+    variant = replace(variant, threads=min(variant.threads, len(available)))
     with (
         tempfile.TemporaryDirectory() as place,
         Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
     ):
         draft = Path(place, "raw.npz")
-        request = _request(child, artifact, variant, images, known, draft)
-        facts = child.ask({**request, "cores": request["all_cores"], "is_timed": False}, DEADLINES_S)
+        request = _request(child, artifact, variant, images, known, draft, available)
+        facts = child.ask({**request, "cores": available, "is_timed": False}, DEADLINES_S)
         return read_raw(draft), list(facts["modules"])
 
 
 def _request(
-    child: Child, artifact: Artifact, variant: Variant, images: Path, known: Path | None, raw: Path
+    child: Child,
+    artifact: Artifact,
+    variant: Variant,
+    images: Path,
+    known: Path | None,
+    raw: Path,
+    all_cores: list[int],
 ) -> dict[str, Any]:
     """What `measure.probe` is asked in any case; its raw results go to `raw`."""
     return {
@@ -142,7 +150,7 @@ def _request(
         "images": str(images),
         "batch_size": variant.batch_size,
         "threads": variant.threads,
-        "all_cores": core_choice.available(),
+        "all_cores": all_cores,
         "known_logits": str(known) if known is not None and known.is_file() else None,
         "raw": str(raw),
         "started_ns": child.started_ns,

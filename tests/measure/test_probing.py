@@ -109,3 +109,21 @@ def test_probe_dependent_on_its_batch_is_judged_in_the_variants_batch(artifact_o
     in_sixes = measured(artifact, validation, tmp_path, "trial-1", Variant(runtime="onnxruntime", batch_size=6))
     assert alone.metrics["accuracy"].value == pytest.approx(20 / 60)
     assert in_sixes.metrics["accuracy"].value == pytest.approx(54 / 60)
+
+
+def test_probe_accuracy_is_taken_on_every_core_though_this_process_left_some(
+    artifact_of, validation, tmp_path, monkeypatch
+):
+    asked = []
+    ask = probing.Child.ask
+
+    def noted(child, request, *others):
+        asked.append((request["cores"], request["all_cores"], cores.available()))
+        return ask(child, request, *others)
+
+    monkeypatch.setattr(probing.Child, "ask", noted)
+    everything = cores.available()
+    measured(artifact_of(model()), validation, tmp_path)
+    measuring = cores.measuring(everything, 1)
+    left = [core for core in everything if core not in measuring] or everything
+    assert asked == [(measuring, everything, left)]

@@ -253,11 +253,12 @@ import onnxruntime
 onnxruntime.InferenceSession.get_providers = lambda self: ["XnnpackExecutionProvider"]
 """,
     "outputs that change": """
-import itertools, onnxruntime
-run, turn = onnxruntime.InferenceSession.run, itertools.count()
-def changed(self, *arguments):
-    made = run(self, *arguments)
-    return [part + 1.0 if 300 < next(turn) < 400 else part for part in made]
+import time, onnxruntime
+run, began = onnxruntime.InferenceSession.run, []
+def changed(self, *arguments):  # warm-up is over after 0.5 s, and times are taken for a second and more
+    made, now = run(self, *arguments), time.monotonic()
+    began.append(now) if not began else None
+    return [part + 1.0 if 0.8 < now - began[0] < 1.0 else part for part in made]
 onnxruntime.InferenceSession.run = changed
 """,
 }

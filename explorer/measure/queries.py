@@ -46,8 +46,7 @@ class Queries:
     def _keep(self, n: int, made: tuple[Array, Array]) -> None:
         logits, exits = made
         self._exits.append(exits)
-        if n < len(self._which):
-            self._logits.append(logits.copy())
+        self._logits.append(logits.copy())
 
     def raw(self) -> dict[str, NDArray[Any]]:
         """Times in ns, as `measure.timing.Timed` has them, and the exits [q, b] of each timed query."""
@@ -65,10 +64,9 @@ class Queries:
         }
 
     def compared(self, predicted: Predicted) -> dict[str, int]:
-        """How many answers were taken while timing, of the first round of the images, and how many were others."""
-        logits = np.concatenate(self._logits)
-        exits = np.concatenate(self._exits[: len(self._logits)])
-        which = self._which[: len(self._logits)].ravel()
+        """How many answers were taken while timing, and how many of them were others than those of `predicted`."""
+        logits, exits = np.concatenate(self._logits), np.concatenate(self._exits)
+        which = self._which[np.arange(len(self._logits)) % len(self._which)].ravel()
         return {"n_answers": len(which), "n_different": n_different(logits, exits, which, predicted, self._threshold)}
 
     def energy(self) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def measured(
     )
     made = corrected(timed, reference)
     whole = {"latency_ns": np.rint(made.latency_ns).astype(np.int64), **raw}
-    seen = _observed(timed, facts, variant)
+    seen = _observed(timed, facts, variant, made.sensitivity)
     details = {
         **exit_details(whole, labels, artifact, n_classes),
         "cores": list(facts["cores"]),
@@ -86,7 +86,7 @@ def measured(
     return Measured(metrics(whole, facts, labels, artifact, variant, prices), details, reasons(seen)), whole
 
 
-def _observed(timed: Timed, facts: Mapping[str, Any], variant: Variant) -> Observed:
+def _observed(timed: Timed, facts: Mapping[str, Any], variant: Variant, sensitivity: float) -> Observed:
     return Observed(
         threads=variant.threads,
         cores=tuple(facts["cores"]),
@@ -94,6 +94,7 @@ def _observed(timed: Timed, facts: Mapping[str, Any], variant: Variant) -> Obser
         processor_share=timed.processor_share,
         longest_stop_s=timed.longest_stop_s,
         dispersion=dispersion(timed),
+        sensitivity=sensitivity,
         n_answers=facts["n_answers"],
         n_different=facts["n_different"],
     )

@@ -14,7 +14,11 @@ MIN_PROCESSOR_SHARE = 0.90
 MAX_STEAL_RATIO = 0.05
 MAX_OTHERS_RATIO = 0.10
 MAX_DISPERSION = 0.20
-"""A busy neighbor moves the anchor's windows by a few percent; beyond this the machine was two machines."""
+"""Of the anchor's dispersion so much may reach the candidate's times; beyond this the machine was two machines.
+
+The anchor feels every neighbor: its windows differ by 20 % now and then while a small int8 network beside it takes the
+same time throughout, and to doubt that would be a false alarm.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Observed:
     processor_share  of the timed thread, in [0, 1]
     longest_stop_s   the longest time in which the timed thread had no processor
     dispersion       of the anchor's windows, as a ratio
+    sensitivity      of the candidate to what slows the anchor, in [0, 1]
     n_answers        answers taken while timing that were compared with those of the accuracy pass, and
     n_different      how many of them were others
     """
@@ -37,6 +42,7 @@ class Observed:
     processor_share: float
     longest_stop_s: float
     dispersion: float
+    sensitivity: float
     n_answers: int
     n_different: int
 
@@ -66,5 +72,8 @@ def _reasons(seen: Observed) -> Iterator[str]:
         yield f"other processes used {conditions.others_ratio:.0%} of the measuring cores"
     if conditions.steal_ratio is not None and conditions.steal_ratio > MAX_STEAL_RATIO:
         yield f"the hypervisor took {conditions.steal_ratio:.0%} of the measuring cores' time"
-    if seen.dispersion > MAX_DISPERSION:
-        yield f"the machine was not steady: the anchor's windows differ by {seen.dispersion:.0%}"
+    if seen.dispersion * seen.sensitivity > MAX_DISPERSION:
+        yield (
+            f"the machine was not steady: the anchor's windows differ by {seen.dispersion:.0%}, "
+            f"and the variant feels {seen.sensitivity:.0%} of it"
+        )

@@ -44,9 +44,13 @@ def _timing(details: Mapping[str, Any], glyphs: Glyphs) -> Lines:
             lines["as the clock had it"] = raw
     if (own := _measured(anchor, "ms", glyphs)) and (reference := _number(anchor.get("reference"))) is not None:
         lines["anchor"] = f"{own}, reference {_digits(reference)} ms"
-        dispersion = _number(anchor.get("dispersion"))
+        dispersion, sensitivity = _number(anchor.get("dispersion")), _number(anchor.get("sensitivity"))
         if dispersion is not None:
-            lines["anchor"] += f"; its windows differ by {dispersion:.1%} (at most {MAX_DISPERSION:.0%} is believed)"
+            lines["anchor"] += f"; its windows differ by {dispersion:.1%}"
+        if dispersion is not None and sensitivity is not None:
+            lines["anchor"] += (
+                f", of which the variant feels {sensitivity:.0%} (at most {MAX_DISPERSION:.0%} may be felt)"
+            )
     elif anchor.get("why"):
         lines["anchor"] = f"none: {one_line(str(anchor['why']))}; times are not corrected"
     if "budget" in timing:

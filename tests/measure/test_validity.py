@@ -16,6 +16,7 @@ QUIET = Observed(
     processor_share=0.995,
     longest_stop_s=0.004,
     dispersion=0.01,
+    sensitivity=1.0,
     n_answers=200,
     n_different=0,
 )
@@ -55,6 +56,14 @@ def test_reasons_fault_of_the_machine_is_said(fault, said):
     assert said in reason
 
 
+@pytest.mark.parametrize(("sensitivity", "is_felt"), [(0.0, False), (0.4, False), (0.6, True), (1.0, True)])
+def test_reasons_unsteady_anchor_counts_as_far_as_the_variant_feels_it(sensitivity, is_felt):
+    found = reasons(replace(QUIET, dispersion=0.4, sensitivity=sensitivity))
+    assert bool(found) == is_felt
+    if is_felt:
+        assert f"and the variant feels {sensitivity:.0%} of it" in found[0]
+
+
 def test_reasons_contended_core_is_said_once():
     seen = replace(QUIET, processor_share=0.6, conditions=replace(QUIET.conditions, others_ratio=0.4))
     assert len(reasons(seen)) == 1
@@ -62,5 +71,5 @@ def test_reasons_contended_core_is_said_once():
 
 def test_reasons_every_fault_is_said():
     conditions = Conditions(1.3, 0.5, 0.5, 3, (0,), 0.0)
-    seen = Observed(1, (1,), conditions, 0.4, 0.5, 0.9, 100, 100)
+    seen = Observed(1, (1,), conditions, 0.4, 0.5, 0.9, 1.0, 100, 100)
     assert len(reasons(seen)) == 7

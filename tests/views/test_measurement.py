@@ -28,6 +28,7 @@ DETAILS = {
         "reference": 0.06,
         "slowness": 1.1,
         "dispersion": 0.02,
+        "sensitivity": 0.25,
     },
     "utilization": {"sentence": "Bound by memory: 3 of 100 GFLOP/s (3%).", "cpu_share": 0.9, "threads": 1},
 }
@@ -41,6 +42,7 @@ def test_measurement_lines_say_raw_times_beside_the_anchors_slowness(makers):
     timing = lines(makers, DETAILS)["timing"]
     assert timing["as the clock had it"] == "1.1 ms (1–1.2, n 1,234); the anchor took 1.100 of its reference time"
     assert timing["anchor"].startswith("0.066 ms (0.065–0.067, n 9), reference 0.06 ms; its windows differ by 2.0%")
+    assert timing["anchor"].endswith("of which the variant feels 25% (at most 20% may be felt)")
     assert timing["budget"] == "a quarter of the budget: it is far from the front, 0.25 s timed"
     assert timing["warm-up"].startswith("NOT steady")
     assert timing["interval"] == "NOT narrow (within 3.1% of the median)"

@@ -46,7 +46,7 @@ from explorer.runtimes.staged import confidence
 from explorer.space.values import DataSettings
 from explorer.variants.count import mega_macs, n_parameters
 from explorer.variants.prune import prune
-from explorer.variants.recover import Lessons, recover
+from explorer.variants.recover import Lessons, autocast, recover
 
 MODEL, DATA, RECIPE = "slimmable_cnn", DataSettings("cifar10", 5000, 512, None), "shipped"
 WIDTHS: tuple[Width, ...] = (1.0, 0.75, 0.5, 0.25)
@@ -101,7 +101,8 @@ class World:
         """As the builder makes it: the base network's own statistics are right for the widest."""
         network = base.materialise(width)
         if width != 1.0:
-            recalibrate(network, self.recalibration, RECALIBRATION_BATCH)
+            with autocast():
+                recalibrate(network, self.recalibration, RECALIBRATION_BATCH)
         return network
 
 
@@ -233,7 +234,8 @@ def recovery(world: World) -> None:
             cells = []
             for n in STEPS:
                 network = recover(pruned, drawn[n], lambda *_: None) if n else pruned
-                recalibrate(network, world.recalibration, RECALIBRATION_BATCH)
+                with autocast():
+                    recalibrate(network, world.recalibration, RECALIBRATION_BATCH)
                 cells.append(f"{accuracies(all_logits(network, images), labels)[-1]:.2f}")
             macs = path_macs(pruned)[-1]
             print(f"| {width:g} | {ratio:g} | {macs:.1f} | " + " | ".join(cells) + " |", flush=True)

@@ -49,7 +49,7 @@ class Lessons:
         batches = [augment(images[chosen], augmentation, rng) for chosen in indices]
         drawn = torch.from_numpy(np.stack(batches))
         teacher.eval()
-        with torch.no_grad(), _autocast():
+        with torch.no_grad(), autocast():
             targets = torch.stack([teacher(batch)[-1].float().softmax(dim=1) for batch in drawn])
         return cls(drawn, targets)
 
@@ -66,7 +66,7 @@ def recover(network: StagedNetwork, lessons: Lessons, on_step: Callable[[int, in
     for step in range(total):
         for group in optimizer.param_groups:
             group["lr"] = _PEAK_LR * _cycle((step + 0.5) / total)
-        with _autocast():
+        with autocast():
             exits = student(lessons.images[step])
         loss = _loss(exits, lessons.targets[step])
         optimizer.zero_grad()
@@ -76,7 +76,8 @@ def recover(network: StagedNetwork, lessons: Lessons, on_step: Callable[[int, in
     return student.eval()
 
 
-def _autocast() -> torch.autocast:
+def autocast() -> torch.autocast:
+    """Forward passes in bfloat16 where the processor multiplies it fast, in float32 elsewhere."""
     dtype = processor_dtype(torch.device("cpu"))
     return torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
 

@@ -42,7 +42,7 @@ Where = Annotated[
     list[str] | None, typer.Option(metavar="LIMIT", help="A further limit, as 'latency_ms <= 1.5'; may be repeated.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Nothing but errors, and whose code is run.")]
 
 
 def _version(is_asked: bool) -> None:
@@ -109,13 +109,19 @@ def confirm(
     data: Data = None,
     studies: Studies = None,
     storage: Annotated[str | None, typer.Option(metavar="URL", help="Where the study is stored, if elsewhere.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION", help="Let the code of this network run; needed where the study has it."
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure again what may belong to a study's front, in fresh processes, and state how probably each does."""
     from explorer.commands.confirm import confirm as run
 
-    run(study, studies, rounds, data, storage, as_json, quiet)
+    run(study, studies, rounds, data, storage, as_json, quiet, model)
 
 
 @app.command()

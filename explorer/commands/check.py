@@ -13,6 +13,7 @@ from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import noise_floor, same_work_sentence
 from explorer.models.base import trained_cards
+from explorer.models.own_source import is_own, source_file
 from explorer.models.shipped import shipped
 from explorer.runtimes.registry import runtime
 from explorer.space.overrides import Overrides
@@ -40,7 +41,7 @@ def check(file: Path, data: Path | None, is_json: bool) -> None:
     words = vocabulary()
     space = load_space(file, words, Overrides())
     facts = _facts(space, words)
-    findings = [_data(space, data), *_weights(space), *_runtimes(space), *_sensors(space), _noise()]
+    findings = [_data(space, data), *_own_code(space), *_weights(space), *_runtimes(space), *_sensors(space), _noise()]
     if is_json:
         print_json({**facts, "findings": [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]})
     else:
@@ -106,6 +107,17 @@ def _data(space: SearchSpace, root: Path | None) -> Finding:
         return Finding("data", False, str(error))
     verb = "found at" if source.is_present else "will be downloaded to"
     return Finding("data", True, f"{source.dataset} ({source.kind}) {verb} {source.location}")
+
+
+def _own_code(space: SearchSpace) -> list[Finding]:
+    """Whose code a study would run; a check runs none of it."""
+    if not is_own(space.model):
+        return []
+    path = source_file(space.model)
+    if path is None:
+        return [Finding("network", False, f"no module of {space.model} is in {Path.cwd()} or installed")]
+    text = f"{space.model}, from {path}: Python code that is not of this program, which `explore start` runs"
+    return [Finding("network", True, text)]
 
 
 def _weights(space: SearchSpace) -> list[Finding]:

@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from explorer.commands.own_code import require_named, say_own_code
 from explorer.commands.printing import console, note, print_json
 from explorer.commands.read import which_values
 from explorer.errors import Interrupted
@@ -14,6 +15,7 @@ from explorer.study.evaluator import MeasuringEvaluator
 from explorer.study.front import front_summary
 from explorer.study.interrupt import Interrupt
 from explorer.study.locate import study_folder
+from explorer.study.place import shown_storage
 from explorer.study.read import load_result
 from explorer.study.vocabulary import vocabulary
 from explorer.views.live import make_view
@@ -29,12 +31,16 @@ def confirm(
     storage: str | None,
     is_json: bool,
     is_quiet: bool,
+    model: str | None = None,
 ) -> None:
     """Confirm as `explorer.study.confirm_again.confirm_study` does, and print the front of confirmed values.
 
-    Raises UsageError when there is no such study, and what `confirm_study` raises.
+    `model` names the network of the user's own whose code may run, if the study has one. Raises UsageError when there
+    is no such study or it has another model, and what `confirm_study` raises.
     """
     found = load_result(study_folder(study, studies), None, storage)
+    require_named(found.space.model, model, study)
+    say_own_code(found.space.model)
     view = make_view(found.space, sys.stderr, is_quiet)
     with Interrupt() as interrupt:
         evaluator = MeasuringEvaluator(found.space, found.folder, data, interrupt)
@@ -45,6 +51,8 @@ def confirm(
         except Interrupted as stopped:
             words = ["explore", "confirm", study, *(["--rounds", str(n_rounds)] if n_rounds else [])]
             words += [] if studies is None else ["--studies", str(studies)]
+            words += [] if storage is None else ["--storage", shown_storage(storage)]
+            words += [] if model is None else ["--model", model]
             raise Interrupted(
                 f"{stopped}; the rounds that were finished are in {found.folder}. To go on: {shlex.join(words)}"
             ) from None

@@ -42,7 +42,9 @@ def open_browser(link: str) -> None:
 
 def _launch(link: str) -> None:
     nothing = subprocess.DEVNULL  # browsers complain of much
-    subprocess.run([sys.executable, "-c", _OPENER, link], stdin=nothing, stdout=nothing, stderr=nothing, check=False)
+    subprocess.run(
+        [sys.executable, "-P", "-c", _OPENER, link], stdin=nothing, stdout=nothing, stderr=nothing, check=False
+    )
 
 
 def wait(interrupt: Interrupt, seconds: float | None = None) -> bool:

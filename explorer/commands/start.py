@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from explorer.commands.own_code import say_own_code
 from explorer.commands.printing import console, note, print_json
 from explorer.commands.study_page import StudyPage, no_page, open_page
 from explorer.errors import Interrupted, NothingFeasible, UsageError
@@ -18,6 +19,7 @@ from explorer.study.front import front_summary
 from explorer.study.interrupt import Interrupt
 from explorer.study.locate import studies_folder
 from explorer.study.loop import run_study
+from explorer.study.place import shown_storage
 from explorer.study.result import StudyResult
 from explorer.study.vocabulary import vocabulary
 from explorer.views.live import make_view
@@ -52,6 +54,7 @@ def start(
         fork_from = root / space.name
         space = load_space(file, words, replace(overrides, name=fork))
     folder = root / space.name
+    say_own_code(space.model)
     view = make_view(space, sys.stderr, is_quiet)
     # Without its link nobody could open a dashboard, and --quiet prints none unless a port is asked for.
     is_served = has_dashboard and (not is_quiet or port is not None)
@@ -90,8 +93,7 @@ def _command_line(
         "--seed": overrides.seed,
         "--data": data,
         "--studies": studies,
-        # A password is not repeated on the screen.
-        "--storage": "URL" if storage is not None and "@" in storage else storage,
+        "--storage": None if storage is None else shown_storage(storage),
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     words += [] if is_confirming else ["--no-confirm"]

@@ -35,6 +35,7 @@ from explorer.hashing import file_sha256
 from explorer.records import Measurement
 from explorer.runtimes.artifact import FILE_NAME, FLOAT_TOLERANCE, Artifact
 from explorer.runtimes.registry import runtime
+from explorer.runtimes.safety import unsafe_segments
 from explorer.space.write import fingerprint
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.sample_images import read_sample_images
@@ -54,15 +55,19 @@ class Departure:
 
 
 def artifact_of(result: StudyResult, trial: TrialRecord) -> Artifact:
-    """The trial's artifact, every file with the SHA-256 that the study recorded. Raises StudyDamaged."""
+    """The trial's artifact, every file with its recorded SHA-256 and safe to load. Raises StudyDamaged."""
     folder = result.folder / "artifacts" / str(trial.outcome.artifact)
     again = "`explore start` with --fork builds it again in a new study"
     try:
         artifact = Artifact.read(folder)
-    except (OSError, ValueError) as error:
+        damaged = artifact.damaged_files()
+        unsafe = [] if damaged else unsafe_segments(folder, artifact.facts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyDamaged(f"the artifact of trial {trial.number} does not read ({error}): {again}") from error
-    if damaged := artifact.damaged_files():
+    if damaged:
         raise StudyDamaged(f"{', '.join(damaged)} in {folder} changed since the measurement: {again}")
+    if unsafe:
+        raise StudyDamaged(f"{unsafe[0]}: nothing of {folder} is loaded or exported; {again}")
     return artifact
 
 

@@ -15,6 +15,7 @@ from explorer.files import new_folder, write_json
 from explorer.hashing import content_key, file_sha256
 from explorer.runtimes.registry import runtime as runtime_named
 from explorer.runtimes.runtime import ExportFailed, ExportJob, SegmentFile
+from explorer.runtimes.safety import unsafe_segments
 from explorer.runtimes.staged import Array, StagedExecutor
 
 if TYPE_CHECKING:
@@ -172,15 +173,11 @@ def store_artifact(
 ) -> Artifact:
     """Copy an exported model's files into `artifacts`/<id> with artifact.json, whole or not at all; reuse a good one.
 
-    Raises OSError.
+    A study's folder may come from somebody else: files that differ from the model's are only reused if they are safe to
+    load. Raises OSError.
     """
     key = artifact_key(model_key, exit_threshold)
     target = artifacts / key
-    if target.is_dir():
-        stored = Artifact.read(target)
-        if not stored.damaged_files():
-            return stored
-        shutil.rmtree(target)
     facts = {
         "format": FORMAT,
         "id": key,
@@ -189,6 +186,12 @@ def store_artifact(
         "exit_threshold": exit_threshold,
         **json.loads((model / "model.json").read_text(encoding="utf-8")),
     }
+    if target.is_dir():
+        stored = Artifact.read(target)
+        is_known = stored.facts["segments"] == facts["segments"]
+        if not stored.damaged_files() and (is_known or not unsafe_segments(target, stored.facts)):
+            return stored
+        shutil.rmtree(target)
     with new_folder(target) as draft:
         for segment in facts["segments"]:
             shutil.copyfile(model / segment["file"], draft / segment["file"])

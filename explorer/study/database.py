@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from explorer.errors import StudyDamaged, StudyError
+from explorer.study.place import shown_storage, without_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -112,8 +113,8 @@ def check(
 def damaged(place: object, why: str) -> StudyDamaged:
     """The exception for a damaged database, with the way out."""
     return StudyDamaged(
-        f"the study's database is damaged: {place}: {why}. It is left as it is; `explore start … --fork NAME` starts a "
-        "new study from the trials that are stored beside it"
+        f"the study's database is damaged: {_named(place)}: {why}. It is left as it is; `explore start … --fork NAME` "
+        "starts a new study from the trials that are stored beside it"
     )
 
 
@@ -128,23 +129,39 @@ def engine_to_read(place: Path | str, connector: Connector = connect_to_read) ->
 
 @contextmanager
 def translated(place: object) -> Iterator[None]:
-    """Turns SQLite's errors, however wrapped, into StudyDamaged, StudyError (locked), or OSError (disk full)."""
+    """Turns a database's errors into StudyDamaged, StudyError (locked, not to be reached), or OSError (disk full)."""
     try:
         yield
     except Exception as error:
         cause = _sqlite_error(error)
         if cause is None:
+            if isinstance(place, str) and _is_of_database(error):
+                said = without_secrets(str(error).partition("\n")[0], place)
+                raise StudyError(f"the study's database cannot be used: {_named(place)}: {said}") from error
             raise
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
         if code in _DAMAGED:
             raise damaged(place, str(cause)) from error
         if code in _BUSY:
             raise StudyError(
-                f"another program has locked {place}, and does not let go of it: close it and start again"
+                f"another program has locked {_named(place)}, and does not let go of it: close it and start again"
             ) from error
         if code == sqlite3.SQLITE_FULL:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place)) from error
-        raise StudyError(f"the study's database cannot be used: {place}: {cause}") from error
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), _named(place)) from error
+        raise StudyError(f"the study's database cannot be used: {_named(place)}: {cause}") from error
+
+
+def _named(place: object) -> str:
+    """A file, or a URL without its secrets."""
+    return shown_storage(place) if isinstance(place, str) else str(place)
+
+
+def _is_of_database(error: Exception) -> bool:
+    """Whether SQLAlchemy or Optuna raised it, or the driver that the URL asks for is not installed."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, SQLAlchemyError | StorageInternalError | ImportError)
 
 
 def _sqlite_error(error: BaseException | None) -> sqlite3.Error | None:

@@ -24,6 +24,7 @@ from explorer.measure.utilization import utilization, work_of
 from explorer.records import Failure, Measurement, Progress, Stage, TrialOutcome, Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.runtimes.registry import runtime
+from explorer.runtimes.safety import unsafe_segments
 from explorer.space.values import SearchSpace
 from explorer.study.anchor import RUNTIME, anchor_variant, keep_reference, read_reference
 from explorer.study.evaluation import IsWorthMore, OnProgress, Prepared
@@ -50,6 +51,7 @@ class MeasuringEvaluator:
         self._test: Validation | None = None
         self._anchor: Anchor | None = None
         self._why_no_anchor = ""
+        self._trusted: set[str] = set()
 
     def prepare(self, on_progress: OnProgress) -> Prepared:
         """Start the builder, decode the data, load or train the base network.
@@ -107,9 +109,11 @@ class MeasuringEvaluator:
 
     def measure_again(self, variant: Variant, artifact: str, name: str, on_progress: OnProgress) -> TrialOutcome:
         """Measure a stored artifact once more, with the whole budget. Raises Interrupted, OSError."""
+        stored = self._stored(artifact)
+        if isinstance(stored, str):
+            return TrialOutcome(variant, failure=Failure("artifact not loaded", stored))
         try:
             self._require_anchor(on_progress)
-            stored = Artifact.read(self._artifacts / artifact)
             measured, stage = self._measure(stored, variant, name, on_progress, None)
         except ChildFailed as failed:
             return _failed(variant, failed, [])
@@ -117,9 +121,11 @@ class MeasuringEvaluator:
 
     def judge_on_test(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
         """Accuracy on the test split, its logits kept in the cache. Raises Interrupted, OSError."""
+        stored, logits = self._stored(artifact), cache_root() / "logits"
+        if isinstance(stored, str):
+            return Measurement.unknown(stored)
         assert self._test is not None
         on_progress(Progress("test accuracy"))
-        stored, logits = Artifact.read(self._artifacts / artifact), cache_root() / "logits"
         test = self._test
         try:
             return judge(stored, variant, test.images, test.labels, test.fingerprint, logits, self._stop).accuracy
@@ -182,7 +188,27 @@ class MeasuringEvaluator:
             self._started(on_progress)
         assert self._builder is not None
         request = {"op": "build", "variant": variant.to_json(), "artifacts": str(self._artifacts)}
-        return self._builder.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
+        built = self._builder.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
+        self._trusted.add(built["artifact"])
+        return built
+
+    def _stored(self, name: str) -> Artifact | str:
+        """An artifact of the study's folder, or why it is not loaded: the study may come from somebody else.
+
+        What this evaluator's builder gave is known already, and everything else is looked at once.
+        """
+        folder = self._artifacts / name
+        try:
+            artifact = Artifact.read(folder)
+            if name not in self._trusted:
+                if damaged := artifact.damaged_files():
+                    return f"{', '.join(damaged)} in {folder} changed since it was made"
+                if unsafe := unsafe_segments(folder, artifact.facts):
+                    return f"{unsafe[0]}: nothing of {folder} is loaded"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return f"the artifact {name} does not read ({type(error).__name__}: {error})"
+        self._trusted.add(name)
+        return artifact
 
     def _utilization(
         self, artifact: Artifact, variant: Variant, number: int, memory: Mapping[str, Any], measured: Measured

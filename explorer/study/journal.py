@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from explorer.errors import StudyDamaged
 from explorer.files import write_json
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
 from explorer.study.result import TrialRecord
+
+_ARTIFACT = re.compile(r"[A-Za-z0-9_-]+")  # a name and no path, whoever wrote the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,9 @@ def outcome_to_json(outcome: TrialOutcome) -> dict[str, Any]:
 
 
 def outcome_from_json(values: Mapping[str, Any]) -> TrialOutcome:
-    """The inverse of `outcome_to_json`."""
+    """The inverse of `outcome_to_json`. Raises KeyError, TypeError or ValueError for anything else."""
+    if values["artifact"] is not None and not _ARTIFACT.fullmatch(values["artifact"]):
+        raise ValueError(f"{values['artifact'][:100]!r} is not the name of an artifact")
     return TrialOutcome(
         variant=Variant.from_json(values["variant"]),
         metrics={name: Measurement.from_json(measurement) for name, measurement in values["metrics"].items()},

@@ -60,7 +60,7 @@ def test_browser_is_nobodys_child_and_silent(tmp_path, monkeypatch, capfd, event
         assert int(pid) not in [child.pid for child in psutil.Process().children(recursive=True)]
         assert capfd.readouterr() == ("", "")
     finally:
-        for one in (*psutil.Process(int(pid)).children(), psutil.Process(int(pid))):
+        for one in (psutil.Process(int(pid)), *psutil.Process(int(pid)).children()):
             one.kill()
 
 

@@ -204,7 +204,11 @@ def test_interrupted_study_does_not_wait(start, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("storage", "shown"), [("sqlite:///a b.db", "sqlite:///a b.db"), ("postgresql://me:secret@host/db", "URL")]
+    ("storage", "shown"),
+    [
+        ("sqlite:///a b.db", "sqlite:///a b.db"),
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+    ],
 )
 def test_command_line_that_goes_on_has_what_was_given_but_no_password(storage, shown):
     overrides = Overrides("my study", 5, 90.0, None, 0)

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 
+from explorer.hashing import file_sha256
 from explorer.models.network import Normalize, StagedNetwork
 from explorer.runtimes.artifact import Artifact, NetworkFacts, artifact_key, export_model, store_artifact
 from explorer.runtimes.runtime import ExportFailed, ExportJob
@@ -95,3 +97,40 @@ def test_export_differing_logits_are_refused(tmp_path):
     with pytest.raises(ExportFailed, match="differ from the network's by") as refused:
         export_model(job(nn.Flatten(), Fickle(), scratch=tmp_path), FACTS, "eager", tmp_path)
     assert refused.value.kind == "export mismatch"
+
+
+@pytest.fixture
+def planted(tmp_path, exported) -> Path:
+    """A stored artifact with a stranger's segment, whose hash artifact.json states as a stranger would."""
+    stored = store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
+    model = onnx.load(stored.folder / "segment_0.onnx")
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../secret")
+    (stored.folder / "segment_0.onnx").write_bytes(model.SerializeToString())
+    facts = json.loads((stored.folder / "artifact.json").read_text())
+    facts["segments"][0]["sha256"] = file_sha256(stored.folder / "segment_0.onnx")
+    (stored.folder / "artifact.json").write_text(json.dumps(facts))
+    assert Artifact.read(stored.folder).damaged_files() == []
+    return stored.folder
+
+
+def test_store_artifact_unsafe_copy_of_a_stranger_is_replaced(tmp_path, exported, planted):
+    stored = store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
+    assert stored.folder == planted
+    assert (planted / "segment_0.onnx").read_bytes() == (exported / "segment_0.onnx").read_bytes()
+
+
+def test_store_artifact_safe_copy_with_other_bytes_is_kept(tmp_path, exported):
+    """Exported again, a network may give other bytes: what was measured stays."""
+    stored = store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
+    before = (stored.folder / "segment_0.onnx").read_bytes()
+    model = onnx.load(exported / "segment_0.onnx")
+    model.producer_version = "another"
+    onnx.save(model, exported / "segment_0.onnx")
+    facts = json.loads((exported / "model.json").read_text())
+    facts["segments"][0]["sha256"] = file_sha256(exported / "segment_0.onnx")
+    (exported / "model.json").write_text(json.dumps(facts))
+    again = store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
+    assert (again.folder / "segment_0.onnx").read_bytes() == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from explorer.runtimes.registry import RUNTIMES
-from explorer.runtimes.safety import UnsafeFile, check_segment, segment_suffix
+from explorer.runtimes.safety import UnsafeFile, check_segment, segment_suffix, unsafe_segments
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
@@ -24,3 +24,38 @@ def test_check_segment_eager_accepts_its_own_and_no_onnx(programs):
 def test_check_segment_unknown_runtime_is_a_key_error():
     with pytest.raises(KeyError, match="abacus"):
         check_segment("abacus", b"")
+
+
+@pytest.fixture
+def artifact_with(tmp_path):
+    """The facts of an artifact in `tmp_path` with one segment of that name and content."""
+
+    def write(runtime: str, name: str, content: bytes) -> dict[str, object]:
+        (tmp_path / "artifact").mkdir()
+        (tmp_path / "artifact" / name).write_bytes(content)
+        return {"runtime": runtime, "segments": [{"file": name}]}
+
+    return write
+
+
+def test_unsafe_segments_of_what_this_program_wrote_are_none(programs, artifact_with, tmp_path):
+    facts = artifact_with("eager", "segment_0.pt2", programs["dynamic_int8"])
+    assert unsafe_segments(tmp_path / "artifact", facts) == []
+
+
+def test_unsafe_segments_program_with_a_payload_is_named_with_the_reason(programs, rewritten, artifact_with, tmp_path):
+    content = rewritten(programs["none"], {"data/constants/opaque_obj_0": b"cos\nsystem\n(S'true'\ntR."})
+    facts = artifact_with("eager", "segment_0.pt2", content)
+    (found,) = unsafe_segments(tmp_path / "artifact", facts)
+    assert found.startswith("'segment_0.pt2' is a program with 'data/constants/opaque_obj_0' in it")
+
+
+@pytest.mark.parametrize("name", ["../segment_0.pt2", "/etc/passwd", "..", "", "a\nb", "a/b"])
+def test_unsafe_segments_name_that_leads_elsewhere_is_refused_before_it_is_read(tmp_path, name):
+    (found,) = unsafe_segments(tmp_path / "none", {"runtime": "eager", "segments": [{"file": name}]})
+    assert found == f"{name!r} is not the name of a file in the artifact's folder"
+
+
+def test_unsafe_segments_runtime_that_is_none_of_this_programs_is_as_trusted_as_its_code(artifact_with, tmp_path):
+    facts = artifact_with("abacus", "beads.txt", b"ooo")
+    assert unsafe_segments(tmp_path / "artifact", facts) == []

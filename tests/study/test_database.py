@@ -4,9 +4,11 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 
 from explorer.errors import StudyDamaged, StudyError
-from explorer.study.database import check, connect, connect_to_read, has_safe_wal, translated
+from explorer.study.database import check, connect, connect_to_read, damaged, has_safe_wal, translated
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,31 @@ def test_translated_full_disk_is_an_os_error(tmp_path):
 def test_translated_other_errors_pass():
     with pytest.raises(ZeroDivisionError, match="division"), translated("x"):
         _ = 1 / 0
+
+
+def test_damaged_database_of_a_url_shows_no_password():
+    error = damaged("postgresql://me:secret@host/db", "why")
+    assert str(error).startswith("the study's database is damaged: postgresql://me:***@host/db: why. ")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        ModuleNotFoundError("No module named 'driver' for secret"),
+        OperationalError("SELECT 1", {}, RuntimeError("no entry for me with secret\nmore")),
+        StorageInternalError("An exception is raised during the commit: secret"),
+    ],
+)
+def test_translated_database_of_a_url_that_cannot_be_reached_is_one_sentence_without_its_password(raised):
+    url = "postgresql://me:secret@host/db"
+    with (
+        pytest.raises(StudyError, match=r"cannot be used: postgresql://me:\*\*\*@host/db: .*\*\*\*$") as caught,
+        translated(url),
+    ):
+        raise raised
+    assert "\n" not in str(caught.value)
+
+
+def test_translated_own_fault_beside_a_database_of_a_url_stays_itself():
+    with pytest.raises(ZeroDivisionError, match="ours"), translated("postgresql://me:secret@host/db"):
+        raise ZeroDivisionError("ours")

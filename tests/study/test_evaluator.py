@@ -11,6 +11,7 @@ import pytest
 
 from explorer.cache import cache_root
 from explorer.errors import DeviceNotAvailable, ModelError
+from explorer.hashing import file_sha256
 from explorer.measure.energy import EnergyCounter
 from explorer.objectives import METRICS, Objective
 from explorer.records import Variant
@@ -135,6 +136,33 @@ def test_prepare_energy_without_counters_is_refused(tmp_path):
     space = replace(space, objectives=(*space.objectives, Objective("energy_mj", "minimize")))
     with pytest.raises(DeviceNotAvailable, match="energy_mj"):
         MeasuringEvaluator(space, tmp_path, None).prepare(lambda _: None)
+
+
+def test_stored_artifact_of_a_stranger_is_not_loaded(tmp_path):
+    """Neither a builder nor a probe is started for it: this evaluator was never prepared."""
+    file = tmp_path / "own.yaml"
+    file.write_text(SPACE.format(function="good"))
+    evaluator, children = (
+        MeasuringEvaluator(load_space(file, vocabulary()), tmp_path, None),
+        psutil.Process().children(),
+    )
+    folder = tmp_path / "artifacts" / "a1"
+    folder.mkdir(parents=True)
+    segment = folder / "segment_0.pt2"
+    segment.write_bytes(b"no program")
+    facts = {"format": 1, "runtime": "eager", "segments": [{"file": segment.name, "sha256": file_sha256(segment)}]}
+    spoilt = ["{", "[]", json.dumps({**facts, "segments": 3}), json.dumps({**facts, "format": 2})]
+    cases = [*((text, "the artifact a1 does not read") for text in spoilt), (json.dumps(facts), "is not an archive")]
+    for text, why in cases:
+        (folder / "artifact.json").write_text(text)
+        outcome = evaluator.measure_again(Variant(), "a1", "again", lambda _: None)
+        assert outcome.failure is not None
+        assert outcome.failure.kind == "artifact not loaded"
+        assert why in outcome.failure.reason
+        assert evaluator.judge_on_test(Variant(), "a1", lambda _: None).why == outcome.failure.reason
+    segment.write_bytes(b"another")
+    assert "segment_0.pt2 in" in str(evaluator.measure_again(Variant(), "a1", "again", lambda _: None).failure)
+    assert psutil.Process().children() == children
 
 
 def test_close_leaves_no_process(evaluator_of):

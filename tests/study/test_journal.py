@@ -23,7 +23,7 @@ outcomes = st.builds(
     TrialOutcome,
     variant=st.builds(Variant, width=st.one_of(numbers, st.tuples(numbers, numbers)), runtime=st.text(max_size=9)),
     metrics=st.dictionaries(st.text(max_size=9), measurements, max_size=4),
-    artifact=st.one_of(st.none(), st.text(max_size=9)),
+    artifact=st.one_of(st.none(), st.from_regex("[A-Za-z0-9_-]{1,9}", fullmatch=True)),
     stages=st.tuples(st.builds(Stage, st.text(max_size=9), numbers, st.booleans())),
     details=st.dictionaries(st.text(max_size=9), st.one_of(st.none(), numbers, st.text(max_size=9)), max_size=3),
     failure=st.one_of(st.none(), st.builds(Failure, st.text(max_size=9), st.text(max_size=9))),
@@ -86,3 +86,16 @@ def test_journal_spoilt_entry_is_damage_that_names_the_file(tmp_path, text):
     (tmp_path / "trials" / "4.json").write_text(text)
     with pytest.raises(StudyDamaged, match=r"4\.json is not a whole record"):
         journal.read(4)
+
+
+@pytest.mark.parametrize("artifact", ["../../elsewhere", "..", "", "a/b", "/etc", "a\x00b", "a\n", 3, ["a"]])
+def test_read_artifact_that_is_no_name_is_damage(tmp_path, artifact):
+    """A study may come from somebody else: copying or loading `artifacts/<name>` must stay in its folder."""
+    journal = Journal(tmp_path)
+    journal.write(an_entry(3))
+    path = tmp_path / "trials" / "3.json"
+    values = json.loads(path.read_text())
+    values["outcome"]["artifact"] = artifact
+    path.write_text(json.dumps(values))
+    with pytest.raises(StudyDamaged, match=r"3\.json is not a whole record of a trial"):
+        journal.read(3)

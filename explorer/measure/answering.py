@@ -14,10 +14,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Answers:
-    """Where a child writes its phases, its progress, and its result."""
+    """Where a child writes its phases, its progress, and its result, each with the number of the request."""
 
     def __init__(self, descriptor: int) -> None:
+        self.number = 0
+        """The number of the request that is being answered."""
         self._file: BinaryIO = os.fdopen(descriptor, "wb", buffering=0)
+        self._process = os.getpid()
 
     def phase(self, name: str) -> None:
         """A new phase begins, with a deadline of its own."""
@@ -36,7 +39,9 @@ class Answers:
         self._write({"failure": {"kind": kind, "reason": reason, "exit_code": exit_code}})
 
     def _write(self, message: Mapping[str, Any]) -> None:
-        line = json.dumps(message, allow_nan=False).encode() + b"\n"
+        if os.getpid() != self._process:
+            os._exit(1)  # a forked copy that was not ended in time speaks for nobody, and takes no further request
+        line = json.dumps({"number": self.number, **message}, allow_nan=False).encode() + b"\n"
         while line:
             line = line[self._file.write(line) :]
 
@@ -51,6 +56,7 @@ def serve(handle: Callable[[dict[str, Any], Answers], None], cores_of: Callable[
     answers = Answers(int(sys.argv[1]))
     for line in sys.stdin.buffer:
         request = json.loads(line)
+        answers.number = request.pop("number")
         if cores := cores_of(request):
             os.sched_setaffinity(0, cores)
         handle(request, answers)

@@ -1,4 +1,4 @@
-"""A supervised process: its own group, JSON lines, a deadline a phase, a bounded log; it dies with its parent."""
+"""A supervised process: JSON lines, a deadline a phase, bounded log and memory; its whole tree dies with its parent."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Protocol
 
-import psutil
+from explorer.measure import process_tree
 
 _MAX_MESSAGE_BYTES = 16 * 2**20
 _LOG_BYTES = 16 * 2**10
+_KIND_LENGTH = 200
 _TERMINATE_S = 5.0
 _CHUNK = 64 * 2**10
 # ONNX Runtime collects how it is used, in a thread of its own and files in the user's cache, unless told not to.
@@ -50,11 +52,21 @@ class Child:
     """`python -m module`, which reads requests from standard input and answers on a descriptor of its own.
 
     Answers are `{"phase": name}`, `{"progress": {...}}`, and at last `{"result": {...}}` or
-    `{"failure": {"kind", "reason"}}`. Whatever the child prints goes to a log of which the last 16 KiB are kept.
+    `{"failure": {"kind", "reason"}}`, each with the request's `number`: what comes after that last one is an answer to
+    nothing. Whatever the child prints goes to a log of which the last 16 KiB are kept. While it is waited for, the
+    memory of its whole tree is watched, in the phases named `undisturbed` as quietly as possible. Raises ChildFailed
+    when no process can be started.
     """
 
-    def __init__(self, module: str, stop: Stop | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        stop: Stop | None = None,
+        environment: Mapping[str, str] | None = None,
+        undisturbed: Collection[str] = (),
+    ) -> None:
         answers, answer_end = os.pipe()
+        self._token = uuid.uuid4().hex
         self.started_ns = time.monotonic_ns()
         try:
             self.process = subprocess.Popen(
@@ -65,8 +77,11 @@ class Child:
                 stderr=subprocess.STDOUT,
                 pass_fds=(answer_end,),
                 start_new_session=True,
-                env={**os.environ, **_QUIET, **(environment or {})},
+                env={**os.environ, **_QUIET, **(environment or {}), process_tree.MARK: self._token},
             )
+        except OSError as error:
+            os.close(answers)
+            raise ChildFailed("no process", f"the system starts no further process: {error}") from error
         finally:
             os.close(answer_end)
         assert self.process.stdin is not None
@@ -78,7 +93,9 @@ class Child:
             os.set_blocking(descriptor, False)
         self._buffer, self._log = bytearray(), bytearray()
         self._is_printing = True
-        self._phase = "start"
+        self._phase, self._number = "start", 0
+        self._undisturbed = frozenset(undisturbed)
+        self._watchdog = process_tree.Watchdog(self.process.pid, self._token, process_tree.limit_mib())
 
     def __enter__(self) -> Child:
         return self
@@ -110,49 +127,61 @@ class Child:
         after which the process is gone unless it reported the failure itself; Interrupted when the user wants to stop.
         """
         self._phase = "start"
+        self._number += 1
         with contextlib.suppress(BrokenPipeError):  # a dead child shows itself below, with its exit status and log
-            self._requests.write(json.dumps(request).encode() + b"\n")
+            self._requests.write(json.dumps({**request, "number": self._number}).encode() + b"\n")
             self._requests.flush()
         while True:
             answer = self._receive(deadlines_s.get(self._phase, deadlines_s[""]))
             if "phase" in answer:
-                self._phase = str(answer["phase"])
+                self._phase = _text(answer["phase"], _KIND_LENGTH)
             elif isinstance(answer.get("progress"), dict):
                 on_progress(answer["progress"])
             elif isinstance(answer.get("result"), dict):
                 return dict(answer["result"])
             elif isinstance(answer.get("failure"), dict):
                 failure = answer["failure"]
-                kind, reason = str(failure.get("kind")), str(failure.get("reason"))
+                kind, reason = _text(failure.get("kind"), _KIND_LENGTH), _text(failure.get("reason"), _LOG_BYTES)
                 raise ChildFailed(kind, reason, self.log, failure.get("exit_code"))
             else:
                 raise self._failed("bad result", f"an unexpected answer in phase {self._phase!r}")
 
     def _receive(self, timeout_s: float) -> dict[str, Any]:
-        """The next answer. Waits on the descriptors, never in a loop of its own."""
+        """The next answer to the last request; what still comes in answer to an earlier one is passed over."""
         deadline = time.monotonic() + timeout_s
+        while True:
+            line = self._line(deadline, timeout_s)
+            try:
+                answer = json.loads(line)
+            except (ValueError, RecursionError):
+                answer = None
+            if not isinstance(answer, dict):
+                raise self._failed("bad result", f"an answer in phase {self._phase!r} that is not a JSON object")
+            number = answer.get("number")
+            if number == self._number:
+                return answer
+            if not isinstance(number, int) or number > self._number:
+                raise self._failed("bad result", f"an answer in phase {self._phase!r} to no request")
+            if time.monotonic() > deadline:
+                raise self._timed_out(timeout_s)
+
+    def _line(self, deadline: float, timeout_s: float) -> bytes:
+        """The next line of the answers. Waits on the descriptors, never in a loop of its own."""
         while b"\n" not in self._buffer:
             if len(self._buffer) > _MAX_MESSAGE_BYTES:
                 raise self._failed("bad result", f"an answer of more than {_MAX_MESSAGE_BYTES >> 20} MiB")
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                raise self._failed(
-                    f"timeout in {self._phase}", f"no answer in phase {self._phase!r} for {timeout_s:g} s"
-                )
+                raise self._timed_out(timeout_s)
             if not self._wait(remaining):
                 raise self._ended()
         line, _, rest = self._buffer.partition(b"\n")
         self._buffer = bytearray(rest)
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise self._failed("bad result", f"an answer in phase {self._phase!r} that is not a JSON object")
-        return answer
+        return bytes(line)
 
     def _wait(self, seconds: float) -> bool:
-        """Wait for output; False when the child has closed its answers."""
+        """Wait for output, with an eye on the tree's memory; False when no answer can come any more."""
+        was_alive = self.is_alive  # where a forked copy holds the answers open, the child's death does not close them
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             if self._is_printing:
@@ -160,16 +189,27 @@ class Child:
             if self._stop is not None:
                 self._stop.check()
                 selector.register(self._stop.fileno(), selectors.EVENT_READ)
-            ready = {key.fd for key, _ in selector.select(seconds)}
+            timeout_s = min(seconds, self._watchdog.seconds) if was_alive else 0.0
+            ready = {key.fd for key, _ in selector.select(timeout_s)}
         if self._stop is not None:
             self._stop.check()
         if self._output in ready:
             self._drain_log()
+        self._look()
         if self._answers in ready:
             chunk = os.read(self._answers, _CHUNK)
             self._buffer += chunk
             return bool(chunk)
-        return True
+        return was_alive
+
+    def _look(self) -> None:
+        """Look at the tree's memory if that is due. Above the limit the tree ends at once; raises ChildFailed then."""
+        if self._watchdog.seconds > 0:
+            return
+        held, limit = self._watchdog.look(self._phase in self._undisturbed), self._watchdog.limit_mib
+        if held > limit:
+            reason = f"it held {held:.0f} MiB in phase {self._phase!r}, and this machine had {limit:.0f} MiB for it"
+            raise self._failed("out of memory", reason, is_patient=False)
 
     def _drain_log(self) -> None:
         """One read, so that a child that prints without end cannot keep us from its deadline."""
@@ -180,38 +220,40 @@ class Child:
             del self._log[:-_LOG_BYTES]
 
     def _ended(self) -> ChildFailed:
-        """Why the child closed its answers without a result."""
+        """Why no result can come any more."""
         try:
             status = self.process.wait(_TERMINATE_S)
         except subprocess.TimeoutExpired:
             return self._failed("bad result", f"it closed its answers in phase {self._phase!r} and went on")
         self._drain_log()
         if status < 0:
-            name = signal.Signals(-status).name
+            name = _signal_name(-status)
             hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
             return self._failed(f"signal {name}", f"ended by {name} in phase {self._phase!r}{hint}")
+        if self._buffer:
+            return self._failed("bad result", f"an answer in phase {self._phase!r} that breaks off")
         return self._failed("no result", f"exited with status {status} in phase {self._phase!r} without a result")
 
-    def _failed(self, kind: str, reason: str) -> ChildFailed:
-        self.close()
+    def _timed_out(self, timeout_s: float) -> ChildFailed:
+        return self._failed(f"timeout in {self._phase}", f"no answer in phase {self._phase!r} for {timeout_s:g} s")
+
+    def _failed(self, kind: str, reason: str, is_patient: bool = True) -> ChildFailed:
+        self.close(is_patient)
         return ChildFailed(kind, reason, self.log)
 
-    def close(self) -> None:
-        """End the process and everything that it started: SIGTERM, then SIGKILL after 5 s. Safe to call twice."""
+    def close(self, is_patient: bool = True) -> None:
+        """End the process and all that it started: SIGTERM, then SIGKILL after 5 s, or at once. Safe to call twice."""
         if self.process.returncode is None or self._answers >= 0:
-            family = _family(self.process)
-            if self.is_alive:
+            relatives = process_tree.relatives(self.process.pid, self._token)
+            if is_patient and self.is_alive:
                 with contextlib.suppress(OSError):
                     self._requests.close()
                 self._signal_group(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(_TERMINATE_S)
             self._signal_group(signal.SIGKILL)
-            for relative in family:
-                with contextlib.suppress(psutil.Error):
-                    relative.kill()
-            psutil.wait_procs(family, timeout=_TERMINATE_S)
             self.process.wait()
+            process_tree.end(relatives, self._token, _TERMINATE_S)
         if self._answers >= 0:
             self._drain_log()
             os.close(self._answers)
@@ -226,9 +268,14 @@ class Child:
             os.killpg(self.process.pid, number)
 
 
-def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Descendants, those with a session of their own included."""
+def _signal_name(number: int) -> str:
+    """SIGSEGV, or the number of one without a name, as most real-time signals are."""
     try:
-        return list(psutil.Process(process.pid).children(recursive=True))
-    except psutil.Error:
-        return []
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def _text(value: object, length: int) -> str:
+    """What a child said, as text that can be written to any file, and no longer than it is worth."""
+    return str(value)[:length].encode("utf-8", "replace").decode()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from explorer.measure import cores as core_choice
 from explorer.measure.child import Child, ChildFailed, Stop
 from explorer.measure.correction import Reference
 from explorer.measure.cost import Prices
-from explorer.measure.results import Measured, measured
+from explorer.measure.results import Measured, check_raw, measured
 from explorer.measure.timing import FULL, QUARTER
 from explorer.records import Measurement, Progress, Stage, Variant
 from explorer.runtimes.artifact import Artifact
@@ -28,6 +30,7 @@ TIMING_STAGE = "measure"
 """The stage that `probe` tells of: until the next one, whatever runs beside the probe can be felt in its times."""
 
 DEADLINES_S = {"": 120.0, "warm-up": 300.0, "timing": 300.0, "accuracy": 900.0}
+_UNDISTURBED = ("warm-up", "timing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def probe(
     try:
         with (
             core_choice.kept_free(cores, [os.getpid(), *keep_off]),
-            Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
+            Child("explorer.measure.probe", stop, _threads_environment(variant.threads), _UNDISTURBED) as child,
         ):
             on_progress(Progress(TIMING_STAGE))
             request = _request(child, artifact, variant, validation.images, known, draft, available) | {
@@ -132,7 +135,11 @@ def predict(
         draft = Path(place, "raw.npz")
         request = _request(child, artifact, variant, images, known, draft, available)
         facts = child.ask({**request, "cores": available, "is_timed": False}, DEADLINES_S)
-        return read_raw(draft), list(facts["modules"])
+        raw = read_raw(draft)
+        check_raw(raw, {"e": artifact.n_exits}, ("logits", "exits", "predictions"))
+        if not isinstance(facts.get("modules"), list):
+            raise ChildFailed("bad result", "the probe does not say which modules it loaded")
+        return raw, list(facts["modules"])
 
 
 def _request(
@@ -174,9 +181,9 @@ def known_logits(artifact: Artifact, variant: Variant, fingerprint: str, cache: 
 def read_raw(file: Path) -> dict[str, NDArray[Any]]:
     """The arrays that a probe has written. Raises ChildFailed when they do not read."""
     try:
-        with np.load(file) as archive:
+        with file.open("rb") as content, np.load(content) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ChildFailed("bad result", f"the probe's raw samples do not read: {error}") from error
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,25 @@ from explorer.measure.validity import Observed, reasons
 from explorer.records import Measurement, Variant
 from explorer.runtimes.artifact import Artifact
 
-_NUMBERS = ("peak_memory_mib", "runtime_mib", "busy_cores")
+_NUMBERS = ("peak_memory_mib", "runtime_mib", "busy_cores", "n_answers", "n_different")
 _COLD_START = ("start", "import", "load", "first_answer")
+_AXES = {
+    "latency_raw_ns": "q",
+    "latency_window": "q",
+    "latency_exits": "qb",
+    "anchor_ns": "a",
+    "anchor_window": "a",
+    "pulse_ns": "p",
+    "pulse_window": "p",
+    "stretch_wall_ns": "s",
+    "stretch_processor_ns": "s",
+    "exits": "n",
+    "predictions": "n",
+    "logits": "enk",
+}
+"""The axes of what a probe writes: q queries of b images, a and p times of anchor and pulse, s stretches of time; of n
+images, e exits and k classes."""
+_TIMES = ("latency_raw_ns", "anchor_ns", "pulse_ns")
 
 Raw = Mapping[str, NDArray[Any]]
 
@@ -53,7 +71,8 @@ def measured(
     `facts` are the probe's own with `is_whole` (the budget) and `cores`. `reference` None: the anchor's
     and the pulse's times in this very measurement. Raises ChildFailed for what no sound probe says.
     """
-    _check(facts)
+    _check_facts(facts)
+    check_raw(raw, {"b": variant.batch_size, "n": len(labels), "e": artifact.n_exits, "k": n_classes})
     timed = Timed(
         raw["latency_raw_ns"],
         raw["latency_window"],
@@ -90,7 +109,7 @@ def _observed(timed: Timed, facts: Mapping[str, Any], variant: Variant, sensitiv
     return Observed(
         threads=variant.threads,
         cores=tuple(facts["cores"]),
-        conditions=Conditions.from_json(facts["conditions"][-1]),
+        conditions=_conditions(facts),
         processor_share=timed.processor_share,
         longest_stop_s=timed.longest_stop_s,
         dispersion=dispersion(timed),
@@ -140,12 +159,64 @@ def _anchor(timed: Timed, reference: Reference, sensitivity: float) -> dict[str,
     }
 
 
-def _check(facts: Mapping[str, Any]) -> None:
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    """Raises ChildFailed for facts that no sound probe tells."""
     cold_start = facts.get("cold_start_ms")
     parts = cold_start if isinstance(cold_start, list) and len(cold_start) == len(_COLD_START) else [None]
     named = {name: facts.get(name) for name in _NUMBERS} | {f"cold_start_ms[{n}]": part for n, part in enumerate(parts)}
+    if facts.get("energy_mj") is not None:
+        named["energy_mj"] = facts["energy_mj"]
     for name, value in named.items():
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        if not _is_number(value) or not 0 <= value < float("inf"):
             raise ChildFailed(
-                "bad result", f"the probe says {name} is {value!r}, and a number of at least 0 was expected"
+                "invalid value",
+                f"the probe says {name} is {reprlib.repr(value)}, and a number of at least 0 was expected",
             )
+    kinds = {"modules": list, "is_steady": bool, "is_narrow": bool}
+    for name, kind in kinds.items():
+        if not isinstance(facts.get(name), kind):
+            raise ChildFailed("bad result", f"the probe says {name} is {reprlib.repr(facts.get(name))}")
+
+
+def _conditions(facts: Mapping[str, Any]) -> Conditions:
+    """The last ones. Raises ChildFailed when they are none."""
+    try:
+        made = Conditions.from_json(facts["conditions"][-1])
+    except (LookupError, TypeError, ValueError) as error:
+        raise ChildFailed("bad result", f"the probe's conditions do not read: {error!r}") from error
+    values = [made.seconds, made.steal_ratio, made.others_ratio, made.n_working, made.suspended_s, *made.cores]
+    if not all(value is None or _is_number(value) for value in values):
+        raise ChildFailed("bad result", f"the probe's conditions are not numbers: {reprlib.repr(values)}")
+    return made
+
+
+def check_raw(raw: Raw, sizes: Mapping[str, int], names: Iterable[str] = tuple(_AXES)) -> None:
+    """Raises ChildFailed unless all `names` are there as a sound probe writes them. `sizes` are those of known axes."""
+    found = dict(sizes)
+    for name in names:
+        axes, array = _AXES[name], raw.get(name)
+        if array is None or array.ndim != len(axes) or array.dtype.kind != ("f" if name == "logits" else "i"):
+            raise ChildFailed("bad result", f"the probe wrote no {name} [{', '.join(axes)}]")
+        for axis, size in zip(axes, array.shape, strict=True):
+            if found.setdefault(axis, size) != size or (axis != "a" and not size):
+                raise ChildFailed(
+                    "bad result",
+                    f"the probe wrote {name} [{', '.join(axes)}] of shape {list(array.shape)}; "
+                    f"expected {axis} = {found[axis] or 'at least 1'}",
+                )
+        _check_values(name, array, sizes["e"])
+
+
+def _check_values(name: str, array: NDArray[Any], n_exits: int) -> None:
+    if name in _TIMES and (array <= 0).any():
+        raise ChildFailed("invalid value", f"the probe says that {name} is {array.min()}, expected times above 0")
+    if name == "logits" and not np.isfinite(array).all():
+        raise ChildFailed("invalid value", "the probe wrote logits that are not finite numbers")
+    if name.endswith("_window") and (np.diff(array, prepend=0) < 0).any():
+        raise ChildFailed("bad result", f"the probe wrote a {name} that does not count upwards from 0")
+    if name.endswith("exits") and (array.min() < 0 or array.max() >= n_exits):
+        raise ChildFailed("bad result", f"the probe wrote {name} that are not among the {n_exits} exits")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

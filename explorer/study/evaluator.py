@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -36,6 +37,16 @@ _ATTEMPTS = 3
 """A measurement that cannot be believed is made again; what disturbed it has often gone by then."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What the builder made of a variant: the artifact, the stages, the network's key, the memory that it needs."""
+
+    artifact: Artifact
+    stages: tuple[Stage, ...]
+    network: str
+    memory_bytes: Mapping[str, Any]
+
+
 @final
 class MeasuringEvaluator:
     """Builds in one long-lived builder process and measures in one fresh probe a trial; implements `Evaluator`."""
@@ -59,24 +70,12 @@ class MeasuringEvaluator:
         Raises NotAvailable, ModelError, Interrupted, OSError, or ExplorerError when the builder fails otherwise.
         """
         self._check_available()
-        facts = self._started(on_progress)
-        return Prepared(
-            n_classes=facts["n_classes"],
-            identity={
-                "data": facts["data"],
-                "weights": facts["weights"]["fingerprint"],
-                "software": environment.software(),
-                "processor": environment.processor()["name"],
-            },
-            provenance={
-                "class_names": facts["class_names"],
-                "weights": facts["weights"],
-                "processor": environment.processor(),
-                "memory_mib": environment.memory_mib(),
-                "system": environment.system(),
-            },
-            validation_labels=Path(facts["validation_labels"]),
-        )
+        try:
+            facts = self._started(on_progress)
+            with _understood("what the builder prepared"):
+                return _prepared(facts)
+        except ChildFailed as failed:
+            raise ExplorerError(f"the builder could not start: {failed.reason}\n{failed.log}".rstrip()) from failed
 
     def evaluate(
         self, variant: Variant, number: int, on_progress: OnProgress, is_worth_more: IsWorthMore
@@ -85,24 +84,24 @@ class MeasuringEvaluator:
         stages: list[Stage] = []
         try:
             built = self._build(variant, on_progress)
-            stages += [Stage(*stage) for stage in built["stages"]]
-            artifact = Artifact.read(self._artifacts / built["artifact"])
+            stages += built.stages
             if number > 0:  # the first point is soon on screen; the confirmation times the baseline with the anchor
                 self._require_anchor(on_progress)
-            measured = self._believed(artifact, variant, f"trial-{number:05d}", on_progress, is_worth_more, stages)
+            name = f"trial-{number:05d}"
+            measured = self._believed(built.artifact, variant, name, on_progress, is_worth_more, stages)
         except ChildFailed as failed:
             return _failed(variant, failed, stages)
         return TrialOutcome(
             variant,
             metrics=measured.metrics,
-            artifact=artifact.id,
+            artifact=built.artifact.id,
             stages=tuple(stages),
             details={
                 **measured.details,
-                **_int8_facts(artifact.facts),
-                "network": built["network"],
-                "memory_bytes": built["memory_bytes"],
-                "utilization": self._utilization(artifact, variant, number, built["memory_bytes"], measured),
+                **_int8_facts(built.artifact.facts),
+                "network": built.network,
+                "memory_bytes": built.memory_bytes,
+                "utilization": self._utilization(built, variant, number, measured),
             },
             invalid=measured.invalid,
         )
@@ -149,7 +148,7 @@ class MeasuringEvaluator:
             raise DeviceNotAvailable(f"the search space asks for energy_mj, and {counter.why}")
 
     def _started(self, on_progress: OnProgress) -> Mapping[str, Any]:
-        """A builder that is ready. One that cannot start ends the study, with its own words."""
+        """A builder that is ready. Raises ChildFailed when it cannot start, ExplorerError with its words for why."""
         self._builder = Child("explorer.study.builder", self._stop)
         request = {
             "op": "prepare",
@@ -169,10 +168,16 @@ class MeasuringEvaluator:
             kind = getattr(errors, failed.kind, None)
             if isinstance(kind, type) and issubclass(kind, ExplorerError):
                 raise kind(failed.reason) from failed
-            raise ExplorerError(f"the builder could not start: {failed.reason}\n{failed.log}".rstrip()) from failed
+            raise
         except BaseException:
             self.close()
             raise
+        with _understood("what the builder prepared"):
+            self._take(facts)
+        return facts
+
+    def _take(self, facts: Mapping[str, Any]) -> None:
+        """Keep where the images are. Raises LookupError, TypeError."""
         n_classes = facts["n_classes"]
         self._validation = Validation(
             Path(facts["validation_images"]), Path(facts["validation_labels"]), facts["data"]["splits"], n_classes
@@ -180,17 +185,20 @@ class MeasuringEvaluator:
         # The fingerprint by which `explore export` and `explore verify` know the same logits.
         fingerprint = f"{facts['data']['fingerprint']} test"
         self._test = Validation(Path(facts["test_images"]), Path(facts["test_labels"]), fingerprint, n_classes)
-        return facts
 
-    def _build(self, variant: Variant, on_progress: OnProgress) -> Mapping[str, Any]:
+    def _build(self, variant: Variant, on_progress: OnProgress) -> _Built:
         if self._builder is None or not self._builder.is_alive:
             self.close()
             self._started(on_progress)
         assert self._builder is not None
         request = {"op": "build", "variant": variant.to_json(), "artifacts": str(self._artifacts)}
-        built = self._builder.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
-        self._trusted.add(built["artifact"])
-        return built
+        answer = self._builder.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
+        with _understood("what the builder built"):
+            artifact = Artifact.read(self._artifacts / Path(answer["artifact"]).name)
+            stages = tuple(Stage(str(name), float(took), bool(was_kept)) for name, took, was_kept in answer["stages"])
+            work_of(artifact.facts, answer["memory_bytes"], [1.0] * artifact.n_exits, variant.batch_size)
+            self._trusted.add(artifact.folder.name)
+            return _Built(artifact, stages, str(answer["network"]), answer["memory_bytes"])
 
     def _stored(self, name: str) -> Artifact | str:
         """An artifact of the study's folder, or why it is not loaded: the study may come from somebody else.
@@ -210,17 +218,19 @@ class MeasuringEvaluator:
         self._trusted.add(name)
         return artifact
 
-    def _utilization(
-        self, artifact: Artifact, variant: Variant, number: int, memory: Mapping[str, Any], measured: Measured
-    ) -> dict[str, Any]:
+    def _builders(self) -> list[int]:
+        """The builder's process, if it lives."""
+        return [] if self._builder is None or not self._builder.is_alive else [self._builder.process.pid]
+
+    def _utilization(self, built: _Built, variant: Variant, number: int, measured: Measured) -> dict[str, Any]:
         """How much of the machine the variant uses. The baseline does not wait for the machine's peaks."""
-        assert self._builder is not None
         threads = variant.threads
         if number > 0 or cache_file(threads).is_file():
-            peaks = machine_peaks(threads, self._stop, [self._builder.process.pid])
+            peaks = machine_peaks(threads, self._stop, self._builders())
         else:
             peaks = Peaks.unknown(threads, "the machine's peaks were not measured yet (`explore device` measures them)")
-        work = work_of(artifact.facts, memory, measured.details["exit_shares"], variant.batch_size)
+        shares = measured.details["exit_shares"]
+        work = work_of(built.artifact.facts, built.memory_bytes, shares, variant.batch_size)
         latency_mean_ms = measured.metrics["latency_mean_ms"].value
         assert latency_mean_ms is not None
         return utilization(work, latency_mean_ms, measured.details["busy_cores"], peaks)
@@ -251,7 +261,7 @@ class MeasuringEvaluator:
         self._why_no_anchor = runtime(RUNTIME).missing() or ""
         if not self._why_no_anchor:
             try:
-                artifact = str(self._build(anchor_variant(self._space), on_progress)["artifact"])
+                artifact = self._build(anchor_variant(self._space), on_progress).artifact.id
             except ChildFailed as failed:
                 if failed.kind == DISK_FULL:
                     raise
@@ -284,7 +294,6 @@ class MeasuringEvaluator:
         is_worth_more: IsWorthMore | None,
     ) -> tuple[Measured, Stage]:
         assert self._validation is not None
-        assert self._builder is not None
         keep_sample_images(self._folder, self._validation.images, self._validation.labels, self._space)
         device = self._space.device
         prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
@@ -296,7 +305,7 @@ class MeasuringEvaluator:
             name=name,
             logits_cache=cache_root() / "logits",
             stop=self._stop,
-            keep_off=[self._builder.process.pid],
+            keep_off=self._builders(),
             on_progress=on_progress,
             anchor=self._anchor or self._without_anchor(),
             is_worth_more=is_worth_more,
@@ -305,6 +314,36 @@ class MeasuringEvaluator:
             anchor = {**measured.details["anchor"], "why": self._why_no_anchor}
             measured = replace(measured, details={**measured.details, "anchor": anchor})
         return measured, stage
+
+
+@contextmanager
+def _understood(what: str) -> Iterator[None]:
+    """Whatever does not fit while an answer is taken apart makes it none. Raises ChildFailed."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, FileNotFoundError) as error:
+        raise ChildFailed("bad result", f"{what} does not read: {type(error).__name__}: {error}") from error
+
+
+def _prepared(facts: Mapping[str, Any]) -> Prepared:
+    """What identifies the study's world, from what the builder says of it. Raises LookupError, TypeError."""
+    return Prepared(
+        n_classes=facts["n_classes"],
+        identity={
+            "data": facts["data"],
+            "weights": facts["weights"]["fingerprint"],
+            "software": environment.software(),
+            "processor": environment.processor()["name"],
+        },
+        provenance={
+            "class_names": facts["class_names"],
+            "weights": facts["weights"],
+            "processor": environment.processor(),
+            "memory_mib": environment.memory_mib(),
+            "system": environment.system(),
+        },
+        validation_labels=Path(facts["validation_labels"]),
+    )
 
 
 def _failed(variant: Variant, failed: ChildFailed, stages: list[Stage]) -> TrialOutcome:

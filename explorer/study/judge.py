@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
+import reprlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from explorer.objectives import Constraint
+from explorer.objectives import METRICS, Constraint
 from explorer.records import Failure, Measurement, TrialOutcome, TrialState
 from explorer.space.values import SearchSpace
 
 _LARGEST_SHARE = 1e6
 """Samplers compare violations and some of them standardize: infinity would hide every difference."""
+
+_NEVER_ZERO = ("ms", "1/s")
+"""The units of times and rates: a query that takes no time at all was not timed."""
 
 
 def judge(
@@ -50,7 +54,7 @@ def _checked(outcome: TrialOutcome, space: SearchSpace, is_baseline: bool) -> Tr
     """The outcome, with a failure where a value is impossible, or one that the study needs is unknown."""
     if outcome.failure is not None:
         return outcome
-    faults = {name: fault for name, metric in outcome.metrics.items() if (fault := _fault(name, metric.value))}
+    faults = {name: fault for name, metric in outcome.metrics.items() if (fault := _fault(name, metric))}
     if faults:
         metrics = {
             name: Measurement.unknown(f"invalid value: {faults[name]}") if name in faults else metric
@@ -71,16 +75,30 @@ def _checked(outcome: TrialOutcome, space: SearchSpace, is_baseline: bool) -> Tr
     return outcome
 
 
-def _fault(name: str, value: object) -> str:
-    """What is wrong with a metric's value; empty when nothing is."""
+def _fault(name: str, metric: Measurement) -> str:
+    """What is wrong with a metric's value, or with the ends of its interval; empty when nothing is."""
+    value = metric.value
     if value is None:
         return ""
+    for number in (value, metric.low, metric.high, metric.n):
+        if number is not None and (fault := _number_fault(number)):
+            return fault
+    if name == "accuracy" and not 0 <= value <= 1:
+        return f"{value:g}, expected a ratio in [0, 1]"
+    if value < 0:
+        return f"{value:g}, expected no negative number"
+    if value == 0 and name in METRICS and METRICS[name].unit in _NEVER_ZERO:
+        return f"{value:g}, expected more than 0 {METRICS[name].unit}"
+    return ""
+
+
+def _number_fault(value: object) -> str:
+    """What is wrong with a number; empty when nothing is."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{value!r}, expected a number"
-    if not math.isfinite(value):
-        return f"{value}, expected a finite number"
-    if value < 0 or (name == "accuracy" and value > 1):
-        return f"{value:g}, expected {'a ratio in [0, 1]' if name == 'accuracy' else 'no negative number'}"
+        return f"{reprlib.repr(value)}, expected a number"
+    # Not for a NaN; and a whole number may be larger than any float.
+    if not abs(value) <= sys.float_info.max:
+        return f"{reprlib.repr(value)}, expected a finite number"
     return ""
 
 

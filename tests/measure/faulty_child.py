@@ -39,6 +39,19 @@ def handle(request: dict[str, str], answers: Answers) -> None:
         os.write(descriptor, b"[1]\n")
     elif mode == "unknown answer":
         os.write(descriptor, b'{"what": 1}\n')
+    elif mode == "breaks off":
+        os.write(descriptor, b'{"number": 1, "res')
+        os._exit(0)
+    elif mode == "deep":
+        os.write(descriptor, b"[" * 50_000 + b"\n")
+    elif mode == "signal without a name":
+        os.kill(os.getpid(), signal.SIGRTMIN + 5)
+    elif mode == "stale answers":
+        while True:
+            os.write(descriptor, b'{"number": 0, "result": {}}\n')
+    elif mode == "answers twice":
+        answers.result({"value": 4})
+        answers.result({"value": 5})
     elif mode == "endless":
         for _ in range(20 * 64):
             os.write(descriptor, b"x" * 16384)

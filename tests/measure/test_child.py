@@ -16,7 +16,9 @@ import pytest
 from explorer.errors import Interrupted
 from explorer.measure.child import Child, ChildFailed
 
-ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
+ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+}
 
 
 def child(stop=None) -> Child:
@@ -53,6 +55,10 @@ def test_ask_reported_failure_leaves_the_child_usable():
         ("not an object", "bad result"),
         ("unknown answer", "bad result"),
         ("endless", "bad result"),
+        ("breaks off", "bad result"),
+        ("deep", "bad result"),
+        ("stale answers", "timeout in work"),
+        ("signal without a name", f"signal {signal.SIGRTMIN + 5}"),
     ],
 )
 def test_ask_faulty_child_is_a_failure_with_its_kind_and_no_process_left(mode, kind, monkeypatch):
@@ -64,6 +70,18 @@ def test_ask_faulty_child_is_a_failure_with_its_kind_and_no_process_left(mode, k
         assert failed.value.reason
         assert not it.is_alive
         assert not psutil.pid_exists(it.process.pid)
+
+
+def test_ask_second_answer_is_not_that_of_the_next_request():
+    with child() as it:
+        assert it.ask({"mode": "answers twice"}, {"": 30}) == {"value": 4}
+        assert it.ask({"mode": "well"}, {"": 30}) == {"value": 1}
+
+
+def test_child_that_cannot_be_started_is_a_failure(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(ChildFailed, match=r"the system starts no further process: .*No such file"):
+        child()
 
 
 def test_ask_crashing_child_keeps_its_last_words():

@@ -143,3 +143,34 @@ def test_measured_planted_fault_is_invalid_with_its_reason(artifact, changed, fa
 def test_measured_nonsense_of_a_probe_is_refused(artifact, facts):
     with pytest.raises(ChildFailed, match="a number of at least 0 was expected"):
         made(artifact, raw(), **facts)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "said"),
+    [
+        ({"latency_raw_ns": np.full(200, 0)}, "invalid value", "latency_raw_ns is 0, expected times above 0"),
+        ({"pulse_ns": np.full(33, -1)}, "invalid value", "pulse_ns is -1, expected times above 0"),
+        ({"logits": np.full((1, 4, 3), np.inf)}, "invalid value", "logits that are not finite"),
+        ({"latency_raw_ns": np.array([], dtype=np.int64)}, "bad result", r"shape \[0\]; expected q = at least 1"),
+        ({"latency_window": np.zeros(199, dtype=np.int64)}, "bad result", r"shape \[199\]; expected q = 200"),
+        ({"latency_window": np.repeat(np.arange(10), 20)[::-1]}, "bad result", "does not count upwards from 0"),
+        ({"latency_exits": np.zeros((200, 2), dtype=np.int64)}, "bad result", r"shape \[200, 2\]; expected b = 1"),
+        ({"exits": np.array([0, 0, 0, 1])}, "bad result", "exits that are not among the 1 exits"),
+        ({"predictions": np.array([0])}, "bad result", r"predictions \[n\] of shape \[1\]; expected n = 4"),
+        ({"predictions": np.array([0.0, 1.0, 2.0, 0.0])}, "bad result", r"no predictions \[n\]"),
+        ({"logits": np.zeros((1, 4, 5))}, "bad result", r"logits \[e, n, k\] of shape \[1, 4, 5\]; expected k = 3"),
+    ],
+)
+def test_measured_samples_that_no_probe_takes_are_refused(artifact, changed, kind, said):
+    with pytest.raises(ChildFailed, match=said) as failed:
+        made(artifact, raw(**changed))
+    assert failed.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    "facts", [{"conditions": []}, {"conditions": [{"seconds": 1.0}]}, {"modules": "torch"}, {"is_steady": None}]
+)
+def test_measured_facts_of_another_kind_are_a_bad_result(artifact, facts):
+    with pytest.raises(ChildFailed, match="the probe") as failed:
+        made(artifact, raw(), **facts)
+    assert failed.value.kind == "bad result"

@@ -48,6 +48,10 @@ def test_judge_constrained_metric_unknown_is_infeasible_by_infinity():
         ("accuracy", 1.3, r"accuracy is 1.3, expected a ratio in \[0, 1\]"),
         ("accuracy", "high", "accuracy is 'high', expected a number"),
         ("accuracy", True, "accuracy is True, expected a number"),
+        ("latency_ms", 0.0, "latency_ms is 0, expected more than 0 ms"),
+        ("latency_ms", 10**400, r"latency_ms is 10+\.\.\.0+, expected a finite number"),
+        ("latency_ms", Measurement(1.0, low=math.nan), "latency_ms is nan, expected a finite number"),
+        ("latency_ms", Measurement(1.0, high="2"), "latency_ms is '2', expected a number"),
     ],
 )
 def test_judge_impossible_value_is_a_failure(name, value, reason):

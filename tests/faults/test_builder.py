@@ -1,0 +1,123 @@
+"""Builders whose network crashes, hangs, grows or answers nonsense: the trial fails, and the next one gets its due."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
+
+from installing import ORPHAN, alive, installed, is_gone
+
+from explorer.errors import ExplorerError
+from explorer.measure import process_tree
+from explorer.records import TrialOutcome, Variant
+from explorer.space.read import load_space
+from explorer.study import evaluator as evaluating
+from explorer.study.evaluator import MeasuringEvaluator
+from explorer.study.vocabulary import vocabulary
+
+SPACE = """\
+name: faulty
+model: faulty_networks:scripted
+data: {name: digits}
+parameters:
+  pruning_ratio: {min: 0.0, max: 0.9, step: 0.05}
+  runtime: [onnxruntime]
+objectives: {accuracy: maximize, latency_ms: minimize}
+recovery: {steps: 2}
+"""
+SOUND = Variant(runtime="onnxruntime")
+
+
+class _Study:
+    """An evaluator whose builder meets the next scripted fault in every build of a pruned network."""
+
+    def __init__(self, folder: Path, script: Callable[..., None]) -> None:
+        file = folder / "faulty.yaml"
+        file.write_text(SPACE)
+        self.evaluator = MeasuringEvaluator(load_space(file, vocabulary()), folder / "study", None)
+        self.orphan, self.cache = folder / ORPHAN, folder / "cache"
+        self._script = script
+        self._n_trials = 0
+
+    def try_(self, *faults: str) -> TrialOutcome:
+        """A trial of a pruned variant that was not tried yet, or of the sound one when nothing is to go wrong."""
+        self._script(*faults)
+        self._n_trials += 1
+        variant = Variant(runtime="onnxruntime", pruning_ratio=0.25 + 0.05 * self._n_trials) if faults else SOUND
+        return self.evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: False)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Whatever a fault leaves of its builder, the next test finds the study as a next trial does."""
+    folder = tmp_path_factory.mktemp("faulty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("explorer.measure.results.reasons", lambda seen: ())  # whatever else runs on this machine
+        patch.setattr("explorer.measure.child._TERMINATE_S", 0.5)
+        made = _Study(folder, installed(folder, patch))
+        yield made
+        made.evaluator.close()
+        assert alive() == []
+
+
+@pytest.fixture(autouse=True)
+def _one_cache(study, monkeypatch):
+    """The builder outlives a test, and so does its cache."""
+    monkeypatch.setenv("EXPLORER_CACHE", str(study.cache))
+
+
+def failure(outcome: TrialOutcome) -> tuple[str, str]:
+    assert outcome.failure is not None
+    assert outcome.artifact is None
+    return outcome.failure.kind, outcome.failure.reason
+
+
+def test_prepare_builder_that_cannot_start_is_one_sentence(study, monkeypatch):
+    study.evaluator.close()
+    monkeypatch.setattr(process_tree, "limit_mib", lambda: 1.0)
+    with pytest.raises(ExplorerError, match=r"the builder could not start: it held \d+ MiB in phase 'start'") as ended:
+        study.evaluator.prepare(lambda _: None)
+    assert ended.value.exit_code == 1
+
+
+def test_build_nonsense_fails_the_trial_and_the_same_builder_goes_on(study):
+    raised = failure(study.try_("raises", "raises"))  # torch-pruning calls the network again when it raises
+    assert raised == ("RuntimeError in the builder", "RuntimeError: a runtime's own words ?")
+    first, second = study.try_("answers_twice"), study.try_()
+    assert first.failure is second.failure is None
+    assert first.artifact != second.artifact
+    assert "the second" not in (first.artifact, second.artifact)
+    kind, reason = failure(study.try_("result_has_other_types"))
+    assert (kind, reason.split(":")[0]) == ("bad result", "what the builder built does not read")
+    kind, reason = failure(study.try_("result_is_empty"))
+    assert (kind, reason) == ("bad result", "what the builder built does not read: KeyError: 'artifact'")
+    study.evaluator.close()  # its answers stay as they are
+
+
+def test_build_memory_beyond_the_limit_fails_the_trial_and_so_does_a_builder_that_cannot_start_again(
+    study, monkeypatch
+):
+    study.evaluator.close()
+    monkeypatch.setattr(process_tree, "limit_mib", lambda: 2500.0)
+    kind, reason = failure(study.try_("memory_grows"))
+    assert kind == "out of memory"
+    assert "MiB in phase 'build', and this machine had 2500 MiB for it" in reason
+    monkeypatch.setattr(process_tree, "limit_mib", lambda: 1.0)
+    kind, reason = failure(study.try_())
+    assert kind == "out of memory"
+    assert "MiB in phase 'start', and this machine had 1 MiB for it" in reason
+    monkeypatch.undo()
+    assert study.try_().failure is None
+
+
+def test_build_endless_loop_ends_at_the_deadline_with_its_orphan(study, monkeypatch):
+    study.try_()
+    monkeypatch.setattr(evaluating, "_DEADLINES_S", {"": 120.0, "build": 3.0})
+    kind, reason = failure(study.try_("orphan_and_a_loop_that_ignores_sigterm"))
+    assert (kind, reason) == ("timeout in build", "no answer in phase 'build' for 3 s")
+    assert is_gone(int(study.orphan.read_text()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from explorer.errors import StudyDamaged, StudyIncompatible, UsageError
 from explorer.files import write_json
+from explorer.study.database import shown
 from explorer.study.locate import DATABASE_NAME
 
 PLACE_NAME = "storage.json"
@@ -21,8 +22,6 @@ def study_place(folder: Path, storage_url: str | None) -> Place:
     Raises UsageError for what is no URL, StudyIncompatible when the study was started at another place.
     """
     known = _known_url(folder)
-    if storage_url is not None and known is not None and storage_url != known:
-        raise StudyIncompatible(f"the study in {folder} is stored at {known}: start it without --storage {storage_url}")
     url_text = storage_url if storage_url is not None else known
     if url_text is None:
         return folder / DATABASE_NAME
@@ -31,9 +30,12 @@ def study_place(folder: Path, storage_url: str | None) -> Place:
     try:
         url = sqlalchemy.make_url(url_text)
     except sqlalchemy.exc.ArgumentError as error:
-        raise UsageError(
-            f"--storage {url_text!r} is no URL of a database: expected e.g. sqlite:////data/s.db"
-        ) from error
+        what = "what was given" if "@" in url_text else repr(url_text)  # a password is not repeated on the screen
+        raise UsageError(f"--storage: {what} is no URL of a database: expected e.g. sqlite:////data/s.db") from error
+    if known is not None and url_text != known:
+        raise StudyIncompatible(
+            f"the study in {folder} is stored at {known}: start it without --storage {shown(url_text)}"
+        )
     is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
     return Path(str(url.database)) if is_file else url_text
 

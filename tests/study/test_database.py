@@ -4,6 +4,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 
 from explorer.errors import StudyDamaged, StudyError
 from explorer.study.database import check, connect, connect_to_read, has_safe_wal, translated
@@ -76,3 +78,20 @@ def test_translated_full_disk_is_an_os_error(tmp_path):
 def test_translated_other_errors_pass():
     with pytest.raises(ZeroDivisionError, match="division"), translated("x"):
         _ = 1 / 0
+
+
+def test_translated_another_databases_error_is_a_sentence_without_the_password():
+    url = "postgresql://me:hush@host/db"
+    refused = OperationalError("SELECT 1", {}, ConnectionRefusedError("connection to host failed\nmore"))
+    with (
+        pytest.raises(StudyError, match=r"me:\*\*\*@host/db cannot be used: connection to host failed\. ") as said,
+        translated(url),
+    ):
+        raise StorageInternalError("wrapped") from refused
+    assert "hush" not in str(said.value)
+
+
+def test_translated_file_that_cannot_be_opened_says_the_systems_reason(tmp_path):
+    path = tmp_path / "missing" / "a.db"
+    with pytest.raises(StudyError, match="unable to open database file: No such file or directory"), translated(path):
+        connect(path)

@@ -12,7 +12,7 @@ from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import noise_floor, same_work_sentence
 from explorer.measure.peak import cache_file, machine_peaks
 from explorer.runtimes.registry import RUNTIMES, runtime
-from explorer.study.database import journal_mode
+from explorer.study.database import journal_mode, journal_reason
 
 
 def device(is_json: bool) -> None:
@@ -30,6 +30,7 @@ def _facts() -> dict[str, Any]:
         "memory_mib": environment.memory_mib(),
         **environment.system(),
         "journal_mode": journal_mode(),
+        "journal_reason": journal_reason(),
         "software": environment.software(),
         "runtimes": {name: _runtime(name) for name in RUNTIMES},
         "peaks": _peaks(),
@@ -62,7 +63,8 @@ def _print(facts: dict[str, Any]) -> None:
     out.print(f"processor    {processor['name']}, {processor['n_cores']} cores, {', '.join(processor['instructions'])}")
     out.print(f"memory       {facts['memory_mib']:,} MiB")
     out.print(f"system       {facts['system']}")
-    out.print(f"sqlite       {facts['sqlite']}, journal {facts['journal_mode']}")
+    why = f": {facts['journal_reason']}" if facts["journal_reason"] else ""
+    out.print(f"sqlite       {facts['sqlite']}, journal {facts['journal_mode']}{why}")
     for name, found in facts["runtimes"].items():
         versions = ", ".join(f"{package} {v}" for package, v in found["versions"].items())
         out.print(f"runtime      {name}: {found['missing'] or versions}; {', '.join(found['quantizations'])}")

@@ -79,7 +79,7 @@ def export(
     check_target(target, is_forced)
     if not is_json:
         neighbors = [(neighbor.trial, neighbor.differences) for neighbor in choice.neighbors]
-        print_choice(console(), result, choice.trial, choice.how, choice.objections, neighbors)
+        print_choice(console(is_patient=True), result, choice.trial, choice.how, choice.objections, neighbors)
     with Interrupt() as interrupt:
         artifact = artifact_of(result, choice.trial)
         dataset = data_at_hand(result.space.data, result.provenance["identity"]["data"]["fingerprint"], data)

@@ -13,9 +13,12 @@ from explorer.views.stream import PatientStream
 _PIPE_COLUMNS = 160
 
 
-def console() -> Console:
-    """For people who read standard output; wide and without control codes where that is no terminal."""
-    stream = cast(TextIO, PatientStream(sys.stdout))
+def console(is_patient: bool = False) -> Console:
+    """For people who read standard output; wide and without control codes where that is no terminal.
+
+    What cannot be printed raises OSError, unless `is_patient`: work that comes afterwards is then done all the same.
+    """
+    stream = cast(TextIO, PatientStream(sys.stdout)) if is_patient else sys.stdout
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
@@ -26,5 +29,7 @@ def print_json(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """One sentence on standard error."""
-    print(text, file=sys.stderr)
+    """One sentence on standard error, if anybody still reads it."""
+    stream = PatientStream(sys.stderr)
+    stream.write(f"{text}\n")
+    stream.flush()

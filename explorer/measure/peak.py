@@ -53,10 +53,10 @@ class Peaks:
 
     @property
     def age_s(self) -> float | None:
-        """Seconds since they were measured."""
+        """Seconds since they were measured; 0 where the clock was set back since."""
         if self.measured_at is None:
             return None
-        return (datetime.now(UTC) - datetime.fromisoformat(self.measured_at)).total_seconds()
+        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.measured_at)).total_seconds())
 
 
 def machine_peaks(threads: int = 1, stop: Stop | None = None, keep_off: Iterable[int] = ()) -> Peaks:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +61,7 @@ class OnnxRuntime(Runtime):
     name = "onnxruntime"
     packages = ("onnxruntime",)
     modules = ("onnxruntime",)
+    oldest = MappingProxyType({"onnx": (1, 21)})  # it fixes CVE-2026-27489, CVE-2026-34445 and CVE-2026-28500
     quantizations = frozenset({"none", "dynamic_int8", "static_int8"})
     provider = "CPUExecutionProvider"
     loading = (load_segments, session_of)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ExplorerError
@@ -63,6 +65,7 @@ class Runtime(ABC):
     name            as in a search space
     packages        the distributions that it needs, whose versions identify it
     modules         what must be importable
+    oldest          distributions whose older releases are refused, with the first numbers of the oldest that is not
     quantizations   what it can execute
     provider        what executes the kernels, in the runtime's own words
     loading         the functions that turn files into segments; the first is called with files, threads, quantization.
@@ -72,6 +75,7 @@ class Runtime(ABC):
     name: str
     packages: tuple[str, ...]
     modules: tuple[str, ...]
+    oldest: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     quantizations: frozenset[str]
     provider: str
     loading: tuple[Callable[..., Any], ...]
@@ -79,7 +83,11 @@ class Runtime(ABC):
     def missing(self) -> str | None:
         """Why this runtime cannot be used here, or None."""
         absent = [module for module in self.modules if importlib.util.find_spec(module) is None]
-        return f"{self.name} needs {', '.join(absent)}: pip install {' '.join(self.packages)}" if absent else None
+        if absent:
+            return f"{self.name} needs {', '.join(absent)}: pip install {' '.join(self.packages)}"
+        old = {name: ".".join(map(str, least)) for name, least in self.oldest.items() if _release(name) < least}
+        wanted = " ".join(f"'{name}>={least}'" for name, least in old.items())
+        return f"{self.name} refuses an older {', '.join(old)}: pip install {wanted}" if old else None
 
     def software(self) -> dict[str, str]:
         """The versions of its packages."""
@@ -104,3 +112,12 @@ class Runtime(ABC):
     def requirements(self, quantization: str) -> tuple[str, ...]:
         """The distributions that loading needs for this quantization, of `packages`."""
         return self.packages
+
+
+def _release(package: str) -> tuple[int, ...]:
+    """The numbers that a distribution's version begins with, as (1, 21, 0); () when it is not installed."""
+    try:
+        found = re.match(r"\d+(\.\d+)*", version(package))
+    except PackageNotFoundError:
+        return ()
+    return tuple(map(int, found[0].split("."))) if found else ()

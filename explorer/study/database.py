@@ -13,11 +13,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from explorer.errors import StudyDamaged, StudyError
-from explorer.study.place import shown_storage, without_secrets
+from explorer.errors import ExplorerError, NotAvailable, StudyDamaged, StudyError
+from explorer.study.disk import DISK_FULL
+from explorer.study.place import Place, shown, without_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -26,12 +27,14 @@ BUSY_TIMEOUT_S = 60.0
 """How long another program, a dashboard say, may hold the database before writing gives up."""
 
 _LOOK_TIMEOUT_S = 5.0
+_PAGE_BYTES = 4096
 
 Connector = Callable[[Path], sqlite3.Connection]
 """How a SQLite file is opened for reading."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_Kind = TypeVar("_Kind", bound=BaseException)
 
 
 def has_safe_wal(version: tuple[int, ...]) -> bool:
@@ -42,6 +45,13 @@ def has_safe_wal(version: tuple[int, ...]) -> bool:
 def journal_mode() -> str:
     """The journal that a study's database gets with the linked SQLite."""
     return "WAL" if has_safe_wal(sqlite3.sqlite_version_info) else "DELETE"
+
+
+def journal_reason() -> str:
+    """Why that journal, in a clause; empty for a write-ahead log, which is preferred."""
+    if journal_mode() == "WAL":
+        return ""
+    return "a write-ahead log could corrupt the database with this version (https://sqlite.org/wal.html#walresetbug)"
 
 
 def connect(path: Path, timeout_s: float = BUSY_TIMEOUT_S, is_draft: bool = False) -> sqlite3.Connection:
@@ -110,15 +120,15 @@ def check(
         raise damaged(path, str(verdict).splitlines()[0])
 
 
-def damaged(place: object, why: str) -> StudyDamaged:
+def damaged(place: Place, why: str) -> StudyDamaged:
     """The exception for a damaged database, with the way out."""
     return StudyDamaged(
-        f"the study's database is damaged: {_named(place)}: {why}. It is left as it is; `explore start … --fork NAME` "
-        "starts a new study from the trials that are stored beside it"
+        f"the study's database is damaged: {shown(place)}: {why}. It is left as it is; `explore start SPACE.yaml "
+        "--fork NAME` starts a new study from the trials that are stored beside it"
     )
 
 
-def engine_to_read(place: Path | str, connector: Connector = connect_to_read) -> Engine:
+def engine_to_read(place: Place, connector: Connector = connect_to_read) -> Engine:
     """An engine for reading a SQLite file (a path) or another database (a URL of SQLAlchemy)."""
     import sqlalchemy
 
@@ -128,44 +138,85 @@ def engine_to_read(place: Path | str, connector: Connector = connect_to_read) ->
 
 
 @contextmanager
-def translated(place: object) -> Iterator[None]:
-    """Turns a database's errors into StudyDamaged, StudyError (locked, not to be reached), or OSError (disk full)."""
+def translated(place: Place) -> Iterator[None]:
+    """Turns a database's errors, however wrapped, into one sentence.
+
+    That is StudyDamaged, StudyError (locked, gone, out of reach), NotAvailable (its driver is not installed), or
+    OSError (disk full).
+    """
     try:
         yield
     except Exception as error:
-        cause = _sqlite_error(error)
-        if cause is None:
-            if isinstance(place, str) and _is_of_database(error):
-                said = without_secrets(str(error).partition("\n")[0], place)
-                raise StudyError(f"the study's database cannot be used: {_named(place)}: {said}") from error
+        cause = _wrapped(error, sqlite3.Error)
+        said = _of_other(place, error) if cause is None else _of_sqlite(place, cause)
+        if said is None:
             raise
-        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
-        if code in _DAMAGED:
-            raise damaged(place, str(cause)) from error
-        if code in _BUSY:
-            raise StudyError(
-                f"another program has locked {_named(place)}, and does not let go of it: close it and start again"
-            ) from error
-        if code == sqlite3.SQLITE_FULL:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), _named(place)) from error
-        raise StudyError(f"the study's database cannot be used: {_named(place)}: {cause}") from error
+        raise said from error
 
 
-def _named(place: object) -> str:
-    """A file, or a URL without its secrets."""
-    return shown_storage(place) if isinstance(place, str) else str(place)
+def _of_sqlite(place: Place, cause: sqlite3.Error) -> StudyError | OSError:
+    """What an error of SQLite means for the study."""
+    code = getattr(cause, "sqlite_errorcode", 0)
+    primary = code & 0xFF  # the low byte
+    if primary in _DAMAGED:
+        return damaged(place, str(cause))
+    if primary in _BUSY:
+        return StudyError(
+            f"another program has locked {shown(place)}, and does not let go of it: close it and start again"
+        )
+    if code == sqlite3.SQLITE_READONLY_DBMOVED:
+        return StudyError(
+            f"{shown(place)} was moved or removed while the study used it: nothing more is stored. Put it back, with "
+            "everything beside it, and start the study again to resume it"
+        )
+    refusal = OSError(errno.ENOSPC, "") if primary == sqlite3.SQLITE_FULL else _refusal(place)
+    if refusal is not None and refusal.errno in DISK_FULL:
+        return OSError(refusal.errno, os.strerror(refusal.errno), shown(place))
+    reason = str(cause) if refusal is None else f"{cause}: {refusal.strerror}"
+    return StudyError(
+        f"the study's database cannot be used: {shown(place)}: {reason}. Nothing is lost that was reported as "
+        "finished: see that its folder is there and can be written, then start again"
+    )
 
 
-def _is_of_database(error: Exception) -> bool:
-    """Whether SQLAlchemy or Optuna raised it, or the driver that the URL asks for is not installed."""
+def _refusal(place: Place) -> OSError | None:
+    """The system's own word on why the file cannot grow: to SQLite a quota that is used up is any fault of a disk."""
+    if not isinstance(place, Path):
+        return None
+    try:
+        with TemporaryFile(dir=place.parent, buffering=0) as beside:
+            beside.seek((place.stat().st_size if place.exists() else 0) + _PAGE_BYTES - 1)
+            beside.write(b"\0")
+            os.fsync(beside.fileno())
+    except OSError as error:
+        return error
+    return None
+
+
+def _of_other(place: Place, error: Exception) -> ExplorerError | None:
+    """What an error of another database, or of reaching it, means; None when it is neither."""
+    if isinstance(place, Path):
+        return None
+    import sqlalchemy
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
 
-    return isinstance(error, SQLAlchemyError | StorageInternalError | ImportError)
+    if isinstance(error, ImportError | sqlalchemy.exc.NoSuchModuleError):
+        return NotAvailable(
+            f"the database {shown(place)} needs a driver that is not here ({without_secrets(str(error), place)}): "
+            "install it, or name another database with --storage"
+        )
+    cause = _wrapped(error, sqlalchemy.exc.SQLAlchemyError) or _wrapped(error, StorageInternalError)
+    if cause is None:
+        return None
+    words = without_secrets(str(getattr(cause, "orig", None) or cause), place).strip().splitlines()
+    return StudyError(
+        f"the database {shown(place)} cannot be used: {words[0] if words else type(cause).__name__}. Nothing is lost "
+        "that was reported as finished: see that it can be reached, then start again"
+    )
 
 
-def _sqlite_error(error: BaseException | None) -> sqlite3.Error | None:
-    """The error of SQLite that `error` is or wraps."""
-    while error is not None and not isinstance(error, sqlite3.Error):
+def _wrapped(error: BaseException | None, kind: type[_Kind]) -> _Kind | None:
+    """The error of that kind that `error` is or wraps."""
+    while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,7 +38,12 @@ def study_folder(study: str, studies: Path | None = None) -> Path:
 
 def is_study(folder: Path) -> bool:
     """Whether the folder holds a study, whole or damaged, or one that is being prepared."""
-    return any((folder / name).exists() for name in (DATABASE_NAME, "space.yaml", NOW_NAME))
+    try:
+        return any((folder / name).exists() for name in (DATABASE_NAME, "space.yaml", NOW_NAME))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def _is_name(study: str) -> bool:

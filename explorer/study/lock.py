@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,12 @@ def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[float]:
     """
     lock = FileLock(folder / LOCK_NAME)
     holder = folder / HOLDER_NAME
+    if (facts := _facts(holder)) is not None and facts["pid"] != os.getpid() and _is_here(facts) and _is_alive(facts):
+        raise _held(folder, facts)  # before the lock is tried: people delete a lock file that they believe to be stale
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise StudyLocked(
-            f"the study in {folder} is held by {_described(_facts(holder))}: wait for it, or stop that process"
-        ) from error
+        raise _held(folder, _facts(holder)) from error
     try:
         if (stale := _facts(holder)) is not None:
             on_note(f"took the study over from {_described(stale)}, which {_end_of(stale)}")
@@ -48,7 +48,10 @@ def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[float]:
         write_json(holder, facts)
         yield facts["since"]
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(
+            OSError
+        ):  # where the folder is gone or read-only: a note that stays says of itself that it is over
+            holder.unlink()
         lock.release()
 
 
@@ -59,21 +62,39 @@ def held_since(folder: Path) -> float | None:
     nothing better is known than its note.
     """
     facts = _facts(folder / HOLDER_NAME)
-    is_believed = facts is not None and (facts["host"] != socket.gethostname() or _is_alive(facts))
+    is_believed = facts is not None and (not _is_here(facts) or _is_alive(facts))
     return float(facts["since"]) if facts is not None and is_believed else None
+
+
+def _held(folder: Path, facts: dict[str, Any] | None) -> StudyLocked:
+    return StudyLocked(f"the study in {folder} is held by {_described(facts)}: wait for it, or stop that process")
+
+
+def _is_here(facts: dict[str, Any]) -> bool:
+    """Whether the holder that wrote these facts was on this machine."""
+    return bool(facts["host"] == socket.gethostname())
 
 
 def _is_alive(facts: dict[str, Any]) -> bool:
     """Whether the process of this machine that wrote these facts still runs."""
     try:
         process = psutil.Process(facts["pid"])
-        started = process.create_time()
+        started = _started(process)
         # Killed, and its parent has not noticed: in a container it may stay so for good.
         is_dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return False
     is_same = abs(started - float(facts.get("process_started", started))) < _SAME_PROCESS_S
     return is_same and not is_dead and bool(facts["boot"] == _boot_id())
+
+
+def _started(process: psutil.Process) -> float:
+    """When the process began: in seconds since the machine did, which nobody sets, or without /proc its Unix time."""
+    file = Path(f"/proc/{process.pid}/stat")
+    if not file.is_file():
+        return process.create_time()
+    after_name = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return int(after_name[19]) / os.sysconf("SC_CLK_TCK")  # `starttime` of proc(5), its field 22
 
 
 def _own_facts() -> dict[str, Any]:
@@ -81,7 +102,7 @@ def _own_facts() -> dict[str, Any]:
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "boot": _boot_id(),
-        "process_started": psutil.Process().create_time(),
+        "process_started": _started(psutil.Process()),
         "since": time.time(),
     }
 
@@ -99,7 +120,12 @@ def _facts(holder: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     is_whole = isinstance(facts, dict) and {"pid", "host", "boot", "since"} <= facts.keys()
-    is_sound = is_whole and isinstance(facts["pid"], int) and isinstance(facts["since"], int | float)
+    is_sound = (
+        is_whole
+        and isinstance(facts["pid"], int)
+        and facts["pid"] > 0
+        and all(isinstance(facts.get(name, 0), int | float) for name in ("since", "process_started"))
+    )
     return facts if is_sound else None
 
 
@@ -113,6 +139,6 @@ def _described(facts: dict[str, Any] | None) -> str:
 
 def _end_of(facts: dict[str, Any]) -> str:
     """Why a holder that wrote these facts cannot hold the lock any more."""
-    if facts["host"] == socket.gethostname() and facts["boot"] != _boot_id():
+    if _is_here(facts) and facts["boot"] != _boot_id():
         return "ended when the machine was restarted"
     return "ended without saying so"

@@ -55,6 +55,11 @@ def remember_place(folder: Path, storage_url: str | None) -> None:
         write_json(folder / PLACE_NAME, {"url": storage_url})
 
 
+def shown(place: Place) -> str:
+    """A place for people to read: a file, or a URL without its secrets."""
+    return shown_storage(place) if isinstance(place, str) else str(place)
+
+
 def shown_storage(url_text: str) -> str:
     """The URL of a database as it may be shown: without its password, and without what stands behind a `?`.
 

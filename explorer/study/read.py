@@ -74,7 +74,8 @@ def load_result(folder: Path, name: str | None = None, storage_url: str | None =
     """Everything that the study in `folder` has found so far; it may be running.
 
     `name` is the study's name where the database holds several (default: the folder's name, or the only one).
-    Raises UsageError when there is no such study, StudyDamaged or StudyError when its database does not read.
+    Raises UsageError when there is no such study, StudyDamaged or StudyError when its database does not read,
+    NotAvailable when that needs a driver that is not installed.
     """
     place = study_place(folder, storage_url)
     stored = read_study(place, name or folder.name, is_only_one_taken=name is None)
@@ -93,7 +94,8 @@ def read_study(
 ) -> StoredStudy | None:
     """The study `name` of that database, its trials from number `first` on; None without such a study or database.
 
-    With `is_only_one_taken`, the database's only study is meant whatever its name. Raises StudyDamaged, StudyError.
+    With `is_only_one_taken`, the database's only study is meant whatever its name. Raises StudyDamaged, StudyError,
+    NotAvailable, OSError.
     """
     if isinstance(place, Path):
         if not place.is_file():

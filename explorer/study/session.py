@@ -114,10 +114,13 @@ class Session:
         return self._storage.begin(variant, params, distributions, time.time() if started is None else started)
 
     def finish(self, number: int, outcome: TrialOutcome, started: float, finished: float | None = None) -> TrialRecord:
-        """Judge the outcome of a running trial, keep it, and tell it to the database."""
+        """Judge the outcome of a running trial, keep it, and tell it to the database.
+
+        It takes no time at all, rather than less, where the clock was set back meanwhile.
+        """
         baseline = None if not self._records else self.result().baseline_values()
         state, checked, violations = judge(outcome, self.space, baseline)
-        record = TrialRecord(number, state, checked, violations, started, finished or time.time())
+        record = TrialRecord(number, state, checked, violations, started, max(started, finished or time.time()))
         entry = Entry(record, self._evidence_of(record), self.facts.world)
         self._journal.write(entry)
         self._storage.finish(entry, self.space.objectives)

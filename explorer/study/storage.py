@@ -67,12 +67,14 @@ class StudyStorage:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         if isinstance(place, Path) and not place.exists():
             draft = place.with_name(f".{place.name}.draft")
-            for leftover in place.parent.glob(f"{draft.name}*"):
-                leftover.unlink()
-            with translated(place):
-                _create_study(_rdb_storage(draft, is_draft=True), facts)
-            flush_to_disk(draft)
-            os.replace(draft, place)
+            _remove(draft)
+            try:
+                with translated(place):
+                    _create_study(_rdb_storage(draft, is_draft=True), facts)
+                flush_to_disk(draft)
+                os.replace(draft, place)
+            finally:
+                _remove(draft)
             flush_to_disk(place.parent)
         else:
             with translated(place):
@@ -150,6 +152,12 @@ class StudyStorage:
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(self._place)
+
+
+def _remove(draft: Path) -> None:
+    """Remove a database that was not completed, with its journal."""
+    for leftover in draft.parent.glob(f"{draft.name}*"):
+        leftover.unlink()
 
 
 def _create_study(storage: RDBStorage, facts: StudyFacts) -> None:

@@ -7,7 +7,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
-from explorer.errors import StudyDamaged, StudyError
+from explorer.errors import NotAvailable, StudyDamaged, StudyError
 from explorer.study.database import check, connect, connect_to_read, damaged, has_safe_wal, translated
 
 
@@ -86,23 +86,46 @@ def test_damaged_database_of_a_url_shows_no_password():
 
 
 @pytest.mark.parametrize(
-    "raised",
+    ("raised", "kind", "said"),
     [
-        ModuleNotFoundError("No module named 'driver' for secret"),
-        OperationalError("SELECT 1", {}, RuntimeError("no entry for me with secret\nmore")),
-        StorageInternalError("An exception is raised during the commit: secret"),
+        (ModuleNotFoundError("No module named 'driver' for secret"), NotAvailable, r"needs a driver .*for \*\*\*\)"),
+        (
+            OperationalError("SELECT 1", {}, RuntimeError("no entry for me with secret\nmore")),
+            StudyError,
+            r"cannot be used: no entry for me with \*\*\*\. ",
+        ),
+        (
+            StorageInternalError("An exception is raised during the commit: secret"),
+            StudyError,
+            r"cannot be used: An exception is raised during the commit: \*\*\*\. ",
+        ),
     ],
 )
-def test_translated_database_of_a_url_that_cannot_be_reached_is_one_sentence_without_its_password(raised):
+def test_translated_database_of_a_url_that_cannot_be_reached_is_one_sentence_without_its_password(raised, kind, said):
     url = "postgresql://me:secret@host/db"
-    with (
-        pytest.raises(StudyError, match=r"cannot be used: postgresql://me:\*\*\*@host/db: .*\*\*\*$") as caught,
-        translated(url),
-    ):
+    with pytest.raises(kind, match=rf"the database postgresql://me:\*\*\*@host/db {said}") as caught, translated(url):
         raise raised
     assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_translated_own_fault_beside_a_database_of_a_url_stays_itself():
     with pytest.raises(ZeroDivisionError, match="ours"), translated("postgresql://me:secret@host/db"):
         raise ZeroDivisionError("ours")
+
+
+def test_translated_another_databases_error_is_a_sentence_without_the_password():
+    url = "postgresql://me:hush@host/db"
+    refused = OperationalError("SELECT 1", {}, ConnectionRefusedError("connection to host failed\nmore"))
+    with (
+        pytest.raises(StudyError, match=r"me:\*\*\*@host/db cannot be used: connection to host failed\. ") as said,
+        translated(url),
+    ):
+        raise StorageInternalError("wrapped") from refused
+    assert "hush" not in str(said.value)
+
+
+def test_translated_file_that_cannot_be_opened_says_the_systems_reason(tmp_path):
+    path = tmp_path / "missing" / "a.db"
+    with pytest.raises(StudyError, match="unable to open database file: No such file or directory"), translated(path):
+        connect(path)

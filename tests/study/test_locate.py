@@ -7,6 +7,9 @@ import pytest
 from explorer.errors import UsageError
 from explorer.study.locate import studies_folder, study_folder
 
+LONG_NAME = pytest.param("a" * 300, id="long name")
+LONG_PATH = pytest.param("a/" * 3000, id="long path")
+
 
 @pytest.fixture
 def studies(tmp_path: Path) -> Path:
@@ -36,7 +39,7 @@ def test_study_folder_unknown_name_suggests_the_nearest(studies, study):
         study_folder(study, studies)
 
 
-@pytest.mark.parametrize("study", ["", ".", "..", "a/b", "nul\x00byte", "../../etc"])
+@pytest.mark.parametrize("study", ["", ".", "..", "a/b", "nul\x00byte", "../../etc", LONG_NAME, LONG_PATH])
 def test_study_folder_odd_names_are_refused(studies, study):
     with pytest.raises(UsageError, match="no study"):
         study_folder(study, studies)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+# Controls, invisible formats (such as right to left), halves of characters, and separators of lines.
+_STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="The search space.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name, or the path of its folder.")]
@@ -302,5 +306,12 @@ def main() -> None:
 
 
 def _end(message: str, exit_code: int) -> None:
-    print(f"explore: {message}", file=sys.stderr)
+    print(f"explore: {_harmless(message)}", file=sys.stderr)
     sys.exit(exit_code)
+
+
+def _harmless(message: str) -> str:
+    """The message without codes that steer a terminal, which the name of a stranger's file may have."""
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) not in _STEERING else "\ufffd" for char in message
+    )

@@ -35,6 +35,7 @@ from explorer.hashing import file_sha256
 from explorer.records import Measurement
 from explorer.runtimes.artifact import FILE_NAME, FLOAT_TOLERANCE, Artifact
 from explorer.runtimes.registry import runtime
+from explorer.runtimes.safety import UnsafeFile, check_segment
 from explorer.space.write import fingerprint
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.sample_images import read_sample_images
@@ -54,7 +55,7 @@ class Departure:
 
 
 def artifact_of(result: StudyResult, trial: TrialRecord) -> Artifact:
-    """The trial's artifact, every file with the SHA-256 that the study recorded. Raises StudyDamaged."""
+    """The trial's artifact, every file with its recorded SHA-256, and safe to load. Raises StudyDamaged."""
     folder = result.folder / "artifacts" / str(trial.outcome.artifact)
     again = "`explore start` with --fork builds it again in a new study"
     try:
@@ -63,7 +64,20 @@ def artifact_of(result: StudyResult, trial: TrialRecord) -> Artifact:
         raise StudyDamaged(f"the artifact of trial {trial.number} does not read ({error}): {again}") from error
     if damaged := artifact.damaged_files():
         raise StudyDamaged(f"{', '.join(damaged)} in {folder} changed since the measurement: {again}")
+    _require_safe(artifact)
     return artifact
+
+
+def _require_safe(artifact: Artifact) -> None:
+    """The study may be a stranger's, and what leaves is executed here before. Raises StudyDamaged."""
+    for segment in artifact.facts["segments"]:
+        path = artifact.folder / segment["file"]
+        try:
+            check_segment(artifact.facts["runtime"], path.read_bytes())
+        except UnsafeFile as error:
+            raise StudyDamaged(f"{path} {error}: it is not loaded") from error
+        except (OSError, KeyError, TypeError) as error:
+            raise StudyDamaged(f"{path} cannot be checked ({type(error).__name__}: {error})") from error
 
 
 def departure(result: StudyResult, choice: Choice, artifact: Artifact, test_accuracy: Measurement) -> Departure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE_NAME = "artifact.json"
+_SEGMENT_FILE = re.compile(r"[\w.-]*\w", re.ASCII)
+_FACTS = frozenset({"id", "runtime", "quantization", "exit_threshold", "segments"})
 FLOAT_TOLERANCE = 1e-4
 """How far float32 logits may be from the torch network's, relative to the largest logit (or 1, if that is larger)."""
 
@@ -61,9 +64,19 @@ class Artifact:
     @classmethod
     def read(cls, folder: Path) -> Artifact:
         """Raises OSError when it is not there, ValueError when it is not an artifact of this format."""
-        facts = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-        if facts.get("format") != FORMAT:
-            raise ValueError(f"{folder / FILE_NAME} has format {facts.get('format')!r}, expected {FORMAT}")
+        path = folder / FILE_NAME
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            is_sound = all(_SEGMENT_FILE.fullmatch(one["file"]) and one["sha256"] for one in facts["segments"])
+            found = facts["format"]
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path} does not describe an artifact ({type(error).__name__}: {error})") from error
+        if found != FORMAT:
+            raise ValueError(f"{path} has format {found!r}, expected {FORMAT}")
+        if missing := sorted(_FACTS - facts.keys()):
+            raise ValueError(f"{path} does not describe an artifact: it has no {missing[0]!r}")
+        if not is_sound or not facts["segments"]:
+            raise ValueError(f"{path} has no segments, or one that is not a file beside it")
         return cls(folder, facts)
 
     def damaged_files(self) -> list[str]:
@@ -158,7 +171,7 @@ def is_whole_model(folder: Path) -> bool:
     try:
         segments = json.loads((folder / "model.json").read_text(encoding="utf-8"))["segments"]
         return all(file_sha256(folder / segment["file"]) == segment["sha256"] for segment in segments)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -176,10 +189,9 @@ def store_artifact(
     """
     key = artifact_key(model_key, exit_threshold)
     target = artifacts / key
+    if (stored := _whole(target)) is not None:
+        return stored
     if target.is_dir():
-        stored = Artifact.read(target)
-        if not stored.damaged_files():
-            return stored
         shutil.rmtree(target)
     facts = {
         "format": FORMAT,
@@ -194,3 +206,12 @@ def store_artifact(
             shutil.copyfile(model / segment["file"], draft / segment["file"])
         write_json(draft / FILE_NAME, facts)
     return Artifact(target, facts)
+
+
+def _whole(folder: Path) -> Artifact | None:
+    """The artifact in that folder, unless it is missing or damaged."""
+    try:
+        stored = Artifact.read(folder)
+    except (OSError, ValueError):
+        return None
+    return None if stored.damaged_files() else stored

@@ -6,7 +6,7 @@ Looked at as bytes, before any runtime sees it. What is not known to be harmless
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 _CHECKS: Mapping[str, tuple[str, str]] = {
     "eager": (".pt2", "explorer.runtimes.pt2_safety:check_program"),
@@ -28,3 +28,15 @@ def check_segment(runtime: str, content: bytes) -> None:
     module, _, name = _CHECKS[runtime][1].partition(":")
     check: Callable[[bytes], None] = getattr(importlib.import_module(module), name)
     check(content)
+
+
+def holds(dims: Sequence[int], n_values: int) -> bool:
+    """Whether an array of that shape has at most `n_values` values; as soon as it has more, nothing is multiplied."""
+    if any(dim < 0 for dim in dims):
+        return False
+    total = 0 if 0 in dims else 1
+    for dim in dims:
+        if total > n_values:
+            break
+        total *= dim
+    return total <= n_values

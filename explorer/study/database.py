@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
-from explorer.errors import StudyDamaged, StudyError
+from explorer.errors import StudyDamaged, StudyError, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -118,12 +118,15 @@ def damaged(place: object, why: str) -> StudyDamaged:
 
 
 def engine_to_read(place: Path | str, connector: Connector = connect_to_read) -> Engine:
-    """An engine for reading a SQLite file (a path) or another database (a URL of SQLAlchemy)."""
+    """An engine for reading a SQLite file (a path) or another database (a URL of SQLAlchemy). Raises UsageError."""
     import sqlalchemy
 
     if isinstance(place, Path):
         return sqlalchemy.create_engine("sqlite://", creator=lambda: connector(place))
-    return sqlalchemy.create_engine(place)
+    try:
+        return sqlalchemy.create_engine(place)
+    except ImportError as error:
+        raise UsageError(f"the study's database needs a driver that is not installed: {error}") from error
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def study_folder(study: str, studies: Path | None = None) -> Path:
 
 def is_study(folder: Path) -> bool:
     """Whether the folder holds a study, whole or damaged, or one that is being prepared."""
-    return any((folder / name).exists() for name in (DATABASE_NAME, "space.yaml", NOW_NAME))
+    return any(os.path.exists(folder / name) for name in (DATABASE_NAME, "space.yaml", NOW_NAME))
 
 
 def _is_name(study: str) -> bool:

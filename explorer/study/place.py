@@ -30,6 +30,7 @@ def study_place(folder: Path, storage_url: str | None) -> Place:
 
     try:
         url = sqlalchemy.make_url(url_text)
+        url.get_dialect()
     except sqlalchemy.exc.ArgumentError as error:
         raise UsageError(
             f"--storage {url_text!r} is no URL of a database: expected e.g. sqlite:////data/s.db"
@@ -54,5 +55,5 @@ def _known_url(folder: Path) -> str | None:
         return None
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["url"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StudyDamaged(f"{path} does not read ({error}): give the database's URL with --storage") from error

@@ -95,3 +95,10 @@ def test_export_differing_logits_are_refused(tmp_path):
     with pytest.raises(ExportFailed, match="differ from the network's by") as refused:
         export_model(job(nn.Flatten(), Fickle(), scratch=tmp_path), FACTS, "eager", tmp_path)
     assert refused.value.kind == "export mismatch"
+
+
+def test_store_artifact_with_a_description_that_does_not_read_is_made_again(tmp_path, exported):
+    stored = store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
+    (stored.folder / "artifact.json").write_text("[]")
+    store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
+    assert Artifact.read(stored.folder).facts == stored.facts

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import traceback
+import unicodedata
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -28,6 +29,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+# Controls, invisible formats (such as right to left), halves of characters, and separators of lines.
+_STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="The search space.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name, or the path of its folder.")]
@@ -330,7 +334,7 @@ def _run() -> int | str | None:
 
 def _said(message: str, exit_code: int) -> int:
     with suppress(OSError):  # a terminal that hung up, a closed pipe: nobody reads, and the exit code still tells
-        print(f"explore: {message}", file=sys.stderr)
+        print(f"explore: {_harmless(message)}", file=sys.stderr)
     return exit_code
 
 
@@ -357,3 +361,10 @@ def _prepare_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, closefd=False))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+
+
+def _harmless(message: str) -> str:
+    """The message without codes that steer a terminal, which the name of a stranger's file may have."""
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) not in _STEERING else "\ufffd" for char in message
+    )

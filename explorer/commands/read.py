@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from explorer.commands.printing import console, note, print_json
@@ -81,7 +82,7 @@ def report(study: str, studies: Path | None, output: Path | None) -> None:
     """Write one self-contained HTML file. Raises UsageError when it cannot be written there, StudyError."""
     result = _result(study, studies)
     target = output or result.folder / "report.html"
-    if target.is_dir():
+    if os.path.isdir(target):
         raise UsageError(
             f"expected a file to write, got the folder {target}: name a file in it, as in -o {target}/report.html"
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from explorer.data.registry import DATASETS, plugin
+from explorer.data.registry import DATASETS, located
 from explorer.data.source import Source, data_root
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def locate(settings: DataSettings, root: Path | None) -> Source:
     Reads no image. Only when nothing is there does it ask the network, for a few seconds at most. Raises
     DataNotAvailable with every place that was looked at and how to get the data; UsageError for wrong settings.
     """
-    return plugin(settings.name).locate(settings, data_root(root))
+    return located(settings, data_root(root))
 
 
 def prepare(settings: DataSettings, root: Path | None, on_progress: Callable[[Progress], None]) -> Dataset:

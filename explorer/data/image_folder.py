@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explorer.data.source import Source, not_found
+from explorer.data.source import Source, expanded, not_found
 from explorer.data.tree import Tree, is_tree, read_tree
 from explorer.errors import DataNotAvailable, UsageError
 
@@ -23,7 +23,7 @@ def locate(settings: DataSettings, root: Path) -> Source:
             "the data set image_folder needs data.path: a folder, or a .tar of one, with train/<class>/* and "
             "test/<class>/*, relative to the data folder"
         )
-    location = root / Path(settings.path).expanduser()
+    location = root / expanded(Path(settings.path))
     if is_tree(location) or location.is_file():
         return Source("image_folder", "image folder", location)
     raise not_found(

@@ -14,6 +14,7 @@ from PIL import Image
 
 from explorer.data.dataset import Images, RawDataset
 from explorer.data.tree import ImageFile, Tree
+from explorer.environment import memory_mib
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
 
@@ -21,6 +22,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 # Modes of eight bits a channel, or fewer; Pillow would clip wider ones to white.
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"})
 _PER_TASK = 256
+_MAX_SIDE = 8192  # as in the manifest of a bundle
 
 # What Pillow raises for files that are no images, cut short, or damaged.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
@@ -30,18 +32,29 @@ def decode_tree(tree: Tree, on_progress: Callable[[Progress], None], size: tuple
     """Every image of `tree` as RGB, uint8 [n, 3, h, w].
 
     All must have `size` (height, width); without it the first image's. Raises DataNotAvailable naming the first file
-    that has another size, that is no image, or that has more than eight bits a channel.
+    that has another size, that is no image, or that has more than eight bits a channel; and for images that together
+    are larger than the machine's memory.
     """
     files = tree.train + tree.test
     why = "the data set's images have"
     if size is None:
         first = _decoded(files[0], None, "")
         size, why = (first.shape[0], first.shape[1]), f"{files[0]} has"
+    _check_room(len(files), size)
     pixels = _decode_all(files, size, why, on_progress)
     number = {name: index for index, name in enumerate(tree.class_names)}
     labels = np.array([number[file.class_name] for file in files], dtype=np.int64)
     n_train = len(tree.train)
     return RawDataset(tree.class_names, pixels[:n_train], labels[:n_train], pixels[n_train:], labels[n_train:])
+
+
+def _check_room(n: int, size: tuple[int, int]) -> None:
+    needed_mib = n * 3 * size[0] * size[1] / 2**20
+    if needed_mib > memory_mib():
+        raise DataNotAvailable(
+            f"{n} images of {size[1]}×{size[0]} pixels take {needed_mib:,.0f} MiB, and this machine has "
+            f"{memory_mib():,} MiB of memory: resize them, or take fewer"
+        )
 
 
 def _decode_all(
@@ -75,6 +88,11 @@ def _decoded(file: ImageFile, size: tuple[int, int] | None, why: str) -> NDArray
                 raise DataNotAvailable(
                     f"{file} is {image.width}×{image.height} pixels, but {why} {size[1]}×{size[0]}: "
                     "resize the images to one size first"
+                )
+            if max(image.size) > _MAX_SIDE:
+                raise DataNotAvailable(
+                    f"{file} is {image.width}×{image.height} pixels, and at most {_MAX_SIDE} a side are read: "
+                    "resize the images first"
                 )
             if image.mode not in _MODES:
                 raise DataNotAvailable(

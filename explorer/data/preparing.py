@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from explorer.data.cache import Content, Entry, kept
 from explorer.data.dataset import Dataset, channel_statistics
 from explorer.data.fingerprint import fingerprint, signature
-from explorer.data.registry import plugin
+from explorer.data.registry import located, plugin
 from explorer.data.source import DatasetPlugin, Source
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def prepare(settings: DataSettings, root: Path, on_progress: Callable[[Progress], None]) -> Dataset:
     """See `explorer.data.prepare`; `root` is the data folder itself."""
     module = plugin(settings.name)
-    source = module.locate(settings, root)
+    source = located(settings, root)
     if not source.is_present:
         source = module.download(source, on_progress)
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from explorer.errors import DataNotAvailable
+from explorer.errors import DataNotAvailable, UsageError
 
 if TYPE_CHECKING:
     from explorer.data.dataset import RawDataset
@@ -43,9 +43,16 @@ class DatasetPlugin(Protocol):
 
 
 def data_root(root: Path | None) -> Path:
-    """The data folder as an absolute path: `root` where it is given, else EXPLORER_DATA, else `data/`."""
-    chosen = root or Path(os.environ.get("EXPLORER_DATA") or "data")
-    return chosen.expanduser().absolute()
+    """The data folder as an absolute path: `root` if given, else EXPLORER_DATA, else `data/`. Raises UsageError."""
+    return expanded(root or Path(os.environ.get("EXPLORER_DATA") or "data")).absolute()
+
+
+def expanded(path: Path) -> Path:
+    """`path` with the home folder in the place of a leading `~` or `~user`. Raises UsageError where there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path} begins in the home folder of an unknown user: write the whole path") from error
 
 
 def not_found(dataset: str, looked_at: Sequence[Path], remedy: str) -> DataNotAvailable:

@@ -14,6 +14,11 @@ from explorer.errors import DataNotAvailable
 
 SPLITS = ("train", "test")
 
+_MAX_IMAGE_BYTES = 2**28  # the largest image that is decoded takes 192 MiB as plain pixels
+_MAX_NAME = 255
+# What tarfile raises for archives that are damaged, and for those that were made to confuse it.
+_DAMAGE = (tarfile.TarError, OSError, ValueError, IndexError, KeyError, OverflowError, MemoryError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
@@ -31,10 +36,13 @@ class ImageFile:
         return str(self.container) if self.size < 0 else f"{where} in {self.container}"
 
     def content(self) -> bytes:
-        """The image as it is stored. Raises OSError."""
+        """The image as it is stored. Raises OSError, also for one that is too large to be an image."""
         with self.container.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size if self.size < 0 else self.size
+            if size > _MAX_IMAGE_BYTES:
+                raise OSError(f"it has {size:,} bytes, at most {_MAX_IMAGE_BYTES:,} are read")
             file.seek(self.offset)
-            return file.read(self.size)
+            return file.read(size)
 
     def place(self) -> bytes:
         """A number made from the names alone, by which a split is put into an order that mixes its classes."""
@@ -97,6 +105,12 @@ def _checked_classes(location: Path, folders: dict[str, set[str]], expected: Seq
             raise DataNotAvailable(
                 f"expected train/<class>/* and test/<class>/* in {location}, but {split}/ is missing or has no classes"
             )
+    for name in sorted(folders["train"] | folders["test"]):
+        if not name.isprintable() or len(name) > _MAX_NAME:
+            raise DataNotAvailable(
+                f"the class {name[:_MAX_NAME]!r} of {location} has a name with characters that do not print, or of "
+                f"more than {_MAX_NAME}: give its folders another"
+            )
     if folders["train"] != folders["test"]:
         only = sorted(folders["train"] ^ folders["test"])[0]
         has, lacks = ("train", "test") if only in folders["train"] else ("test", "train")
@@ -133,6 +147,8 @@ def _walk_folder(location: Path) -> Generator[ImageFile | tuple[str, str], None,
                         continue
                     if entry.is_dir():
                         raise _too_deep(entry.path)
+                    if not entry.is_file():  # reading a pipe or a device would not end
+                        raise DataNotAvailable(f"{entry.path} is a pipe, a device or a dead link: remove it")
                     yield ImageFile(split, class_name, entry.name, Path(entry.path))
 
 
@@ -155,8 +171,9 @@ def _walk_tar(location: Path) -> Generator[ImageFile | tuple[str, str], None, No
                     continue
                 yield from _placed(member, parts, location)
             _check_end(tar, location)
-    except (tarfile.TarError, OSError) as error:
-        raise DataNotAvailable(f"{location} is not a whole, uncompressed .tar ({error}): copy it again") from error
+    except _DAMAGE as error:
+        why = str(error) or type(error).__name__
+        raise DataNotAvailable(f"{location} is not a whole, uncompressed .tar ({why}): copy it again") from error
 
 
 def _placed(member: tarfile.TarInfo, parts: tuple[str, ...], location: Path) -> Iterator[ImageFile | tuple[str, str]]:

@@ -25,9 +25,9 @@ class PlainFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
+        if not os.path.exists(path):
             raise UsageError(f"there is no bundle at {path}: expected the folder that `explore export` wrote")
-        if path.suffix in (".zip", ".tar", ".gz", ".tgz") and not path.is_dir():
+        if path.suffix in (".zip", ".tar", ".gz", ".tgz") and not os.path.isdir(path):
             raise UsageError(f"{path} is a packed bundle: unpack it, and name the folder")
         try:
             self._folders = {"": os.open(path, _FOLDER)}

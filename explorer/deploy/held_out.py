@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from explorer.cache import cache_root
-from explorer.data import data_root, prepare, split
+from explorer.data import data_root, locate, prepare, split
 from explorer.data.dataset import Dataset
-from explorer.data.registry import plugin
 from explorer.errors import NotAvailable, UsageError
 from explorer.measure.child import ChildFailed, Stop
 from explorer.measure.judging import judge
@@ -21,7 +20,7 @@ from explorer.study.sample_images import has_sample_images, keep_sample_images
 def data_at_hand(settings: DataSettings, fingerprint: str, root: Path | None) -> Dataset | str:
     """The data set of that fingerprint, which is never downloaded; or why it is not at hand, in a sentence."""
     try:
-        source = plugin(settings.name).locate(settings, data_root(root))
+        source = locate(settings, root)
         if not source.is_present:
             return f"{settings.name} is not in {data_root(root)} (--data or EXPLORER_DATA say where it is)"
         dataset = prepare(settings, root, lambda _: None)

@@ -20,6 +20,8 @@ from explorer.runtimes.staged import exits_taken
 _MAX_BYTES = 2**30
 # NumPy writes 128 for a plain array.
 _MAX_HEADER_BYTES = 1024
+# Of the archive around the arrays: a directory of millions of names would take gigabytes to read.
+_MAX_FRAME_BYTES = 2**16
 _UNREADABLE = (
     OSError, ValueError, KeyError, EOFError, SyntaxError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -50,6 +52,9 @@ def read_samples(content: bytes, manifest: Manifest) -> SampleArrays:
         "exits": ("<i8", (n,)),
         "predictions": ("<i8", (n,)),
     }
+    total = sum(_n_bytes(*facts) for facts in expected.values())
+    if len(content) > total + _MAX_FRAME_BYTES:
+        raise VerificationFailed(f"{SAMPLES} has {len(content):,} bytes: {total:,} of values are expected")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             found = sorted(archive.namelist())
@@ -66,7 +71,7 @@ def read_samples(content: bytes, manifest: Manifest) -> SampleArrays:
 def _member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """One array; its sizes are known before a byte of it is unpacked. Raises one of _UNREADABLE."""
     info = archive.getinfo(f"{name}.npy")
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    n_bytes = _n_bytes(dtype, shape)
     if n_bytes > _MAX_BYTES or not n_bytes < info.file_size <= n_bytes + _MAX_HEADER_BYTES:
         raise ValueError(f"{name} has {info.file_size:,} bytes, and {n_bytes:,} of values are expected")
     content = archive.read(info)
@@ -75,6 +80,10 @@ def _member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, .
     if described != {"descr": dtype, "fortran_order": False, "shape": shape}:
         raise ValueError(f"{name} is {described}, expected {np.dtype(dtype)} of the shape {list(shape)}")
     return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+
+def _n_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def _header(name: str, content: bytes) -> Any:

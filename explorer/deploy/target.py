@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ _OURS = (MANIFEST, "model.onnx", "MLmodel", "*/config.pbtxt")
 
 def check_target(path: Path, is_forced: bool) -> None:
     """Raises UsageError when an export cannot go there."""
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         return
     if not path.is_dir() or path.is_symlink():
         raise UsageError(f"{path} is there and is not a folder: name another one with -o")

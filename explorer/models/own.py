@@ -49,10 +49,10 @@ def load_own(
     function = _function(spec)
     module = _call(spec, function, n_classes, image_shape)
     network = OwnNetwork(module.eval(), mean, std)
-    _check_outputs(spec, network.materialise(1.0), n_classes, image_shape)
-    source = inspect.getsourcefile(inspect.unwrap(function))
-    made_of = {"spec": spec, "source": file_sha256(Path(source)) if source else None, "structure": repr(module)}
-    fingerprint = fingerprint_of(network.materialise(1.0), made_of)
+    _check_outputs(spec, _copy(spec, network), n_classes, image_shape)
+    source = _source(spec, function)
+    made_of = {"spec": spec, "source": file_sha256(source) if source else None, "structure": repr(module)}
+    fingerprint = _fingerprint(spec, network, made_of)
     return BaseNetwork(spec, n_classes, fingerprint, {"family": spec, "fingerprint": fingerprint}, network)
 
 
@@ -91,6 +91,35 @@ def _call(spec: str, function: Callable[..., Any], n_classes: int, image_shape: 
     if not isinstance(module, nn.Module):
         raise ModelError(f"expected '{spec}' to return a torch.nn.Module, got {type(module).__name__}.")
     return module
+
+
+def _source(spec: str, function: Callable[..., Any]) -> Path | None:
+    """The file that the function is in; for a callable that is no function, such as a partial, its module's."""
+    try:
+        found = inspect.getsourcefile(inspect.unwrap(function))
+    except (TypeError, ValueError):
+        found = sys.modules[spec.partition(":")[0]].__file__
+    return Path(found) if found else None
+
+
+def _copy(spec: str, network: OwnNetwork) -> StagedNetwork:
+    try:
+        return network.materialise(1.0)
+    except Exception as error:
+        raise ModelError(
+            f"{_users_traceback(error)}\nYour network '{spec}' cannot be copied, as it is for every variant: "
+            f"{_say(error)}."
+        ) from error
+
+
+def _fingerprint(spec: str, network: OwnNetwork, made_of: dict[str, Any]) -> str:
+    try:
+        return fingerprint_of(network.materialise(1.0), made_of)
+    except (TypeError, AttributeError, RuntimeError) as error:  # bfloat16, quantized tensors, a state of other values
+        raise ModelError(
+            f"expected the parameters and buffers of '{spec}' to be plain tensors of a type that NumPy has, such as "
+            f"float32: {_say(error)}."
+        ) from error
 
 
 @torch.no_grad()

@@ -86,7 +86,7 @@ def load(model: str, data: TrainingData, folder: Path) -> BaseNetwork:
         fingerprint = _fingerprint(model, network)
         if card["fingerprint"] != fingerprint:
             raise ValueError("these are not the weights that were stored")
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ExplorerError(
             f"the trained weights at {folder} do not read ({error}): delete that folder, and they are trained again."
         ) from error
@@ -99,10 +99,16 @@ def load_shipped(model: str, dataset: str, data: TrainingData) -> BaseNetwork:
     Raises UsageError when they were trained on validation images of `data`, ExplorerError when they do not read.
     """
     files_of = shipped(model, dataset)
-    tensors = parse(files_of.content)
-    check_held_out(tensors.pop(_HELD_OUT).numpy(), data.validation_images)
     network = _build(model, data, seed=0)
-    network.load_state_dict(tensors)
+    try:
+        tensors = parse(files_of.content)
+        held_out = tensors.pop(_HELD_OUT).numpy()
+        network.load_state_dict(tensors)
+    except (KeyError, RuntimeError, SafetensorError) as error:
+        raise ExplorerError(
+            f"the shipped weights {files_of.path} do not read ({error}): install the package again."
+        ) from error
+    check_held_out(held_out, data.validation_images)
     return BaseNetwork(model, data.n_classes, _fingerprint(model, network), files_of.card, network.eval())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE_NAME = "artifact.json"
+_SEGMENT_FILE = re.compile(r"[\w.-]*\w", re.ASCII)
+_FACTS = frozenset({"id", "runtime", "quantization", "exit_threshold", "segments"})
 FLOAT_TOLERANCE = 1e-4
 """How far float32 logits may be from the torch network's, relative to the largest logit (or 1, if that is larger)."""
 
@@ -62,9 +65,19 @@ class Artifact:
     @classmethod
     def read(cls, folder: Path) -> Artifact:
         """Raises OSError when it is not there, ValueError when it is not an artifact of this format."""
-        facts = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-        if facts.get("format") != FORMAT:
-            raise ValueError(f"{folder / FILE_NAME} has format {facts.get('format')!r}, expected {FORMAT}")
+        path = folder / FILE_NAME
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            is_sound = all(_SEGMENT_FILE.fullmatch(one["file"]) and one["sha256"] for one in facts["segments"])
+            found = facts["format"]
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path} does not describe an artifact ({type(error).__name__}: {error})") from error
+        if found != FORMAT:
+            raise ValueError(f"{path} has format {found!r}, expected {FORMAT}")
+        if missing := sorted(_FACTS - facts.keys()):
+            raise ValueError(f"{path} does not describe an artifact: it has no {missing[0]!r}")
+        if not is_sound or not facts["segments"]:
+            raise ValueError(f"{path} has no segments, or one that is not a file beside it")
         return cls(folder, facts)
 
     def damaged_files(self) -> list[str]:
@@ -159,7 +172,7 @@ def is_whole_model(folder: Path) -> bool:
     try:
         segments = json.loads((folder / "model.json").read_text(encoding="utf-8"))["segments"]
         return all(file_sha256(folder / segment["file"]) == segment["sha256"] for segment in segments)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -186,14 +199,22 @@ def store_artifact(
         "exit_threshold": exit_threshold,
         **json.loads((model / "model.json").read_text(encoding="utf-8")),
     }
+    stored = _whole(target)
+    if stored and (stored.facts["segments"] == facts["segments"] or not unsafe_segments(target, stored.facts)):
+        return stored
     if target.is_dir():
-        stored = Artifact.read(target)
-        is_known = stored.facts["segments"] == facts["segments"]
-        if not stored.damaged_files() and (is_known or not unsafe_segments(target, stored.facts)):
-            return stored
         shutil.rmtree(target)
     with new_folder(target) as draft:
         for segment in facts["segments"]:
             shutil.copyfile(model / segment["file"], draft / segment["file"])
         write_json(draft / FILE_NAME, facts)
     return Artifact(target, facts)
+
+
+def _whole(folder: Path) -> Artifact | None:
+    """The artifact in that folder, unless it is missing or damaged."""
+    try:
+        stored = Artifact.read(folder)
+    except (OSError, ValueError):
+        return None
+    return None if stored.damaged_files() else stored

@@ -5,11 +5,10 @@ ONNX Runtime reads the file that external data name while it loads a model, wher
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
-from explorer.runtimes.safety import UnsafeFile
+from explorer.runtimes.safety import UnsafeFile, holds
 
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 # Its `ep_cache_context` may be the path of a compiled model elsewhere.
@@ -56,13 +55,13 @@ def _messages(message: Any) -> Iterator[Any]:
 def _check_tensor(tensor: Any, n_bytes: int) -> None:
     if tensor.data_location != 0 or tensor.external_data:
         place = next((entry.value for entry in tensor.external_data if entry.key == "location"), "another file")
-        raise UnsafeFile(f"refers to external data: the tensor {tensor.name!r} lies in {place!r}")
-    _check_size(f"the tensor {tensor.name!r}", tensor.dims, n_bytes)
+        raise UnsafeFile(f"refers to external data: the tensor {tensor.name[:80]!r} lies in {place[:80]!r}")
+    _check_size(f"the tensor {tensor.name[:80]!r}", tensor.dims, n_bytes)
 
 
 def _check_size(what: str, dims: Any, n_bytes: int) -> None:
-    if any(dim < 0 for dim in dims) or math.prod(dims) > _ELEMENTS_A_BYTE * n_bytes:
-        shape = " × ".join(map(str, dims))
+    if not holds(dims, _ELEMENTS_A_BYTE * n_bytes):
+        shape = " × ".join(map(str, dims[:8])) + (" × …" if len(dims) > 8 else "")
         raise UnsafeFile(f"declares {what} of {shape} values, more than its {n_bytes} bytes can hold")
 
 
@@ -71,4 +70,4 @@ def _check_operator(node: Any, functions: set[tuple[str, str]]) -> None:
         return
     if node.domain not in _DOMAINS or node.op_type in _READS_FILES:
         name = f"{node.domain}.{node.op_type}".lstrip(".")
-        raise UnsafeFile(f"uses the operator {name!r}, which is none of ONNX or ONNX Runtime that only computes")
+        raise UnsafeFile(f"uses the operator {name[:80]!r}, which is none of ONNX or ONNX Runtime that only computes")

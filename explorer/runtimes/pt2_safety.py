@@ -16,13 +16,12 @@ quantized weights and of sample inputs to `tensor_pickles`; none of them is open
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from explorer.runtimes.program_grammar import check_grammar
-from explorer.runtimes.safety import UnsafeFile
+from explorer.runtimes.safety import UnsafeFile, holds
 from explorer.runtimes.stored_zip import stored_members
 from explorer.runtimes.tensor_pickles import check_tensor_pickle
 
@@ -80,14 +79,14 @@ def _check_tensors(members: Mapping[str, memoryview], folder: str, described: An
         content = members[f"{folder}/{file}"]
         if facts.get("use_pickle") is not False:
             check_tensor_pickle(content)
-        elif _n_values(facts.get("tensor_meta")) > len(content):
+        elif not _is_held(facts.get("tensor_meta"), len(content)):
             raise UnsafeFile(f"is a program whose tensor {tensor!r} has more values than bytes")
 
 
-def _n_values(meta: Any) -> float:
-    """How many values a tensor of that description has; infinite where it does not say."""
+def _is_held(meta: Any, n_bytes: int) -> bool:
+    """Whether a tensor of that description says its shape, and has at most as many values as there are bytes."""
     sizes = meta.get("sizes") if isinstance(meta, dict) else None
     if not isinstance(sizes, list):
-        return math.inf
-    known = [size.get("as_int") if isinstance(size, dict) else None for size in sizes]
-    return math.prod(n if isinstance(n, int) and n >= 0 else math.inf for n in known)
+        return False
+    known: list[Any] = [size.get("as_int") if isinstance(size, dict) else None for size in sizes]
+    return all(isinstance(n, int) for n in known) and holds(known, n_bytes)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +51,15 @@ def unsafe_segments(folder: Path, facts: Mapping[str, Any]) -> list[str]:
         except UnsafeFile as error:
             found.append(f"{name[:200]!r} {error}")
     return found
+
+
+def holds(dims: Sequence[int], n_values: int) -> bool:
+    """Whether an array of that shape has at most `n_values` values; as soon as it has more, nothing is multiplied."""
+    if any(dim < 0 for dim in dims):
+        return False
+    total = 0 if 0 in dims else 1
+    for dim in dims:
+        if total > n_values:
+            break
+        total *= dim
+    return total <= n_values

@@ -66,13 +66,13 @@ def check_tensor_pickle(content: memoryview) -> None:
     members = stored_members(content)
     for name in members:
         if name != _PICKLE and name not in _BESIDE and not (name.startswith(_DATA) and name[len(_DATA) :].isdigit()):
-            raise UnsafeFile(f"holds a pickled tensor with {name!r} in it")
+            raise UnsafeFile(f"holds a pickled tensor with {name[:80]!r} in it")
     if _PICKLE not in members or len(members[_PICKLE]) > _MAX_PICKLE_BYTES:
         raise UnsafeFile("holds something pickled that is not a tensor")
     sizes = {name: len(part) for name, part in members.items()}
     try:
         _Calculator(sizes).follow(bytes(members[_PICKLE]))
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise UnsafeFile("holds a pickle that does not read as a tensor") from error
 
 
@@ -125,6 +125,8 @@ class _Calculator:
         elif name in ("SETITEM", "SETITEMS"):
             items = self._since_mark() if name == "SETITEMS" else [stack.pop(-2), stack.pop()]
             _expect(isinstance(stack[-1], dict), "a dict to put items into")
+            # Hashing or printing tuples within tuples, without end, would end this process.
+            _expect(all(type(key) in (str, int) for key in items[::2]), "items by name or number")
             stack[-1].update(zip(items[::2], items[1::2], strict=True))
         elif name in ("REDUCE", "NEWOBJ"):
             arguments, called = stack.pop(), stack.pop()
@@ -141,12 +143,14 @@ class _Calculator:
 
     def _named(self, text: str) -> _Name:
         if text not in _NAMES:
-            raise UnsafeFile(f"holds a pickle that names {text.replace(' ', '.')!r}, which no tensor needs")
+            raise UnsafeFile(f"holds a pickle that names {text.replace(' ', '.')[:80]!r}, which no tensor needs")
         return _Name(text)
 
     def _since_mark(self) -> list[Any]:
         """What lies above the last mark, which goes with it."""
-        at = max(index for index, value in enumerate(self._stack) if isinstance(value, _Mark))
+        # From the top, since all that is passed goes: however many marks there are, each value is passed once.
+        above = next(n for n, value in enumerate(reversed(self._stack)) if isinstance(value, _Mark))
+        at = len(self._stack) - 1 - above
         parts = self._stack[at + 1 :]
         del self._stack[at:]
         return parts
@@ -154,6 +158,7 @@ class _Calculator:
     def _check_storage(self, of: Any) -> None:
         """Torch believes the number of values that a pickle says, and would read on behind the member's end."""
         kind, storage, key, place, n = of
+        _expect(type(key) is str, "a storage by name")
         known = self._sizes.get(f"{_DATA}{key}")
         n_bytes = _STORAGE_BYTES[storage.text] * n
         _expect(kind == "storage" and place == "cpu" and type(n) is int and n_bytes == known, "the storage's own size")

@@ -54,6 +54,6 @@ def _read(path: Path, way_out: str) -> Confirmation | None:
         raise StudyDamaged(f"{path} is not text: {way_out}") from error
     try:
         return Confirmation.from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise StudyDamaged(f"{path} is not a whole confirmation ({reason}): {way_out}") from error

@@ -129,12 +129,13 @@ def damaged(place: Place, why: str) -> StudyDamaged:
 
 
 def engine_to_read(place: Place, connector: Connector = connect_to_read) -> Engine:
-    """An engine for reading a SQLite file (a path) or another database (a URL of SQLAlchemy)."""
+    """An engine for reading a SQLite file (a path) or another database (a URL). Raises NotAvailable."""
     import sqlalchemy
 
     if isinstance(place, Path):
         return sqlalchemy.create_engine("sqlite://", creator=lambda: connector(place))
-    return sqlalchemy.create_engine(place)
+    with translated(place):
+        return sqlalchemy.create_engine(place)
 
 
 @contextmanager
@@ -146,6 +147,8 @@ def translated(place: Place) -> Iterator[None]:
     """
     try:
         yield
+    except ExplorerError:
+        raise
     except Exception as error:
         cause = _wrapped(error, sqlite3.Error)
         said = _of_other(place, error) if cause is None else _of_sqlite(place, cause)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from explorer.objectives import Constraint, Objective
+from explorer.objectives import METRICS, Constraint, Objective
+from explorer.records import Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
 
 FORMAT = 1
@@ -52,7 +54,7 @@ def space_from_json(values: Mapping[str, Any]) -> SearchSpace:
 
     Raises KeyError, TypeError, ValueError or AttributeError for anything else.
     """
-    return SearchSpace(
+    space = SearchSpace(
         **{
             **values,
             "data": DataSettings(**values["data"]),
@@ -66,3 +68,23 @@ def space_from_json(values: Mapping[str, Any]) -> SearchSpace:
             "device": DeviceSettings(**values["device"]),
         }
     )
+    _check(space)
+    return space
+
+
+def _check(space: SearchSpace) -> None:
+    """Raises TypeError or ValueError for a space that no file could have given: the folder may be a stranger's."""
+    goals: list[Objective | Constraint] = [*space.objectives, *space.constraints]
+    if not space.objectives or any(goal.metric not in METRICS for goal in goals):
+        raise ValueError("its objectives or constraints are no metrics")
+    if any(goal.direction != METRICS[goal.metric].direction for goal in space.objectives):
+        raise ValueError("its objectives have another direction than their metrics")
+    bounds = [limit.bound for limit in space.constraints]
+    if any(limit.comparison not in ("<=", ">=") for limit in space.constraints) or not all(map(math.isfinite, bounds)):
+        raise ValueError("its constraints compare nothing")
+    if set(space.parameters) != {field.name for field in fields(Variant)}:
+        raise ValueError("its parameters are not those of a variant")
+    if not all(parameter.values for parameter in space.parameters.values()):
+        raise ValueError("it has a parameter without values")
+    if not isinstance(space.name, str) or not isinstance(space.search.n_trials, int):
+        raise TypeError("its name is no text, or its number of trials no number")

@@ -125,7 +125,7 @@ def outcome_from_json(values: Mapping[str, Any]) -> TrialOutcome:
 def _read(path: Path) -> Entry:
     try:
         return Entry.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyDamaged(
             f"{path} is not a whole record of a trial ({error}): move it away; its trial is run again"
         ) from error

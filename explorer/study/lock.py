@@ -117,7 +117,7 @@ def _facts(holder: Path) -> dict[str, Any] | None:
     """What the holder wrote about itself; None when it wrote nothing that reads."""
     try:
         facts = json.loads(holder.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     is_whole = isinstance(facts, dict) and {"pid", "host", "boot", "since"} <= facts.keys()
     is_sound = (

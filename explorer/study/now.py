@@ -56,7 +56,7 @@ def read_now(folder: Path, since: float) -> Now | None:
     try:
         values = json.loads((folder / NOW_NAME).read_text(encoding="utf-8"))
         return _from_json(values) if values["since"] == since else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -91,5 +91,5 @@ def _known_url(folder: Path) -> str | None:
         return None
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["url"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StudyDamaged(f"{path} does not read ({error}): give the database's URL with --storage") from error

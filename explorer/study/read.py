@@ -136,7 +136,7 @@ def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bo
         facts = StudyFacts.from_json(json.loads(attributes[FACTS_KEY]))
         reference = json.loads(attributes.get(REFERENCE_KEY, "null"))
         entries = tuple(_entry(row.number, row.state, row.value_json) for row in rows)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(place, str(error)) from error
     return StoredStudy(facts, entries, reference)
 

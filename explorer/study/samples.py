@@ -108,7 +108,7 @@ def _is_of(description: Path, trial: TrialRecord) -> bool:
         values = json.loads(description.read_text(encoding="utf-8"))
         latency = values["metrics"]["latency_ms"]["value"]
         variant = values["variant"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return bool(variant == trial.variant.to_json() and latency == trial.values().get("latency_ms"))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer.data import locate, prepare
+from explorer.data import images, locate, prepare
 from explorer.data.cache import data_cache
 from explorer.errors import DataNotAvailable, UsageError
 from explorer.records import Progress
@@ -109,3 +109,12 @@ def test_prepare_training_image_that_is_also_a_test_image_is_refused(
     sentence = r"1 training images are also test images, such as .*train/cat/copy\.png and .*test/cat/0001\.png"
     with pytest.raises(DataNotAvailable, match=sentence):
         prepare(settings, root, quiet)
+
+
+def test_prepare_more_pixels_than_memory_is_refused_before_they_are_decoded(
+    make_tree: MakeTree, root: Path, settings: DataSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tree(root / "pets")
+    monkeypatch.setattr(images, "memory_mib", lambda: 0)
+    with pytest.raises(DataNotAvailable, match=r"^18 images of 6×8 pixels take 0 MiB, and this machine has 0 MiB"):
+        prepare(settings, root, lambda _: None)

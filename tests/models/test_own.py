@@ -62,6 +62,13 @@ def test_load_own_fingerprint_follows_weights_and_source(load: Load) -> None:
     assert prints[0] != prints[1]
 
 
+def test_load_own_partial_is_taken_as_the_function_that_it_is(load: Load) -> None:
+    renamed = GOOD.replace("def make(", "def build(extra, ")
+    source = f"{renamed}import functools\nmake = functools.partial(build, None)\n"
+
+    assert len(load(source).materialise(1.0).segments) == 1
+
+
 def test_load_own_has_width_one_only(load: Load) -> None:
     with pytest.raises(ValueError, match=r"expected width 1\.0"):
         load(GOOD).materialise(0.5)
@@ -69,6 +76,11 @@ def test_load_own_has_width_one_only(load: Load) -> None:
 
 NOISE = "class Last(nn.Module):\n    def forward(self, x):\n        return F.dropout(x)\n"
 NAN = "class Last(nn.Module):\n    def forward(self, x):\n        return x * float('nan')\n"
+COPIED_NOWHERE = (
+    "class Last(nn.Module):\n    def forward(self, x):\n        return x\n"
+    "    def __deepcopy__(self, memo):\n        raise TypeError('not me')\n"
+)
+FIRST = "class First(nn.Module):\n    def forward(self, x):\n        return x.bfloat16()\n"
 
 REFUSED = {
     "raises on import": ("1 / 0\n", r"(?s)^Traceback.*1 / 0.*ZeroDivisionError: division by zero\nThe module '"),
@@ -89,6 +101,15 @@ REFUSED = {
     ),
     "is random in eval mode": (GOOD.replace("nn.Dropout(0.5)", "Last()") + NOISE, r"the same logits for .* dropout"),
     "gives NaN": (GOOD.replace("nn.Dropout(0.5)", "Last()") + NAN, r"finite logits"),
+    "cannot be copied": (
+        GOOD.replace("nn.Dropout(0.5)", "Last()") + COPIED_NOWHERE,
+        r"(?s)^Traceback.*\nYour network .* cannot be copied.*TypeError: not me",
+    ),
+    "has parameters that NumPy lacks": (
+        GOOD.replace("nn.Dropout(0.5))", "nn.Dropout(0.5)).bfloat16()").replace("nn.Flatten()", "First(), nn.Flatten()")
+        + FIRST,
+        r"plain tensors of a type that NumPy has, such as float32: TypeError",
+    ),
 }
 
 

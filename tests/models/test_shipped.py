@@ -1,11 +1,13 @@
 """The weights of the package: read whole or refused; and what is written is what is read."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from explorer.errors import ExplorerError, UsageError
 from explorer.models import shipped as shipped_module
@@ -108,3 +110,17 @@ def test_shipped_weights_of_the_package_fit_the_family_and_its_version() -> None
     assert found.card["version"] == traits("slimmable_cnn").version
     assert held_out.shape == (5000, 12)
     assert all(torch.isfinite(tensor.float()).all() for tensor in tensors.values())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x04K\x01.", b"\x08" + bytes(7) + b'{"a":{}}', save({"a": torch.ones(1)})]
+)
+def test_load_shipped_of_other_content_with_its_own_sha256_is_refused_with_the_remedy(
+    folder: Path, content: bytes
+) -> None:
+    card = {"sha256": hashlib.sha256(content).hexdigest()}
+    (folder / f"{NAME}.safetensors").write_bytes(content)
+    (folder / f"{NAME}.json").write_text(json.dumps(card))
+
+    with pytest.raises(ExplorerError, match=r"(?s)the shipped weights .* do not read .* install the package again"):
+        load_shipped("slimmable_cnn", "cifar10", data())

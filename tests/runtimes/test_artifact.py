@@ -134,3 +134,10 @@ def test_store_artifact_safe_copy_with_other_bytes_is_kept(tmp_path, exported):
     (exported / "model.json").write_text(json.dumps(facts))
     again = store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
     assert (again.folder / "segment_0.onnx").read_bytes() == before
+
+
+def test_store_artifact_with_a_description_that_does_not_read_is_made_again(tmp_path, exported):
+    stored = store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
+    (stored.folder / "artifact.json").write_text("[]")
+    store_artifact(exported, "key", "onnxruntime", "none", 1.0, tmp_path / "artifacts")
+    assert Artifact.read(stored.folder).facts == stored.facts

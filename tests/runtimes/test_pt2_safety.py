@@ -156,6 +156,10 @@ def any_weight(config: Any) -> Any:
         (lambda config: any_weight(config).update(path_name="opaque_obj_0"), "is not in it"),
         (lambda config: any_weight(config)["tensor_meta"].update(sizes=[{"as_int": 2**40}]), "more values than bytes"),
         (lambda config: any_weight(config)["tensor_meta"].update(sizes=[{"as_int": -1}]), "more values than bytes"),
+        (
+            lambda config: any_weight(config)["tensor_meta"].update(sizes=[{"as_int": 10**400}, {}]),
+            "more values than bytes",
+        ),
         (lambda config: any_weight(config).pop("tensor_meta"), "more values than bytes"),
         (lambda config: any_weight(config).update(use_pickle=1), "is not an archive"),
         (lambda config: any_weight(config).pop("use_pickle"), "is not an archive"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from explorer.runtimes.registry import RUNTIMES
-from explorer.runtimes.safety import UnsafeFile, check_segment, segment_suffix, unsafe_segments
+from explorer.runtimes.safety import UnsafeFile, check_segment, holds, segment_suffix, unsafe_segments
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
@@ -59,3 +63,21 @@ def test_unsafe_segments_name_that_leads_elsewhere_is_refused_before_it_is_read(
 def test_unsafe_segments_runtime_that_is_none_of_this_programs_is_as_trusted_as_its_code(artifact_with, tmp_path):
     facts = artifact_with("abacus", "beads.txt", b"ooo")
     assert unsafe_segments(tmp_path / "artifact", facts) == []
+
+
+@given(st.lists(st.integers(-2, 2**63), max_size=6), st.integers(0, 2**70))
+def test_holds_is_the_product_of_the_shape(dims, n_values):
+    is_shape = all(dim >= 0 for dim in dims)
+    assert holds(dims, n_values) == (is_shape and math.prod(dims) <= n_values)
+
+
+def test_holds_of_a_million_dimensions_multiplies_few_of_them():
+    class Counted(int):
+        n = 0
+
+        def __rmul__(self, other):
+            Counted.n += 1
+            return int(other) * int(self)
+
+    assert not holds([Counted(2**62)] * 1_000_000, 2**40)
+    assert Counted.n == 1

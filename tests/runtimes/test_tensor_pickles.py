@@ -8,6 +8,7 @@ import pickle
 import pytest
 from torch_archives import archive
 
+from explorer.runtimes import tensor_pickles
 from explorer.runtimes.safety import UnsafeFile
 from explorer.runtimes.stored_zip import stored_members
 from explorer.runtimes.tensor_pickles import check_tensor_pickle
@@ -133,3 +134,46 @@ def test_check_bare_pickle_is_refused():
 def test_check_large_pickle_is_refused_unread():
     with pytest.raises(UnsafeFile, match="something pickled that is not a tensor"):
         check_tensor_pickle(pickled(b"K\x01" * 2**20))
+
+
+NESTED = b"K\x01" + b"\x85" * 200_000
+"""A tuple in a tuple in a tuple: to hash it, or to print it, would end the process."""
+
+
+@pytest.mark.parametrize(
+    ("instructions", "match"),
+    [
+        (b"}" + NESTED + b"K\x01s.", "items by name or number"),
+        (b"}(" + NESTED + b"K\x01u.", "items by name or number"),
+        (b"(X\x07\0\0\0storagectorch\nFloatStorage\n" + NESTED + b"X\x03\0\0\0cpuK\x04tQ.", "a storage by name"),
+        (NESTED + b"Q.", "does not read as a tensor"),
+        (NESTED + b"K\x01b.", "an instance to set the attributes of"),
+    ],
+)
+def test_check_tuples_in_tuples_without_end_are_refused(instructions, match):
+    with pytest.raises(UnsafeFile, match=match):
+        check_tensor_pickle(pickled(instructions))
+
+
+def test_check_many_marks_below_many_values_are_followed_in_one_pass(monkeypatch):
+    looked_at = 0
+
+    class Looking(type):
+        def __instancecheck__(cls, value):
+            nonlocal looked_at
+            looked_at += 1
+            return type(value) is cls
+
+    class Mark(metaclass=Looking):
+        pass
+
+    monkeypatch.setattr(tensor_pickles, "_Mark", Mark)
+    n = 20_000
+    with pytest.raises(UnsafeFile, match="something behind its end"):
+        check_tensor_pickle(pickled(b"K\x01" * n + b"(t" * n + b"."))
+    assert looked_at <= 4 * n
+
+
+def test_check_tuple_without_its_mark_is_refused():
+    with pytest.raises(UnsafeFile, match="does not read as a tensor"):
+        check_tensor_pickle(pickled(b"K\x01t."))

@@ -1,0 +1,226 @@
+"""Study folders that are damaged, incomplete, of another program, or made to do harm."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from bad_case import Case, Payload
+
+from explorer.hashing import file_sha256
+from explorer.study.sealed import FACTS_KEY, RECORD_KEY
+
+REFERENCE = Path(__file__).parents[2] / "studies" / "reference"
+FRONT = ("front", "cnn", "--studies", ".")
+EXPORT = ("export", "cnn", "--studies", ".", "--knee", "-o", "out")
+_PAGE = 4096
+_DEEP = "[" * 100_000
+
+
+def study(change: Callable[[Path], object]) -> Callable[[Path], None]:
+    """The reference study, and then `change` in its folder."""
+
+    def make(work: Path) -> None:
+        folder = work / "cnn"
+        shutil.copytree(REFERENCE, folder, ignore=shutil.ignore_patterns("measurements"))
+        change(folder)
+
+    return make
+
+
+def text(name: str, content: str) -> Callable[[Path], None]:
+    """A file of the study's folder is this text."""
+    return study(lambda folder: (folder / name).write_text(content))
+
+
+def fact(change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """What the database says of the study itself is changed; a text is taken as it is."""
+
+    def make(folder: Path) -> None:
+        with closing(sqlite3.connect(folder / "study.db")) as database:
+            ((content,),) = database.execute(
+                "SELECT value_json FROM study_user_attributes WHERE key = ?", (FACTS_KEY,)
+            ).fetchall()
+            changed = change(json.loads(content))
+            database.execute(
+                "UPDATE study_user_attributes SET value_json = ? WHERE key = ?",
+                (changed if isinstance(changed, str) else json.dumps(changed), FACTS_KEY),
+            )
+            database.commit()
+
+    return study(make)
+
+
+def record(replace: Callable[[str], str]) -> Callable[[Path], None]:
+    """The record of one trial is changed."""
+
+    def make(folder: Path) -> None:
+        with closing(sqlite3.connect(folder / "study.db")) as database:
+            query = "SELECT trial_user_attribute_id, value_json FROM trial_user_attributes WHERE key = ? LIMIT 1"
+            ((number, content),) = database.execute(query, (RECORD_KEY,)).fetchall()
+            query = "UPDATE trial_user_attributes SET value_json = ? WHERE trial_user_attribute_id = ?"
+            database.execute(query, (replace(content), number))
+            database.commit()
+
+    return study(make)
+
+
+def _cut(folder: Path) -> None:
+    content = (folder / "study.db").read_bytes()
+    (folder / "study.db").write_bytes(content[: len(content) // 2])
+
+
+def _overwritten(folder: Path) -> None:
+    content = bytearray((folder / "study.db").read_bytes())
+    content[_PAGE : 2 * _PAGE] = b"\xff" * _PAGE
+    (folder / "study.db").write_bytes(content)
+
+
+def _foreign(folder: Path) -> None:
+    (folder / "study.db").unlink()
+    with closing(sqlite3.connect(folder / "study.db")) as database:
+        database.execute("CREATE TABLE bookmarks (url TEXT)")
+        database.commit()
+
+
+def _folder_as_database(work: Path) -> None:
+    (work / "cnn" / "study.db").mkdir(parents=True)
+
+
+def artifacts(content: Callable[[Path], str]) -> Callable[[Path], None]:
+    """Every artifact's description is what `content` gives for its folder."""
+
+    def make(folder: Path) -> None:
+        for artifact in (folder / "artifacts").iterdir():
+            (artifact / "artifact.json").write_text(content(artifact))
+
+    return study(make)
+
+
+def _described(file: str, sha256: str) -> str:
+    facts = {"format": 1, "id": "x", "runtime": "eager", "quantization": "none", "exit_threshold": 1.0}
+    return json.dumps({**facts, "segments": [{"file": file, "sha256": sha256}]})
+
+
+def _payload(artifact: Path) -> str:
+    segment = artifact / "segment_0.pt2"
+    segment.write_bytes(pickle.dumps(Payload(artifact.parents[2])))
+    return _described(segment.name, file_sha256(segment))
+
+
+def _changed(artifact: Path) -> str:
+    (artifact / "segment_0.pt2").write_bytes(b"changed")
+    return _described("segment_0.pt2", "0" * 64)
+
+
+def _with(key: str, value: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda facts: {**facts, key: value}
+
+
+def _in_space(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def changed(facts: dict[str, Any]) -> dict[str, Any]:
+        change(facts["space"])
+        return facts
+
+    return changed
+
+
+def _other_objective(space: dict[str, Any]) -> None:
+    space["objectives"][0]["metric"] = "beauty"
+
+
+def _nothing(work: Path) -> None:
+    """There is no study."""
+
+
+_DAMAGED = r"^the study's database is damaged: \S*study\.db: {}.*--fork NAME"
+_NO_CONFIRMATION = r"^\S*confirmation\.json is not .*: delete it, and `explore confirm` measures the finalists again"
+
+DATABASES = (
+    Case("database_empty", text("study.db", ""), FRONT, 6,
+         _DAMAGED.format("it does not hold the study whose 60 trials")),
+    Case("database_of_text", text("study.db", "select everything\n" * 500), FRONT, 6,
+         _DAMAGED.format(".*not a database")),
+    Case("database_cut_short", study(_cut), FRONT, 6, _DAMAGED.format("")),
+    Case("database_with_a_page_overwritten", study(_overwritten), FRONT, 6, _DAMAGED.format("")),
+    Case("database_of_another_program", study(_foreign), FRONT, 6,
+         _DAMAGED.format("it does not hold the study whose 60 trials")),
+    Case("database_that_is_a_folder", _folder_as_database, FRONT, 2, r"^no study in cnn: `explore start SPACE\.yaml`"),
+    Case("database_whose_facts_are_no_json", fact(lambda facts: "{"), FRONT, 6, _DAMAGED.format("")),
+    Case("database_whose_facts_are_a_list", fact(lambda facts: "[1]"), FRONT, 6, _DAMAGED.format("")),
+    Case("database_whose_facts_nest_too_deeply", fact(lambda facts: _DEEP), FRONT, 6, _DAMAGED.format("")),
+    Case("database_of_a_later_format", fact(_with("format", 99)), FRONT, 6,
+         _DAMAGED.format("the study has format 99, this version reads 1")),
+    Case("database_without_a_space", fact(_with("space", {})), FRONT, 6, _DAMAGED.format("")),
+    Case("database_with_an_objective_of_nothing", fact(_in_space(_other_objective)), FRONT, 6,
+         _DAMAGED.format("its objectives or constraints are no metrics")),
+    Case("database_with_a_parameter_less", fact(_in_space(lambda space: space["parameters"].pop("width"))), FRONT, 6,
+         _DAMAGED.format("its parameters are not those of a variant")),
+    Case("database_with_a_parameter_of_no_values",
+         fact(_in_space(lambda space: space["parameters"]["width"].update(values=[]))), FRONT, 6,
+         _DAMAGED.format("it has a parameter without values")),
+    Case("database_with_a_bound_of_text",
+         fact(_in_space(lambda space: space["constraints"][0].update(bound="1"))), FRONT,
+         6, _DAMAGED.format("must be real number, not str")),
+    Case("database_with_a_name_of_none", fact(_in_space(lambda space: space.update(name=None))), FRONT, 6,
+         _DAMAGED.format("its name is no text")),
+    Case("record_with_another_value", record(lambda text: text.replace('"value": 0.', '"value": 1.')), FRONT, 6,
+         _DAMAGED.format("a trial's record does not have its checksum")),
+    Case("record_that_nests_too_deeply", record(lambda text: _DEEP), FRONT, 6, _DAMAGED.format("")),
+    Case("record_that_is_a_number", record(lambda text: "7"), FRONT, 6, _DAMAGED.format("")),
+)  # fmt: skip
+
+FILES = (
+    Case("confirmation_cut_short", study(lambda f: (f / "confirmation.json").write_text('{"format": 1, ')), FRONT, 6,
+         _NO_CONFIRMATION),
+    Case("confirmation_that_is_a_list", text("confirmation.json", "[]"), FRONT, 6, _NO_CONFIRMATION),
+    Case("confirmation_that_nests_too_deeply", text("confirmation.json", _DEEP), FRONT, 6, _NO_CONFIRMATION),
+    Case("confirmation_not_in_utf_8", study(lambda f: (f / "confirmation.json").write_bytes(b"\xff\xfe{")), FRONT, 6,
+         _NO_CONFIRMATION),
+    Case("storage_of_no_json", text("storage.json", "sqlite://"), FRONT, 6,
+         r"^cnn/storage\.json does not read \(.*\): give the database's URL with --storage"),
+    Case("storage_of_no_url", text("storage.json", '{"url": "somewhere"}'), FRONT, 2, r"is no URL of a database"),
+    Case("storage_of_an_unknown_database", text("storage.json", '{"url": "foo://bar"}'), FRONT, 5,
+         r"^the database foo://bar needs a driver that is not here \("),
+    Case("storage_of_a_database_without_driver", text("storage.json", '{"url": "oracle://me@nowhere/x"}'), FRONT, 5,
+         r"^the database oracle://me@nowhere/x needs a driver that is not here \("),
+)  # fmt: skip
+
+ARTIFACTS = (
+    Case("artifact_missing", study(lambda f: None), EXPORT, 6,
+         r"^the artifact of trial \d+ does not read \(.*\): .*--fork"),
+    Case("artifact_of_no_json", artifacts(lambda a: "{"), EXPORT, 6, r"^the artifact of trial \d+ does not read"),
+    Case("artifact_that_is_a_list", artifacts(lambda a: "[]"), EXPORT, 6, r"does not describe an artifact"),
+    Case("artifact_that_nests_too_deeply", artifacts(lambda a: _DEEP), EXPORT, 6, r"does not describe an artifact"),
+    Case("artifact_without_segments", artifacts(lambda a: '{"format": 1, "segments": []}'), EXPORT, 6,
+         r"does not describe an artifact: it has no 'exit_threshold'"),
+    Case("artifact_of_a_later_format", artifacts(lambda a: '{"format": 2, "segments": []}'), EXPORT, 6,
+         r"has format 2, expected 1"),
+    Case("artifact_that_climbs", artifacts(lambda a: _described("../../../../etc/passwd", "0" * 64)), EXPORT, 6,
+         r"has no segments, or one that is not a file beside it"),
+    Case("artifact_that_changed", artifacts(_changed), EXPORT, 6,
+         r"segment_0\.pt2 in \S+ changed since the measurement"),
+    Case("artifact_with_a_payload", artifacts(_payload), EXPORT, 6,
+         r"'segment_0\.pt2' is not an archive.*: nothing of .* is loaded or exported"),
+)  # fmt: skip
+
+WORDS = (
+    Case("study_of_300_letters", _nothing, ("front", "x" * 300), 2, r"^no study '?x+.* in studies"),
+    Case("study_that_climbs", _nothing, ("front", "../../x"), 2, r"^no study '\.\./\.\./x' in studies"),
+    Case("study_of_an_empty_name", _nothing, ("front", ""), 2, r"^no study '' in studies"),
+    Case("report_to_300_letters", study(lambda f: None), ("report", "cnn", "--studies", ".", "-o", "x" * 300), 2,
+         r"^the report cannot be written to x+: File name too long; choose another place with -o"),
+    Case("export_to_300_letters", study(lambda f: None), (*EXPORT[:-1], "x" * 300), 6, r"^the artifact of trial \d+"),
+    Case("limit_that_calls", study(lambda f: None), (*FRONT, "--where", "accuracy >= open('canary', 'w')"), 2,
+         r"^expected a number, or a number \* baseline, got the text"),
+    Case("trial_that_is_not_there", study(lambda f: None), ("show", "cnn", "999", "--studies", "."), 2,
+         r"^no finished trial 999 in cifar10-cnn: it has trials 0 to 59"),
+)  # fmt: skip
+
+CASES = (*DATABASES, *FILES, *ARTIFACTS, *WORDS)

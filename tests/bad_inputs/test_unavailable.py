@@ -1,0 +1,61 @@
+"""What a search space needs and this machine lacks: said by `check`, and by `start` before anything is made."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from explorer.measure.energy import EnergyCounter
+from explorer.runtimes.eager import Eager
+
+SPACE = "name: s\nmodel: slimmable_cnn\ndata: {{name: digits}}\nobjectives: {{{}}}\n"
+START = ("start", "s.yaml", "--studies", "studies", "--no-dashboard", "--quiet")
+WHY = "the counters of the processor's energy cannot be read: do this or that"
+
+
+@pytest.fixture
+def without_runtime(work, monkeypatch):
+    (work / "s.yaml").write_text(SPACE.format("accuracy: maximize"))
+    monkeypatch.setattr(Eager, "missing", lambda self: "torch is not installed: pip install torch")
+
+
+@pytest.fixture
+def without_counters(work, monkeypatch):
+    (work / "s.yaml").write_text(SPACE.format("accuracy: maximize, energy_mj: minimize"))
+    monkeypatch.setattr(EnergyCounter, "open", staticmethod(lambda *_: SimpleNamespace(why=WHY)))
+
+
+def findings(said):
+    return {finding["name"]: (finding["ok"], finding["text"]) for finding in json.loads(said.out)["findings"]}
+
+
+def test_check_runtime_that_is_not_installed_is_listed_and_ends_with_5(without_runtime, explore):
+    said = explore("check", "s.yaml", "--json")
+    assert said.exit_code == 5
+    assert said.sentence == "1 of what s.yaml needs is missing: runtime eager (see above)\n"
+    assert findings(said)["runtime eager"] == (False, "torch is not installed: pip install torch")
+
+
+def test_start_runtime_that_is_not_installed_ends_with_5_before_any_trial(without_runtime, explore, work):
+    said = explore(*START)
+    assert said.exit_code == 5
+    assert said.sentence == (
+        "the search space asks for a runtime that is not installed: torch is not installed: pip install torch\n"
+    )
+    assert not list(work.glob("studies/s/study.db*"))
+
+
+def test_check_energy_without_counters_is_listed_and_ends_with_5(without_counters, explore):
+    said = explore("check", "s.yaml", "--json")
+    assert said.exit_code == 5
+    assert said.sentence == "1 of what s.yaml needs is missing: energy (see above)\n"
+    assert findings(said)["energy"] == (False, WHY)
+
+
+def test_start_energy_without_counters_ends_with_5_before_any_trial(without_counters, explore, work):
+    said = explore(*START)
+    assert said.exit_code == 5
+    assert said.sentence == f"the search space asks for energy_mj, and {WHY}\n"
+    assert not list(work.glob("studies/s/study.db*"))

@@ -6,10 +6,13 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+_OLD_S = 86_400.0  # nobody writes one file for so long
 
 
 def flush_to_disk(path: Path) -> None:
@@ -83,7 +86,23 @@ def new_folder(path: Path, is_replacing: bool = False) -> Iterator[Path]:
 def remove_drafts(folder: Path) -> None:
     """Remove what killed processes left half-written under `folder`. Nobody else may be writing there."""
     for draft in sorted(folder.rglob(".*.tmp")):
-        if draft.is_dir() and not draft.is_symlink():
-            shutil.rmtree(draft)
-        else:
-            draft.unlink(missing_ok=True)  # it may have lain in a draft that is already gone
+        _remove(draft)
+
+
+def remove_old_drafts(folder: Path) -> None:
+    """Remove what processes that were killed a day ago or longer left half-written in the folders in `folder`.
+
+    Others may be writing there.
+    """
+    before = time.time() - _OLD_S
+    for draft in (*folder.glob("*/.*.tmp"), *folder.glob("*/.*.npz")):
+        with suppress(OSError):  # another process removes it too, or it is somebody else's
+            if draft.lstat().st_mtime < before:
+                _remove(draft)
+
+
+def _remove(draft: Path) -> None:
+    if draft.is_dir() and not draft.is_symlink():
+        shutil.rmtree(draft)
+    else:
+        draft.unlink(missing_ok=True)  # it may have lain in a draft that is already gone

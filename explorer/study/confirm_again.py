@@ -10,6 +10,7 @@ from explorer.errors import NothingFeasible
 from explorer.space.values import Vocabulary
 from explorer.study.confirm import Budget, Confirming
 from explorer.study.disk import disk_full_is_said
+from explorer.study.drafts import no_drafts_left
 from explorer.study.evaluation import Evaluator
 from explorer.study.interrupt import Interrupt
 from explorer.study.lock import study_lock
@@ -42,6 +43,7 @@ def confirm_study(
     with (
         disk_full_is_said(folder),
         study_lock(folder, view.on_note) as since,
+        no_drafts_left(folder, evaluator),
         noted(view, space, folder, since) as told,
     ):
         if not any(trial.is_feasible for trial in found.trials):

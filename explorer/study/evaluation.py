@@ -58,4 +58,4 @@ class Evaluator(Protocol):
         """
 
     def close(self) -> None:
-        """End every process of its own."""
+        """End every process of its own. Safe to call twice."""

@@ -15,6 +15,7 @@ from explorer.records import Failure
 from explorer.space.values import SearchSpace, Vocabulary
 from explorer.study.confirm import Confirming, confirm_if_due
 from explorer.study.disk import disk_full_is_said
+from explorer.study.drafts import no_drafts_left
 from explorer.study.evaluation import Evaluator
 from explorer.study.fork import Fork
 from explorer.study.interrupt import Interrupt
@@ -44,15 +45,20 @@ def run_study(
     """Run the study in `folder`, or go on with it; with `fork_from`, first take over another study's trials.
 
     Unless `is_confirming` is False its finalists are then measured again, if that was not done yet.
-    `write_outputs` gets the result at the end and at an interruption. The caller closes evaluator and view. `clock`
-    gives seconds. Raises NothingFeasible at the end of a study without a feasible trial; Interrupted; NotAvailable
-    when the baseline or MAX_SAME_FAILURES trials in a row failed; StudyLocked, StudyDamaged, StudyIncompatible;
-    ExplorerError when the disk is full. The study is whole and can be resumed after each of them.
+    `write_outputs` gets the result at the end and at an interruption. The caller closes evaluator and view; a study
+    that was begun closes the evaluator before it lets its lock go. `clock` gives seconds. Raises NothingFeasible at the
+    end of a study without a feasible trial; Interrupted; NotAvailable when the baseline or MAX_SAME_FAILURES trials in
+    a row failed; StudyLocked, StudyDamaged, StudyIncompatible; ExplorerError when the disk is full. The study is whole
+    and can be resumed after each of them.
     """
     began = clock()
     with disk_full_is_said(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with study_lock(folder, view.on_note) as since, noted(view, space, folder, since) as view:
+        with (
+            study_lock(folder, view.on_note) as since,
+            no_drafts_left(folder, evaluator),
+            noted(view, space, folder, since) as view,
+        ):
             fork = None if fork_from is None else Fork(fork_from, folder)
             stored = stored_study(space, folder, storage_url)
             prepared = evaluator.prepare(view.on_progress)

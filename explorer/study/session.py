@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from explorer.errors import StudyIncompatible
-from explorer.files import remove_drafts, write_text
+from explorer.files import write_text
 from explorer.records import TrialOutcome, Variant
 from explorer.space.values import SearchSpace, Vocabulary
 from explorer.study.confirmation import Confirmation
@@ -206,7 +206,6 @@ def open_session(
     A study whose baseline has no result holds nothing that could be compared: it begins anew, so that the baseline is
     trial 0. Raises StudyIncompatible, with what changed, when data or software are not those of the stored study.
     """
-    remove_drafts(folder)
     place = study_place(folder, storage_url)
     facts = StudyFacts(space, prepared.identity, prepared.provenance, prepared.n_classes, world_key(space, prepared))
     if stored is not None:

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-HARNESS = Path(__file__).with_name("kill_harness.py")
+import pytest
+
+HARNESS = Path(__file__).with_name("kills.py")
+N_ROUNDS, N_STEPS = 30, 10
 
 
 def harness(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -16,13 +19,18 @@ def harness(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_study_killed_at_random_moments_keeps_every_invariant(tmp_path):
-    n_rounds = int(os.environ.get("KILL_ROUNDS", "15"))
+@pytest.mark.slow
+def test_study_disturbed_at_random_moments_keeps_every_promise(tmp_path):
+    n_rounds = int(os.environ.get("KILL_ROUNDS", N_ROUNDS))
     seed = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
-    ended = harness("random", tmp_path / "study", n_rounds, seed)
+    print(f"seed {seed}")
+    ended = harness("rounds", tmp_path / "killed", n_rounds, seed)
     assert ended.returncode == 0, f"seed {seed}:\n{ended.stdout}\n{ended.stderr}"
+    assert ended.stdout.count("exit code") == n_rounds
 
 
-def test_study_killed_at_each_step_of_writing_keeps_every_invariant(tmp_path):
-    ended = harness("sweep", tmp_path / "studies")
+@pytest.mark.slow
+def test_study_killed_before_steps_of_writing_keeps_every_promise(tmp_path):
+    ended = harness("sweep", tmp_path / "swept", N_STEPS)
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    assert ended.stdout.count("steps: ") == N_STEPS

@@ -1,0 +1,73 @@
+"""What is half-written when a study is asked to stop, or is killed, does not stay."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from fakes import FakeEvaluator, small_space, start
+
+from explorer.cache import cache_root
+from explorer.errors import Interrupted
+from explorer.files import remove_old_drafts
+from explorer.records import Variant
+from explorer.study.read import load_result
+
+DAY_S = 86_400.0
+
+
+def make_draft(path: Path, age_s: float) -> Path:
+    path.mkdir(parents=True)
+    (path / "segment_0.onnx").write_bytes(b"half")
+    os.utime(path, (time.time() - age_s, time.time() - age_s))
+    return path
+
+
+def test_study_interrupted_while_the_builder_writes_leaves_no_draft(tmp_path):
+    def write(variant: Variant, number: int) -> None:
+        if number == 2:
+            make_draft(tmp_path / "artifacts" / ".0123.abcdefgh.tmp", age_s=0.0)
+            raise Interrupted("interrupted by SIGINT")
+
+    with pytest.raises(Interrupted, match="SIGINT"):
+        start(small_space(n_trials=4), tmp_path, FakeEvaluator(tmp_path, before=write))
+    assert list(tmp_path.rglob(".*")) == []
+    assert len(load_result(tmp_path).trials) == 2
+
+
+def test_study_whose_builder_dies_while_it_writes_ends_without_its_draft(tmp_path):
+    def write(variant: Variant, number: int) -> None:
+        if number == 1:
+            make_draft(tmp_path / "artifacts" / ".0123.abcdefgh.tmp", age_s=0.0)
+
+    start(small_space(n_trials=3), tmp_path, FakeEvaluator(tmp_path, before=write))
+    assert list(tmp_path.rglob(".*")) == []
+
+
+def test_study_closes_its_evaluator_before_it_looks_for_drafts(tmp_path, monkeypatch):
+    """A builder that still runs could go on writing."""
+    evaluator, made = FakeEvaluator(tmp_path), []
+    draft = tmp_path / "artifacts" / ".last.abcdefgh.tmp"
+    monkeypatch.setattr(evaluator, "close", lambda: made.append(make_draft(draft, age_s=0.0)))
+    start(small_space(n_trials=2), tmp_path, evaluator)
+    assert made == [draft]
+    assert not draft.exists()
+
+
+def test_start_removes_old_drafts_of_the_cache_and_keeps_what_others_are_writing(tmp_path):
+    old = make_draft(cache_root() / "models" / ".0123.abcdefgh.tmp", age_s=2 * DAY_S)
+    young = make_draft(cache_root() / "models" / ".4567.abcdefgh.tmp", age_s=DAY_S / 2)
+    logits = cache_root() / "logits" / ".0123.77.npz"
+    logits.parent.mkdir()
+    logits.write_bytes(b"half")
+    os.utime(logits, (time.time() - 2 * DAY_S, time.time() - 2 * DAY_S))
+    whole = make_draft(cache_root() / "models" / "0123", age_s=2 * DAY_S)
+    start(small_space(n_trials=1), tmp_path / "study")
+    assert (old.exists(), young.exists(), logits.exists(), whole.exists()) == (False, True, False, True)
+
+
+def test_remove_old_drafts_without_a_cache_does_nothing(tmp_path):
+    remove_old_drafts(tmp_path / "no cache")
+    assert list(tmp_path.iterdir()) == []

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import optuna
 from fakes import FakeEvaluator, append_line, small_space, start
+from optuna.storages import RDBStorage
 
 from explorer.errors import ExplorerError
 from explorer.objectives import Constraint
@@ -45,14 +46,14 @@ STEPS: tuple[tuple[Any, str, tuple[int, ...]], ...] = (
     (storage.StudyStorage, "create", (1,)),
     (storage.StudyStorage, "set_reference_point", (1,)),
     (os, "replace", (1, 2, 3, 4, 5, 7, 9)),
-    (optuna.Study, "enqueue_trial", (1, 3)),
-    (optuna.Study, "ask", (1, 3)),
+    (RDBStorage, "create_new_trial", (1, 3)),
     (FakeEvaluator, "evaluate", (1, 3)),
     (Evidence, "of", (1, 3)),
     (Journal, "write", (1, 3)),
-    (optuna.Trial, "set_user_attr", (1, 3)),
-    (optuna.Trial, "set_constraint", (1, 6)),
-    (optuna.Study, "tell", (1, 3)),
+    (RDBStorage, "set_trial_user_attr", (1, 3)),
+    (RDBStorage, "set_trial_system_attr", (1, 6)),
+    (RDBStorage, "set_trial_state_values", (1, 3)),
+    (storage.StudyStorage, "finish", (1, 3)),
 )
 """What writes, and at which of its calls the process dies."""
 

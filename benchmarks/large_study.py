@@ -79,7 +79,7 @@ def large_result(n_trials: int = 50_000, seed: int = 0, folder: Path = Path("stu
     now = _STARTED
     baseline: dict[str, float] = {}
     for number, variant in enumerate(variants):
-        outcome = _outcome(number, variant, noise[number], space, is_failed=bool(number and is_failed[number]))
+        outcome = made_up_outcome(number, variant, noise[number], space, is_failed=bool(number and is_failed[number]))
         baseline = baseline or outcome.values()
         trial = _record(number, outcome, space, baseline, now)
         trials.append(trial)
@@ -109,7 +109,10 @@ def _variants(rng: np.random.Generator, space: SearchSpace, n: int) -> list[Vari
     ]
 
 
-def _outcome(number: int, variant: Variant, noise: list[float], space: SearchSpace, is_failed: bool) -> TrialOutcome:
+def made_up_outcome(
+    number: int, variant: Variant, noise: list[float], space: SearchSpace, is_failed: bool
+) -> TrialOutcome:
+    """What building and measuring `variant` might have given; `noise` are six normal deviates."""
     n_int8 = 0 if variant.quantization == "none" else 14
     stages = (Stage("narrow", 0.2, number % 3 == 0), Stage("export", 1.1 + 0.2 * abs(noise[5]), number % 3 == 0))
     if is_failed:

@@ -233,16 +233,17 @@ def _entries(shown: StudyResult, candidates: Sequence[TrialRecord], entries: Seq
     eligible = np.flatnonzero(is_likely if is_likely.any() else mask)
     place = knee_index(points[eligible], directions)
     knee = None if place is None else int(eligible[place])
-    told = [
-        replace(entry, is_knee=index == knee, ratio_to_baseline=ratios(entry.trial, baseline))
-        for index, entry in enumerate(entries)
-    ]
     turn = -1.0 if directions[0] == "maximize" else 1.0
     first = shown.objectives[0].metric
-    ordered = sorted(range(len(told)), key=lambda i: (turn * told[i].trial.values()[first], told[i].trial.number))
+    # Ratios and order are worked out for what is stated only, which of many trials are few.
+    stated = [i for i, entry in enumerate(entries) if mask[i] or (entry.probability or 0.0) >= NEAR]
+    stated.sort(key=lambda i: (turn * entries[i].trial.values()[first], entries[i].trial.number))
+    told = {
+        i: replace(entries[i], is_knee=i == knee, ratio_to_baseline=ratios(entries[i].trial, baseline)) for i in stated
+    }
     return _Found(
-        front=tuple(told[i] for i in ordered if mask[i]),
-        near=tuple(told[i] for i in ordered if not mask[i] and (told[i].probability or 0.0) >= NEAR),
+        front=tuple(told[i] for i in stated if mask[i]),
+        near=tuple(told[i] for i in stated if not mask[i]),
         points=points[mask],
     )
 

@@ -6,8 +6,10 @@ trials take about a second so, and several through Optuna.
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,14 +137,27 @@ def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bo
     try:
         facts = StudyFacts.from_json(json.loads(attributes[FACTS_KEY]))
         reference = json.loads(attributes.get(REFERENCE_KEY, "null"))
-        entries = tuple(_entry(row.number, row.state, row.value_json) for row in rows)
+        with _uncollected():
+            entries = tuple(_entry(row.number, row.state, row.value_json) for row in rows)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(place, str(error)) from error
     return StoredStudy(facts, entries, reference)
 
 
 def _entry(number: int, state: str, text: str) -> Entry:
-    entry = unsealed(json.loads(text))
+    entry = unsealed(text)
     if entry.record.number != number or (entry.record.state == "failed") != (state == "FAIL"):
         raise ValueError(f"trial {number} is {state}, but its record is of trial {entry.record.number}")
     return entry
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for cycles of garbage: what is read has none, and would be searched again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

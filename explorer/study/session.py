@@ -31,7 +31,7 @@ from explorer.study.read import StoredStudy, read_study, require_no_trials, stud
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.storage import StudyStorage
 from explorer.study.world import identity_difference, world_key
-from explorer.study.worth import always, worth_beside
+from explorer.study.worth import Worth, always
 
 SPACE_NAME = "space.yaml"
 
@@ -76,6 +76,7 @@ class Session:
         self._proposer = Proposer(self.grid, directions, search.sampler, search.seed)
         self._records: list[TrialRecord] = []
         self._variants: set[Variant] = set()
+        self._worth = Worth(self.facts.space)
         self._baseline_evidence: Mapping[str, float] = {}
         for entry in stored.entries:
             self._take(entry)
@@ -129,7 +130,7 @@ class Session:
 
     def is_worth_more(self) -> IsWorthMore:
         """Whether the next trial, once it was measured briefly, deserves the whole budget; the baseline always does."""
-        return worth_beside(self.result()) if self._records else always
+        return self._worth.beside() if self._records else always
 
     def take_confirmation(self, confirmation: Confirmation) -> None:
         """Take note of a confirmation that is in the study's folder."""
@@ -155,6 +156,7 @@ class Session:
         record = entry.record
         self._records.append(record)
         self._variants.add(record.variant)
+        self._worth.add(record)
         if record.state == "failed":
             self._proposer.observe(record.variant, None, {})
             return

@@ -1,22 +1,23 @@
 """StudyStorage: the study in Optuna's own database, which `optuna` and `optuna-dashboard` read too.
 
-A trial is one row in state RUNNING from `begin` on. Its record and its constraints are written before `tell`, which
-is last: a trial that Optuna calls complete has everything. A new database is filled beside its place and renamed.
+A trial is two transactions: it begins as a row in state RUNNING with its parameters, and it ends with its record, its
+constraints, its values and its final state at once. So a trial that Optuna calls complete has everything, and the disk
+is waited for twice. Nothing that was written is kept in memory. A new database is filled beside its place and renamed.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import Trial, TrialState
+from optuna.trial import TrialState, create_trial
 
 from explorer.files import flush_to_disk
 from explorer.objectives import Objective
@@ -39,11 +40,10 @@ _LARGEST_VIOLATION = 1e12  # stands for infinity, which the JSON of a browser do
 class StudyStorage:
     """One study in one database, opened by its only writer. Methods raise StudyDamaged, StudyError, or OSError."""
 
-    def __init__(self, storage: RDBStorage, study: optuna.Study, place: Place) -> None:
+    def __init__(self, storage: RDBStorage, study_id: int, place: Place) -> None:
         self._storage = storage
-        self._study = study
+        self._study_id = study_id
         self._place = place
-        self._trials: dict[int, Trial] = {}
 
     @classmethod
     def open(cls, place: Place, name: str) -> StudyStorage:
@@ -54,9 +54,7 @@ class StudyStorage:
         with translated(place):
             storage = _rdb_storage(place)
             try:
-                # The proposals come from elsewhere; this sampler is never asked.
-                sampler = optuna.samplers.RandomSampler(seed=0)
-                return cls(storage, optuna.load_study(study_name=name, storage=storage, sampler=sampler), place)
+                return cls(storage, storage.get_study_id_from_name(name), place)
             except BaseException:
                 storage.engine.dispose()
                 raise
@@ -84,12 +82,12 @@ class StudyStorage:
     def set_facts(self, facts: StudyFacts) -> None:
         """Replace what the study knows about itself."""
         with self._translated():
-            self._study.set_user_attr(FACTS_KEY, facts.to_json())
+            self._storage.set_study_user_attr(self._study_id, FACTS_KEY, facts.to_json())
 
     def set_reference_point(self, reference_point: Mapping[str, float]) -> None:
         """Store the reference of the hypervolume."""
         with self._translated():
-            self._study.set_user_attr(REFERENCE_KEY, dict(reference_point))
+            self._storage.set_study_user_attr(self._study_id, REFERENCE_KEY, dict(reference_point))
 
     def begin(
         self,
@@ -99,56 +97,58 @@ class StudyStorage:
         started: float,
     ) -> int:
         """A new running trial with these parameters; returns its number."""
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs={"variant": variant.to_json(), "started": started},
+        )
         with self._translated():
-            attributes = {"variant": variant.to_json(), "started": started}
-            self._study.enqueue_trial(dict(params), user_attrs=attributes)
-            trial = self._study.ask(dict(distributions))
-        self._trials[trial.number] = trial
-        return trial.number
+            return self._storage.get_trial_number_from_id(self._storage.create_new_trial(self._study_id, trial))
 
     def finish(self, entry: Entry, objectives: Iterable[Objective]) -> None:
         """Store a running trial's entry and give the trial its final state."""
         record = entry.record
-        with self._translated():
-            trial = self._trial(record.number)
-            trial.set_user_attr(RECORD_KEY, sealed(entry))
-            violations = {**record.violations, VALIDITY: 1.0} if record.state == "invalid" else record.violations
-            for text in violations.keys() - trial.constraints.keys():
-                trial.set_constraint(text, min(_LARGEST_VIOLATION, violations[text]))
-            if record.state == "failed":
-                self._study.tell(trial, state=TrialState.FAIL)
-            else:
-                values = record.values()
-                self._study.tell(trial, [values[objective.metric] for objective in objectives])
-        self._trials.pop(record.number, None)
+        violations = {**record.violations, VALIDITY: 1.0} if record.state == "invalid" else record.violations
+        bounded = {text: min(_LARGEST_VIOLATION, amount) for text, amount in violations.items()}
+        known = record.values()
+        values = None if record.state == "failed" else [float(known[objective.metric]) for objective in objectives]
+        self._end(record.number, {RECORD_KEY: sealed(entry)}, values, bounded)
 
     def interrupt(self, number: int) -> None:
         """End a running trial that has no result: it neither counts nor shows."""
-        with self._translated():
-            trial = self._trial(number)
-            trial.set_user_attr(INTERRUPTED_KEY, True)
-            self._study.tell(trial, state=TrialState.FAIL)
-        self._trials.pop(number, None)
+        self._end(number, {INTERRUPTED_KEY: True}, None, {})
 
     def unfinished(self) -> list[tuple[int, Mapping[str, Any]]]:
         """Number and attributes (`variant`, `started`) of the trials that a coordinator left running."""
         with self._translated():
-            while self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                self._study.ask()  # it was killed between the two halves of `begin`
-            running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            return [(trial.number, trial.user_attrs) for trial in running]
+            running = self._storage.get_all_trials(self._study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        return [(trial.number, trial.user_attrs) for trial in running]
 
     def close(self) -> None:
         """Let the database go."""
         self._storage.scoped_session.remove()
         self._storage.engine.dispose()
 
-    def _trial(self, number: int) -> Trial:
-        if number not in self._trials:
-            study_id = self._storage.get_study_id_from_name(self._study.study_name)
-            trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-            self._trials[number] = Trial(self._study, trial_id)
-        return self._trials[number]
+    def _end(
+        self,
+        number: int,
+        attributes: Mapping[str, Any],
+        values: Sequence[float] | None,
+        constraints: Mapping[str, float],
+    ) -> None:
+        """Give a running trial all that it will have, `values` None meaning that it failed, in one transaction."""
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        # Under which names a trial has its constraints is Optuna's to know.
+        system_attributes = create_trial(state=TrialState.RUNNING, constraints=dict(constraints)).system_attrs
+        storage = self._storage
+        with self._translated(), _one_transaction(storage):
+            trial = storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+            for key, value in attributes.items():
+                storage.set_trial_user_attr(trial, key, value)
+            for key, value in system_attributes.items():
+                storage.set_trial_system_attr(trial, key, value)
+            storage.set_trial_state_values(trial, state, values)
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(self._place)
@@ -158,6 +158,23 @@ def _remove(draft: Path) -> None:
     """Remove a database that was not completed, with its journal."""
     for leftover in draft.parent.glob(f"{draft.name}*"):
         leftover.unlink()
+
+
+@contextmanager
+def _one_transaction(storage: RDBStorage) -> Iterator[None]:
+    """What the storage's methods write in the block is written at its end, all of it or nothing.
+
+    Each method commits the session that it works in; this one has joined a transaction that it can only roll back.
+    """
+    session = storage.scoped_session
+    session.remove()
+    try:
+        with storage.engine.connect() as connection, connection.begin() as transaction:
+            session(bind=connection, join_transaction_mode="rollback_only")
+            yield
+            transaction.commit()  # raises when it was rolled back within
+    finally:
+        session.remove()
 
 
 def _create_study(storage: RDBStorage, facts: StudyFacts) -> None:

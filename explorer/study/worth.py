@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.objectives import Constraint, Direction, Objective
+from explorer.pareto.front import front_mask
 from explorer.pareto.reach import may_belong, optimistic
 from explorer.records import Measurement
+from explorer.space.values import SearchSpace
 from explorer.study.evaluation import IsWorthMore
-from explorer.study.result import StudyResult
+from explorer.study.result import TrialRecord
 
 
 def always(metrics: Mapping[str, Measurement]) -> bool:
@@ -20,27 +23,45 @@ def always(metrics: Mapping[str, Measurement]) -> bool:
     return True
 
 
-def worth_beside(result: StudyResult) -> IsWorthMore:
-    """Tells of a new trial's metrics whether, at the best ends of their intervals, it satisfies every constraint and no
-    valid feasible trial of `result` dominates it.
+@final
+class Worth:
+    """The front that the next trial has to reach. Adding a trial costs one comparison with the front."""
 
-    A metric that is not known yet speaks for more: a percentile may become known.
-    """
-    objectives = result.objectives
-    known = [trial.values() for trial in result.trials if trial.is_feasible]
-    others = _points([values for values in known if all(o.metric in values for o in objectives)], objectives)
-    baseline, constraints = result.baseline_values(), result.space.constraints
+    def __init__(self, space: SearchSpace) -> None:
+        self._constraints = space.constraints
+        self._objectives = space.objectives
+        self._front = np.empty((0, len(space.objectives)))
+        self._baseline: Mapping[str, float] = {}
 
-    def is_worth_more(metrics: Mapping[str, Measurement]) -> bool:
-        if any(_breaks(bound, metrics, baseline) for bound in constraints):
-            return False
-        measured = [metrics.get(objective.metric, Measurement(None)) for objective in objectives]
-        if any(one.value is None for one in measured):
-            return True
-        corner = _corner(measured, objectives)
-        return not np.isfinite(corner).all() or bool(may_belong([corner], others, _directions(objectives))[0])
+    def add(self, trial: TrialRecord) -> None:
+        """Take in a finished trial; only a valid feasible one that knows every objective can dominate others."""
+        values = trial.values()
+        if trial.number == 0 and trial.state != "failed":
+            self._baseline = values
+        if trial.is_feasible and all(objective.metric in values for objective in self._objectives):
+            point = [values[objective.metric] for objective in self._objectives]
+            points = np.unique(np.vstack([self._front, point]), axis=0)
+            # What a point off the front dominates, a point on it dominates too: the others need not be kept.
+            self._front = points[front_mask(points, _directions(self._objectives))]
 
-    return is_worth_more
+    def beside(self) -> IsWorthMore:
+        """Tells of a new trial's metrics whether, at the best ends of their intervals, it satisfies every constraint
+        and no trial added so far dominates it.
+
+        A metric that is not known yet speaks for more: a percentile may become known.
+        """
+        front, baseline = self._front, self._baseline
+
+        def is_worth_more(metrics: Mapping[str, Measurement]) -> bool:
+            if any(_breaks(bound, metrics, baseline) for bound in self._constraints):
+                return False
+            measured = [metrics.get(objective.metric, Measurement(None)) for objective in self._objectives]
+            if any(one.value is None for one in measured):
+                return True
+            corner = _corner(measured, self._objectives)
+            return not np.isfinite(corner).all() or bool(may_belong([corner], front, _directions(self._objectives))[0])
+
+        return is_worth_more
 
 
 def _breaks(bound: Constraint, metrics: Mapping[str, Measurement], baseline: Mapping[str, float]) -> bool:
@@ -59,11 +80,6 @@ def _corner(measured: Sequence[Measurement], objectives: Sequence[Objective]) ->
         for column in ([m.value for m in measured], [m.low for m in measured], [m.high for m in measured])
     )
     return optimistic(values, low, high, _directions(objectives))
-
-
-def _points(rows: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> NDArray[np.float64]:
-    points = [[values[objective.metric] for objective in objectives] for values in rows]
-    return np.array(points, dtype=np.float64).reshape(len(rows), len(objectives))
 
 
 def _directions(objectives: Sequence[Objective]) -> list[Direction]:

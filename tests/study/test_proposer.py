@@ -155,5 +155,6 @@ def test_mirror_generations_are_those_of_optuna(sampler):
             warnings.simplefilter("ignore")
             asked = ga.get_trial_generation(study, study.get_trials(deepcopy=False)[-1])
         mirror.add(Observation(n_finished, (0.5 + n_finished / 1000, 1.0, 1.0), {}))
+        mirror._catch_up()
         added = ga.get_trial_generation(study, study.get_trials(deepcopy=False)[-1])
         assert asked == added == n_finished // _POPULATION

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 from fakes import VOCABULARY, known_metrics, small_space
+from optuna.storages import RDBStorage
 
 from explorer.errors import StudyDamaged, StudyError
 from explorer.records import Failure, Measurement, TrialOutcome, Variant
@@ -67,9 +69,8 @@ def test_storage_running_and_interrupted_trials_are_not_read(storage, path):
 
 
 def test_storage_unfinished_trials_of_a_dead_coordinator_are_found_and_can_be_finished(storage, path):
-    begin(storage, 0)
-    study = optuna.load_study(study_name="small", storage=f"sqlite:///{path}")
-    study.enqueue_trial(GRID.params(1), user_attrs={"variant": GRID.variant(1).to_json(), "started": 1.0})
+    for index in range(2):
+        begin(storage, index)
     later = StudyStorage.open(path, "small")
     found = later.unfinished()
     assert [(number, attributes["variant"]) for number, attributes in found] == [
@@ -81,15 +82,20 @@ def test_storage_unfinished_trials_of_a_dead_coordinator_are_found_and_can_be_fi
     later.close()
 
 
-def test_storage_finish_half_told_trial_is_completed(storage, path):
-    number = begin(storage, 0)
-    trial = storage._trial(number)
-    trial.set_constraint("a", -1.0)
-    later = StudyStorage.open(path, "small")
-    later.finish(entry(0), SPACE.objectives)
-    later.close()
-    (stored,) = optuna.load_study(study_name="small", storage=f"sqlite:///{path}").trials
-    assert stored.constraints == {"a": -1.0}
+def test_storage_finish_that_breaks_off_leaves_the_trial_running_and_without_a_record(storage, path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    begin(storage, 0)
+    monkeypatch.setattr(RDBStorage, "set_trial_state_values", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        storage.finish(entry(0), SPACE.objectives)
+    monkeypatch.undo()
+    (trial,) = optuna.load_study(study_name="small", storage=f"sqlite:///{path}").trials
+    assert (trial.state.name, set(trial.user_attrs), trial.constraints) == ("RUNNING", {"variant", "started"}, {})
+    storage.finish(entry(0), SPACE.objectives)
+    (trial,) = optuna.load_study(study_name="small", storage=f"sqlite:///{path}").trials
+    assert (trial.state.name, trial.params, trial.constraints) == ("COMPLETE", GRID.params(0), {"a": -1.0})
 
 
 def test_storage_create_removes_the_draft_of_a_killed_one(tmp_path, path):

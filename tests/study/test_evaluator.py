@@ -150,7 +150,9 @@ def test_stored_artifact_of_a_stranger_is_not_loaded(tmp_path):
     folder.mkdir(parents=True)
     segment = folder / "segment_0.pt2"
     segment.write_bytes(b"no program")
-    facts = {"format": 1, "runtime": "eager", "segments": [{"file": segment.name, "sha256": file_sha256(segment)}]}
+    segments = [{"file": segment.name, "sha256": file_sha256(segment)}]
+    named = {"id": "a1", "runtime": "eager", "quantization": "none", "exit_threshold": 1.0}
+    facts = {"format": 1, **named, "segments": segments}
     spoilt = ["{", "[]", json.dumps({**facts, "segments": 3}), json.dumps({**facts, "format": 2})]
     cases = [*((text, "the artifact a1 does not read") for text in spoilt), (json.dumps(facts), "is not an archive")]
     for text, why in cases:

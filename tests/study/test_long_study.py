@@ -38,7 +38,7 @@ class Counts:
         self.at[number] = (self.n_statements, self.n_commits)
         if number in (EARLY[0], LATE[-1]):
             gc.collect()
-            self.n_optunas[number] = sum(isinstance(one, FrozenTrial) for one in gc.get_objects())
+            self.n_optunas[number] = sum(type(one) is FrozenTrial for one in gc.get_objects())  # some are lazy modules
 
     def in_trials(self, numbers: range) -> list[tuple[int, int]]:
         """Statements and commits of each trial, from its evaluation to the next one's."""

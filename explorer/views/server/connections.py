@@ -17,20 +17,26 @@ FIRST_REQUEST_S = 20.0
 
 def connection(*, server_state: ServerState, **options: Any) -> asyncio.Protocol:
     """What uvicorn asks for when somebody connects: HTTP, or a closed door."""
-    if len(server_state.connections) >= MAX_CONNECTIONS:
-        return _Closed()
-    one = H11Protocol(server_state=server_state, **options)
-    asyncio.get_running_loop().call_later(FIRST_REQUEST_S, _end_if_silent, one)
-    return one
+    return _Door(server_state, options)
 
 
 @final
-class _Closed(asyncio.Protocol):
-    """Hangs up at once."""
+class _Door(asyncio.Protocol):
+    """Lets HTTP in, or hangs up. It decides when the connection is made: of a crowd, each is asked for before that."""
+
+    def __init__(self, server_state: ServerState, options: dict[str, Any]) -> None:
+        self._server_state, self._options = server_state, options
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Hang up."""
-        transport.close()
+        """Hang up, or leave the connection to HTTP."""
+        assert isinstance(transport, asyncio.Transport)
+        if len(self._server_state.connections) >= MAX_CONNECTIONS:
+            transport.close()
+            return
+        one = H11Protocol(server_state=self._server_state, **self._options)
+        transport.set_protocol(one)
+        one.connection_made(transport)
+        asyncio.get_running_loop().call_later(FIRST_REQUEST_S, _end_if_silent, one)
 
 
 def _end_if_silent(one: H11Protocol) -> None:

@@ -26,8 +26,7 @@ def test_connections_beyond_the_limit_are_hung_up_on_and_the_others_go_on(feed, 
     crowd = [connected(server) for _ in range(20)]
     n_open = len(server._uvicorn.server_state.connections)
     assert n_open <= 3
-    closed = [one for one in crowd if is_hung_up(one)]
-    assert len(closed) >= 18
+    assert all(is_hung_up(one) for one in crowd[2:])  # the stream and the first two are let in
     feed.on_progress(Progress("train"))
     assert stream.until("live")["progress"]["stage"] == "train"
     for one in crowd:

@@ -155,7 +155,9 @@ def test_confirm_interrupted_repeats_whose_code_may_run(study, monkeypatch):
 
 @pytest.mark.parametrize("named", [None, "slimmable_cnn"])
 def test_require_named_family_of_the_package_needs_no_name(named):
-    require_named("slimmable_cnn", named, "small")
+    require_named("slimmable_cnn", named, "small")  # raises nothing
+    with pytest.raises(UsageError, match="expected 'slimmable_cnn'"):
+        require_named("slimmable_cnn", "my_net:network", "small")
 
 
 def test_control_characters_of_a_strangers_study_reach_no_terminal():

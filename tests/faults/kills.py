@@ -81,21 +81,6 @@ def _n_events(place: Place) -> int:
     return place.acknowledged.read_bytes().count(b"\n") if place.acknowledged.is_file() else 0
 
 
-def _await_moment(place: Place, child: int, generator: random.Random) -> None:
-    """Wait a while from the start, which may take longer than that, or until a few trials more began or ended."""
-    if generator.random() < _EARLY_SHARE:
-        time.sleep(generator.uniform(0.0, _LONGEST_DELAY_S))
-        return
-    n_events = _n_events(place) + generator.randint(1, _MOST_EVENTS)
-    while not processes.has_ended(child) and _n_events(place) < n_events:
-        time.sleep(0.005)
-    time.sleep(generator.uniform(0.0, 0.1))
-
-
-def _n_events(place: Place) -> int:
-    return place.acknowledged.read_bytes().count(b"\n") if place.acknowledged.is_file() else 0
-
-
 def sweep(root: Path, n_steps: int | None, say: Say) -> int:
     """Die before each step of writing, or before `n_steps` of them that are spread over all; returns how many.
 

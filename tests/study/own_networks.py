@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 
-class _Small(nn.Sequential):
+class SmallNetwork(nn.Sequential):
     def __init__(self, n_classes: int, channels: int) -> None:
         torch.manual_seed(0)
         super().__init__(
@@ -23,7 +23,7 @@ class _Small(nn.Sequential):
         )
 
 
-class _Segfaults(_Small):
+class _Segfaults(SmallNetwork):
     """Dies where pruning traces it: nothing else of a build asks for gradients before."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -32,7 +32,7 @@ class _Segfaults(_Small):
         return super().forward(x)
 
 
-class _Aborts(_Small):
+class _Aborts(SmallNetwork):
     """Dies when it is copied for its first variant: the checks before copy it twice."""
 
     n_copies = 0
@@ -48,7 +48,7 @@ class _Aborts(_Small):
 
 
 def good(n_classes: int, image_shape: tuple[int, int, int]) -> nn.Module:
-    return _Small(n_classes, image_shape[0])
+    return SmallNetwork(n_classes, image_shape[0])
 
 
 def segfaults_when_pruned(n_classes: int, image_shape: tuple[int, int, int]) -> nn.Module:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, final
 
 Width = float | tuple[float, ...]
 
@@ -74,6 +76,89 @@ class Measurement:
         return cls(**values)
 
 
+_Layout = Mapping[str, tuple[int, tuple[bool, ...]]]
+"""Where each metric's ENDS begin, and which of them are known."""
+
+
+@final
+class Metrics(Mapping[str, Measurement]):
+    """Measurements by name, in their order, in a fifth of the memory: a long study keeps thousands of them.
+
+    `numbers` are the ENDS of one metric after the other, NaN where one is not known. What depends on the names alone
+    is shared by all trials that have the same. A `Measurement` is made when it is asked for.
+    """
+
+    ENDS = ("value", "low", "high", "n")
+
+    __slots__ = ("_layout", "_whys", "numbers")
+
+    def __init__(self, measurements: Mapping[str, Measurement]) -> None:
+        """Raises TypeError when a measurement's ends are no numbers, ValueError when one is too large."""
+        rows = ((m.value, m.low, m.high, m.n) for m in measurements.values())
+        whys = tuple((name, m.why) for name, m in measurements.items() if m.why is not None)
+        self._fill(tuple(measurements), rows, whys)
+
+    @classmethod
+    def of(cls, measurements: Mapping[str, Measurement]) -> Metrics:
+        """`measurements` in this form. Raises as the constructor does."""
+        return measurements if isinstance(measurements, cls) else cls(measurements)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Metrics:
+        """What `Measurement.to_json` gave, by name. Raises TypeError, KeyError or ValueError for anything else."""
+        made = cls.__new__(cls)
+        rows = ((m["value"], m["low"], m["high"], m["n"]) if len(m) == 4 else (None,) * 4 for m in values.values())
+        whys = tuple((name, m["why"]) for name, m in values.items() if len(m) != 4 and m["why"] is not None)
+        made._fill(tuple(values), rows, whys)
+        return made
+
+    def _fill(
+        self, names: tuple[str, ...], rows: Iterable[Sequence[float | None]], whys: tuple[tuple[str, str], ...]
+    ) -> None:
+        ends = [end for row in rows for end in row]
+        try:
+            self.numbers = array("d", [_UNKNOWN if end is None else end for end in ends])
+        except OverflowError as error:
+            raise ValueError(f"a metric is too large: {error}") from error
+        self._layout = _layout(names, tuple([end is not None for end in ends]))
+        self._whys = _shared(whys)
+
+    def __getitem__(self, name: str) -> Measurement:
+        place, known = self._layout[name]
+        ends = self.numbers[place : place + len(known)]
+        value, low, high, n = (end if is_known else None for end, is_known in zip(ends, known, strict=True))
+        why = next((why for other, why in self._whys if other == name), None) if self._whys else None
+        return Measurement(value, low, high, None if n is None else int(n), why)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layout)
+
+    def __len__(self) -> int:
+        return len(self._layout)
+
+    def __repr__(self) -> str:
+        return f"Metrics({dict(self)})"
+
+    def known(self) -> dict[str, float]:
+        """The values that are known, by name."""
+        numbers = self.numbers
+        return {name: numbers[place] for name, (place, known) in self._layout.items() if known[0]}
+
+
+_UNKNOWN = float("nan")
+
+
+@lru_cache(maxsize=1024)
+def _layout(names: tuple[str, ...], known: tuple[bool, ...]) -> _Layout:
+    n = len(Metrics.ENDS)
+    return {name: (place, known[place : place + n]) for place, name in zip(range(0, len(known), n), names, strict=True)}
+
+
+@lru_cache(maxsize=1024)
+def _shared(whys: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return whys
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One step of a trial: its name, how long it took, and whether its result came from the cache."""
@@ -109,6 +194,8 @@ class TrialOutcome:
 
     def values(self) -> dict[str, float]:
         """The known metrics as plain numbers."""
+        if isinstance(self.metrics, Metrics):
+            return self.metrics.known()
         return {name: m.value for name, m in self.metrics.items() if m.value is not None}
 
 

@@ -38,6 +38,7 @@ HOMES = {
     "onnxscript": {"runtimes"},
     "ruamel": {"space"},
     "pydantic": {"space", "deploy"},
+    "pydantic_core": {"space", "study"},
     "mlflow": {"deploy"},
     "moocore": {"pareto"},
     "torch": {"models", "variants", "runtimes"},

@@ -173,9 +173,16 @@ def test_start_same_seed_again_proposes_the_same_variants(digits, studies):
     folder, _, _ = digits
     done = explore("start", str(DIGITS), "--studies", str(studies), "--name", "twin", "--trials", "14", "--no-confirm")
     assert done.returncode == 0, done.stderr
+    first, second = (trials(f)[:14] for f in (folder, studies / "twin"))
+    # Samplers are told nothing of an invalid measurement, so there the two studies know different things.
+    is_invalid = [
+        one["state"] == "invalid" or other["state"] == "invalid" for one, other in zip(first, second, strict=True)
+    ]
+    n_told_the_same = is_invalid.index(True) + 1 if True in is_invalid else 14
     names = ("width", "pruning_ratio", "quantization", "runtime", "exit_threshold")
-    first, second = ([tuple(row[n] for n in names) for row in trials(f)][:14] for f in (folder, studies / "twin"))
-    assert first == second
+    assert [[row[n] for n in names] for row in first[:n_told_the_same]] == [
+        [row[n] for n in names] for row in second[:n_told_the_same]
+    ]
 
 
 def descendants(pid: int) -> list[psutil.Process]:

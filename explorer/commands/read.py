@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from explorer.views.trial_sheet import print_trial
 
 
 def _result(study: str, studies: Path | None) -> StudyResult:
-    return load_result(study_folder(study, studies))
+    result = load_result(study_folder(study, studies))
+    gc.freeze()  # all of it is there until the command ends: searching thousands of trials for garbage finds none
+    return result
 
 
 def front(

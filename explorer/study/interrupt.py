@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import warnings
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
@@ -72,6 +73,7 @@ class Interrupt:
         _kill_descendants()
         if self._n_signals > 2:
             os._exit(Interrupted.exit_code)
+        warnings.simplefilter("ignore", ResourceWarning)  # what was open where the main thread stands ends with it
         raise Interrupted(f"stopped at once by a second {self._name}: start the study again to resume it")
 
 

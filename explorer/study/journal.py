@@ -16,7 +16,7 @@ from typing import Any
 
 from explorer.errors import StudyDamaged
 from explorer.files import write_json
-from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
+from explorer.records import Failure, Metrics, Stage, TrialOutcome, Variant
 from explorer.study.result import TrialRecord
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-]+")  # a name and no path, whoever wrote the record
@@ -113,7 +113,7 @@ def outcome_from_json(values: Mapping[str, Any]) -> TrialOutcome:
         raise ValueError(f"{values['artifact'][:100]!r} is not the name of an artifact")
     return TrialOutcome(
         variant=Variant.from_json(values["variant"]),
-        metrics={name: Measurement.from_json(measurement) for name, measurement in values["metrics"].items()},
+        metrics=Metrics.from_json(values["metrics"]),
         artifact=values["artifact"],
         stages=tuple(Stage(**stage) for stage in values["stages"]),
         details=values["details"],

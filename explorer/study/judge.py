@@ -63,7 +63,7 @@ def _checked(outcome: TrialOutcome, space: SearchSpace, is_baseline: bool) -> Tr
         reason = "; ".join(f"{name} is {fault}" for name, fault in sorted(faults.items()))
         return replace(outcome, metrics=metrics, failure=Failure("invalid value", reason))
     try:
-        json.dumps(outcome.details, allow_nan=False)
+        json.dumps(dict(outcome.details), allow_nan=False)
     except (TypeError, ValueError) as error:
         return replace(outcome, details={}, failure=Failure("invalid value", f"the trial's details: {error}"))
     needed = [objective.metric for objective in space.objectives]

@@ -82,7 +82,7 @@ class StudyResult:
 
     def metric_names(self) -> tuple[str, ...]:
         """Every metric that some trial has, known or not: first the objectives, then the others in METRICS' order."""
-        present = {name for trial in self.trials for name in trial.outcome.metrics}
+        present = {name for names in {tuple(trial.outcome.metrics) for trial in self.trials} for name in names}
         wanted = [objective.metric for objective in self.objectives]
         known = [name for name in METRICS if name in present and name not in wanted]
         return (*wanted, *known, *sorted(present - set(METRICS) - set(wanted)))

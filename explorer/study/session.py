@@ -25,6 +25,7 @@ from explorer.study.facts import StudyFacts
 from explorer.study.grid import Grid
 from explorer.study.journal import Entry, Journal
 from explorer.study.judge import judge, violation_shares
+from explorer.study.kept import kept
 from explorer.study.place import Place, remember_place, study_place
 from explorer.study.proposer import Proposer
 from explorer.study.read import StoredStudy, read_study, require_no_trials, study_result
@@ -153,7 +154,7 @@ class Session:
 
     def _take(self, entry: Entry) -> None:
         """Take note of a finished trial."""
-        record = entry.record
+        record = kept(entry.record)
         self._records.append(record)
         self._variants.add(record.variant)
         self._worth.add(record)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.records import Measurement
+from explorer.records import Metrics
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.rows import varying_parameters
 from explorer.views.wording import one_line, parameter_text
@@ -18,7 +19,6 @@ from explorer.views.wording import one_line, parameter_text
 DIGITS = 7
 STATES = {"complete": 0, "infeasible": 1, "failed": 2, "invalid": 3}
 _POWERS = np.array([float(f"1e{power}") for power in range(23)])  # exact, as a float is up to 10^22
-_NOT_MEASURED = Measurement(None)
 # What a trial always does anew, whatever the caches hold.
 _FRESH_STAGES = ("store", "measure")
 
@@ -85,23 +85,20 @@ def metric_columns(result: StudyResult, first: int = 0) -> dict[str, Columns]:
     The ends are rounded where they are written, since packing keeps only their distance from the value.
     """
     names = result.metric_names()
-    # Trial by trial, as they lie in memory: metric by metric, fetching them from there is most of the work.
-    numbers = [
-        end
-        for trial in result.trials[first:]
-        for one in _measurements(trial, names)
-        for end in (one.value, one.low, one.high)
-    ]
-    table = finite_numbers(numbers).reshape(-1, len(names), 3).transpose(1, 2, 0)
+    place = {name: index for index, name in enumerate(names)}
+    metrics = [Metrics.of(trial.outcome.metrics) for trial in result.trials[first:]]
+    table = np.full((len(metrics), len(names), len(Metrics.ENDS)), np.nan)
+    row = 0
+    for alike, group in groupby(metrics, key=tuple):
+        numbers = [one.numbers.tobytes() for one in group]
+        rows = slice(row, row := row + len(numbers))
+        block = np.frombuffer(b"".join(numbers)).reshape(len(numbers), len(alike), len(Metrics.ENDS))
+        table[rows, [place[name] for name in alike]] = block
+    ends = finite_numbers(table[:, :, :3]).transpose(1, 2, 0)
     return {
         name: {"value": rounded(value), "low": low, "high": high}
-        for name, (value, low, high) in zip(names, table, strict=True)
+        for name, (value, low, high) in zip(names, ends, strict=True)
     }
-
-
-def _measurements(trial: TrialRecord, names: tuple[str, ...]) -> list[Measurement]:
-    metrics = trial.outcome.metrics
-    return [metrics.get(name, _NOT_MEASURED) for name in names]
 
 
 def parameter_ticks(result: StudyResult) -> dict[str, Ticks]:

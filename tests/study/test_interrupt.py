@@ -76,6 +76,29 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def test_interrupt_second_signal_leaves_what_was_open_without_a_warning():
+    script = """
+import os, signal, subprocess
+from explorer.errors import Interrupted
+from explorer.study.interrupt import Interrupt
+
+def start():
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE)
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+
+try:
+    with Interrupt():
+        start()
+except Interrupted as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "stopped at once by a second SIGINT" in done.stdout
+    assert done.stderr == ""
+
+
 def test_interrupt_third_signal_ends_the_process():
     script = """
 import os, signal

@@ -26,6 +26,7 @@ from explorer.objectives import Constraint, Objective
 from explorer.pareto.hypervolume import reference_point
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, TrialState, Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
+from explorer.study.kept import kept
 from explorer.study.result import StudyResult, TrialRecord
 
 N_IMAGES, N_QUERIES, N_CLASSES = 5000, 900, 10
@@ -81,7 +82,7 @@ def large_result(n_trials: int = 50_000, seed: int = 0, folder: Path = Path("stu
     for number, variant in enumerate(variants):
         outcome = made_up_outcome(number, variant, noise[number], space, is_failed=bool(number and is_failed[number]))
         baseline = baseline or outcome.values()
-        trial = _record(number, outcome, space, baseline, now)
+        trial = kept(_record(number, outcome, space, baseline, now))
         trials.append(trial)
         now = trial.finished + 0.01
     return StudyResult(

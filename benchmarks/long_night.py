@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
@@ -99,8 +100,14 @@ class Meter:
         self._in_sampler = np.zeros(2)
         self._began = time.perf_counter()
         self.outputs_s = 0.0
-        self.costs: list[tuple[float, float, float]] = []  # of a trial, in ms: elapsed; its own, elapsed and processor
-        self.memory_mib: list[float] = []
+        # In arrays, so that what is measured is not the meter.
+        self._costs = array("d")  # of a trial, in ms: elapsed; its own, elapsed and processor
+        self.memory_mib = array("d")
+
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """Of each trial [n, 3], in ms: elapsed; its own, elapsed and processor."""
+        return np.array(self._costs).reshape(-1, 3)
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -108,10 +115,10 @@ class Meter:
         if self._since is not None:
             cost = now_s() - self._since
             own = cost - self._in_sampler
-            self.costs.append((1000 * cost[0], 1000 * own[0], 1000 * own[1]))
+            self._costs.extend((1000 * cost[0], 1000 * own[0], 1000 * own[1]))
         self._in_sampler = np.zeros(2)
         self.memory_mib.append(self._process.memory_info().rss / MIB)
-        if len(self.costs) % N_BETWEEN_LINES == 0 and self.costs:
+        if len(self._costs) and len(self._costs) // 3 % N_BETWEEN_LINES == 0:
             self._say()
         yield
         self._since = now_s()

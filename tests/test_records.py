@@ -77,4 +77,4 @@ def test_metrics_of_many_trials_take_little_memory():
         return sys.getsizeof(metrics) + sys.getsizeof(metrics.numbers)
 
     assert bytes_of(0.1) < 700
-    assert Metrics({"a": Measurement(1.0)})._layout is Metrics({"a": Measurement(2.0)})._layout
+    assert Metrics({"a": Measurement(1.0)}).fields is Metrics({"a": Measurement(2.0)}).fields

@@ -4,47 +4,35 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
-from explorer import environment, errors
+from explorer import environment
 from explorer.cache import cache_root
 from explorer.errors import DeviceNotAvailable, ExplorerError, RuntimeNotAvailable
-from explorer.measure.child import Child, ChildFailed, Stop
+from explorer.measure.child import ChildFailed, Stop
 from explorer.measure.correction import Reference
 from explorer.measure.cost import Prices
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.judging import judge
 from explorer.measure.peak import Peaks, cache_file, machine_peaks
-from explorer.measure.probing import Anchor, Validation, probe
+from explorer.measure.probing import Anchor, probe
 from explorer.measure.results import Measured
 from explorer.measure.utilization import utilization, work_of
 from explorer.records import Failure, Measurement, Progress, Stage, TrialOutcome, Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.runtimes.registry import runtime
-from explorer.runtimes.safety import unsafe_segments
 from explorer.space.values import SearchSpace
 from explorer.study.anchor import RUNTIME, anchor_variant, keep_reference, read_reference
+from explorer.study.artifacts import Artifacts
+from explorer.study.building import DISK_FULL, Building, Built, understood
 from explorer.study.evaluation import IsWorthMore, OnProgress, Prepared
 from explorer.study.sample_images import keep_sample_images
 
-_DEADLINES_S = {"": 900.0, "build": 900.0, "export": 600.0, "store": 300.0}
-DISK_FULL = "disk full"
 _ATTEMPTS = 3
 """A measurement that cannot be believed is made again; what disturbed it has often gone by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Built:
-    """What the builder made of a variant: the artifact, the stages, the network's key, the memory that it needs."""
-
-    artifact: Artifact
-    stages: tuple[Stage, ...]
-    network: str
-    memory_bytes: Mapping[str, Any]
 
 
 @final
@@ -54,15 +42,11 @@ class MeasuringEvaluator:
     def __init__(self, space: SearchSpace, folder: Path, data_root: Path | None, stop: Stop | None = None) -> None:
         self._space = space
         self._folder = folder
-        self._artifacts = folder / "artifacts"
-        self._data_root = data_root
+        self._artifacts = Artifacts(folder / "artifacts")
+        self._building = Building(space, self._artifacts.folder, data_root, stop)
         self._stop = stop
-        self._builder: Child | None = None
-        self._validation: Validation | None = None
-        self._test: Validation | None = None
         self._anchor: Anchor | None = None
         self._why_no_anchor = ""
-        self._trusted: set[str] = set()
 
     def prepare(self, on_progress: OnProgress) -> Prepared:
         """Start the builder, decode the data, load or train the base network.
@@ -71,8 +55,8 @@ class MeasuringEvaluator:
         """
         self._check_available()
         try:
-            facts = self._started(on_progress)
-            with _understood("what the builder prepared"):
+            facts = self._building.start(on_progress)
+            with understood("what the builder prepared"):
                 return _prepared(facts)
         except ChildFailed as failed:
             raise ExplorerError(f"the builder could not start: {failed.reason}\n{failed.log}".rstrip()) from failed
@@ -108,7 +92,7 @@ class MeasuringEvaluator:
 
     def measure_again(self, variant: Variant, artifact: str, name: str, on_progress: OnProgress) -> TrialOutcome:
         """Measure a stored artifact once more, with the whole budget. Raises Interrupted, OSError."""
-        stored = self._stored(artifact)
+        stored = self._artifacts.stored(artifact)
         if isinstance(stored, str):
             return TrialOutcome(variant, failure=Failure("artifact not loaded", stored))
         try:
@@ -120,12 +104,12 @@ class MeasuringEvaluator:
 
     def judge_on_test(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
         """Accuracy on the test split, its logits kept in the cache. Raises Interrupted, OSError."""
-        stored, logits = self._stored(artifact), cache_root() / "logits"
+        stored, logits = self._artifacts.stored(artifact), cache_root() / "logits"
         if isinstance(stored, str):
             return Measurement.unknown(stored)
-        assert self._test is not None
+        test = self._building.test
+        assert test is not None
         on_progress(Progress("test accuracy"))
-        test = self._test
         try:
             return judge(stored, variant, test.images, test.labels, test.fingerprint, logits, self._stop).accuracy
         except ChildFailed as failed:
@@ -133,9 +117,7 @@ class MeasuringEvaluator:
 
     def close(self) -> None:
         """End the builder."""
-        if self._builder is not None:
-            self._builder.close()
-            self._builder = None
+        self._building.close()
 
     def _check_available(self) -> None:
         """Raises RuntimeNotAvailable or DeviceNotAvailable."""
@@ -147,86 +129,16 @@ class MeasuringEvaluator:
         if "energy_mj" in wanted and counter.why:
             raise DeviceNotAvailable(f"the search space asks for energy_mj, and {counter.why}")
 
-    def _started(self, on_progress: OnProgress) -> Mapping[str, Any]:
-        """A builder that is ready. Raises ChildFailed when it cannot start, ExplorerError with its words for why."""
-        self._builder = Child("explorer.study.builder", self._stop)
-        request = {
-            "op": "prepare",
-            "data": asdict(self._space.data),
-            "root": str(self._data_root) if self._data_root else None,
-            "model": self._space.model,
-            "recipe": self._space.recipe,
-            "is_shipped": self._space.is_shipped,
-            "recovery_steps": self._space.recovery_steps,
-        }
-        try:
-            facts = self._builder.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
-        except ChildFailed as failed:
-            self.close()
-            if failed.kind == DISK_FULL:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failed
-            kind = getattr(errors, failed.kind, None)
-            if isinstance(kind, type) and issubclass(kind, ExplorerError):
-                raise kind(failed.reason) from failed
-            raise
-        except BaseException:
-            self.close()
-            raise
-        with _understood("what the builder prepared"):
-            self._take(facts)
-        return facts
+    def _build(self, variant: Variant, on_progress: OnProgress) -> Built:
+        built = self._building.build(variant, on_progress)
+        self._artifacts.trust(built.artifact)
+        return built
 
-    def _take(self, facts: Mapping[str, Any]) -> None:
-        """Keep where the images are. Raises LookupError, TypeError."""
-        n_classes = facts["n_classes"]
-        self._validation = Validation(
-            Path(facts["validation_images"]), Path(facts["validation_labels"]), facts["data"]["splits"], n_classes
-        )
-        # The fingerprint by which `explore export` and `explore verify` know the same logits.
-        fingerprint = f"{facts['data']['fingerprint']} test"
-        self._test = Validation(Path(facts["test_images"]), Path(facts["test_labels"]), fingerprint, n_classes)
-
-    def _build(self, variant: Variant, on_progress: OnProgress) -> _Built:
-        if self._builder is None or not self._builder.is_alive:
-            self.close()
-            self._started(on_progress)
-        assert self._builder is not None
-        request = {"op": "build", "variant": variant.to_json(), "artifacts": str(self._artifacts)}
-        answer = self._builder.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
-        with _understood("what the builder built"):
-            artifact = Artifact.read(self._artifacts / Path(answer["artifact"]).name)
-            stages = tuple(Stage(str(name), float(took), bool(was_kept)) for name, took, was_kept in answer["stages"])
-            work_of(artifact.facts, answer["memory_bytes"], [1.0] * artifact.n_exits, variant.batch_size)
-            self._trusted.add(artifact.folder.name)
-            return _Built(artifact, stages, str(answer["network"]), answer["memory_bytes"])
-
-    def _stored(self, name: str) -> Artifact | str:
-        """An artifact of the study's folder, or why it is not loaded: the study may come from somebody else.
-
-        What this evaluator's builder gave is known already, and everything else is looked at once.
-        """
-        folder = self._artifacts / name
-        try:
-            artifact = Artifact.read(folder)
-            if name not in self._trusted:
-                if damaged := artifact.damaged_files():
-                    return f"{', '.join(damaged)} in {folder} changed since it was made"
-                if unsafe := unsafe_segments(folder, artifact.facts):
-                    return f"{unsafe[0]}: nothing of {folder} is loaded"
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            return f"the artifact {name} does not read ({type(error).__name__}: {error})"
-        self._trusted.add(name)
-        return artifact
-
-    def _builders(self) -> list[int]:
-        """The builder's process, if it lives."""
-        return [] if self._builder is None or not self._builder.is_alive else [self._builder.process.pid]
-
-    def _utilization(self, built: _Built, variant: Variant, number: int, measured: Measured) -> dict[str, Any]:
+    def _utilization(self, built: Built, variant: Variant, number: int, measured: Measured) -> dict[str, Any]:
         """How much of the machine the variant uses. The baseline does not wait for the machine's peaks."""
         threads = variant.threads
         if number > 0 or cache_file(threads).is_file():
-            peaks = machine_peaks(threads, self._stop, self._builders())
+            peaks = machine_peaks(threads, self._stop, self._building.processes())
         else:
             peaks = Peaks.unknown(threads, "the machine's peaks were not measured yet (`explore device` measures them)")
         shares = measured.details["exit_shares"]
@@ -266,7 +178,7 @@ class MeasuringEvaluator:
                 if failed.kind == DISK_FULL:
                     raise
                 self._why_no_anchor = f"the anchor cannot be built: {failed.reason}"
-        folder = None if artifact is None else self._artifacts / artifact
+        folder = None if artifact is None else self._artifacts.folder / artifact
         self._anchor = Anchor(folder, read_reference(self._folder, artifact))
 
     def _keep_reference(self, measured: Measured) -> None:
@@ -293,19 +205,20 @@ class MeasuringEvaluator:
         on_progress: OnProgress,
         is_worth_more: IsWorthMore | None,
     ) -> tuple[Measured, Stage]:
-        assert self._validation is not None
-        keep_sample_images(self._folder, self._validation.images, self._validation.labels, self._space)
+        validation = self._building.validation
+        assert validation is not None
+        keep_sample_images(self._folder, validation.images, validation.labels, self._space)
         device = self._space.device
         prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
         measured, stage = probe(
             artifact,
             variant,
-            self._validation,
+            validation,
             prices,
             name=name,
             logits_cache=cache_root() / "logits",
             stop=self._stop,
-            keep_off=self._builders(),
+            keep_off=self._building.processes(),
             on_progress=on_progress,
             anchor=self._anchor or self._without_anchor(),
             is_worth_more=is_worth_more,
@@ -314,15 +227,6 @@ class MeasuringEvaluator:
             anchor = {**measured.details["anchor"], "why": self._why_no_anchor}
             measured = replace(measured, details={**measured.details, "anchor": anchor})
         return measured, stage
-
-
-@contextmanager
-def _understood(what: str) -> Iterator[None]:
-    """Whatever does not fit while an answer is taken apart makes it none. Raises ChildFailed."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, FileNotFoundError) as error:
-        raise ChildFailed("bad result", f"{what} does not read: {type(error).__name__}: {error}") from error
 
 
 def _prepared(facts: Mapping[str, Any]) -> Prepared:

@@ -45,13 +45,15 @@ class Fork:
 
     def adopt_others(self, session: Session) -> str:
         """Take over every other trial that applies; returns one sentence about which did and why the others did not."""
+        known = session.variants()
         for entry in self._entries(self._refused):
-            if session.knows(entry.record.variant):
+            if entry.record.variant in known:
                 continue
             if reason := self._refusal(entry, session):
                 self._refused[reason] += 1
             else:
                 self._adopt(entry, session)
+                known.add(entry.record.variant)
         refused = "; ".join(f"{n} did not: {reason}" for reason, n in self._refused.most_common())
         return f"{self._n_adopted} trials of {self._old_folder.name} apply" + (f"; {refused}" if refused else "")
 

@@ -76,7 +76,6 @@ class Session:
         directions = [objective.direction for objective in self.facts.space.objectives]
         self._proposer = Proposer(self.grid, directions, search.sampler, search.seed)
         self._records: list[TrialRecord] = []
-        self._variants: set[Variant] = set()
         self._worth = Worth(self.facts.space)
         self._baseline_evidence: Mapping[str, float] = {}
         for entry in stored.entries:
@@ -97,9 +96,9 @@ class Session:
         """Everything found so far."""
         return study_result(self.facts, self._folder, tuple(self._records), self._reference_point, self._confirmation)
 
-    def knows(self, variant: Variant) -> bool:
-        """Whether a finished trial has this variant."""
-        return variant in self._variants
+    def variants(self) -> set[Variant]:
+        """The variants of the finished trials."""
+        return {record.variant for record in self._records}
 
     def next_variant(self) -> Variant | None:
         """The variant to try next: first the baseline; None when every variant was tried."""
@@ -156,7 +155,6 @@ class Session:
         """Take note of a finished trial."""
         record = kept(entry.record)
         self._records.append(record)
-        self._variants.add(record.variant)
         self._worth.add(record)
         if record.state == "failed":
             self._proposer.observe(record.variant, None, {})

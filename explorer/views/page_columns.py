@@ -89,11 +89,11 @@ def metric_columns(result: StudyResult, first: int = 0) -> dict[str, Columns]:
     metrics = [Metrics.of(trial.outcome.metrics) for trial in result.trials[first:]]
     table = np.full((len(metrics), len(names), len(Metrics.ENDS)), np.nan)
     row = 0
-    for alike, group in groupby(metrics, key=tuple):
+    for fields, group in groupby(metrics, key=attrgetter("fields")):
         numbers = [one.numbers.tobytes() for one in group]
         rows = slice(row, row := row + len(numbers))
-        block = np.frombuffer(b"".join(numbers)).reshape(len(numbers), len(alike), len(Metrics.ENDS))
-        table[rows, [place[name] for name in alike]] = block
+        block = np.frombuffer(b"".join(numbers)).reshape(len(numbers), len(fields))
+        table[rows, [place[name] for name, _ in fields], [end for _, end in fields]] = block
     ends = finite_numbers(table[:, :, :3]).transpose(1, 2, 0)
     return {
         name: {"value": rounded(value), "low": low, "high": high}

@@ -16,7 +16,7 @@ from explorer.errors import ExplorerError
 from explorer.measure import process_tree
 from explorer.records import TrialOutcome, Variant
 from explorer.space.read import load_space
-from explorer.study import evaluator as evaluating
+from explorer.study import building
 from explorer.study.evaluator import MeasuringEvaluator
 from explorer.study.vocabulary import vocabulary
 
@@ -117,7 +117,7 @@ def test_build_memory_beyond_the_limit_fails_the_trial_and_so_does_a_builder_tha
 
 def test_build_endless_loop_ends_at_the_deadline_with_its_orphan(study, monkeypatch):
     study.try_()
-    monkeypatch.setattr(evaluating, "_DEADLINES_S", {"": 120.0, "build": 3.0})
+    monkeypatch.setattr(building, "_DEADLINES_S", {"": 120.0, "build": 3.0})
     kind, reason = failure(study.try_("orphan_and_a_loop_that_ignores_sigterm"))
     assert (kind, reason) == ("timeout in build", "no answer in phase 'build' for 3 s")
     assert is_gone(int(study.orphan.read_text()))

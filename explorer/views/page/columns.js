@@ -8,9 +8,15 @@ export function rowsOf(mask) {
   return rows.subarray(0, n);
 }
 
-/** The column turned so that smaller is better; null becomes NaN, which masks keep out. */
+const turnedColumns = new WeakMap();
+
+/** The column turned so that smaller is better; null becomes NaN, which masks keep out. A column is turned once. */
 export function minimized(column, direction) {
-  const sign = direction === "maximize" ? -1 : 1;
+  if (!turnedColumns.has(column)) turnedColumns.set(column, {});
+  return (turnedColumns.get(column)[direction] ??= turnedBy(column, direction === "maximize" ? -1 : 1));
+}
+
+function turnedBy(column, sign) {
   const turned = new Float64Array(column.length);
   for (let row = 0; row < turned.length; row += 1) turned[row] = column[row] === null ? NaN : sign * column[row];
   return turned;

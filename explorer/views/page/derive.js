@@ -8,7 +8,7 @@ import { boundKey, boundsOf } from "explore/limits";
 import { lookups } from "explore/lookups";
 import { sentences } from "explore/sentences";
 
-const INVALID = 3;
+const [INFEASIBLE, FAILED, INVALID] = [1, 2, 3];
 const COST = "cost_usd_per_million";
 const USUAL = ["accuracy", "latency_ms", "peak_memory_mib", "cost_usd_per_million"];
 
@@ -20,18 +20,10 @@ export function derive(snapshot, view) {
   const bounds = boundsOf(snapshot, view);
   const values = judgedValues(columns, objectives, bounds);
   const n = trials.number.length;
-  const { measured, order, places } = basis(snapshot);
+  const { measured, order, places, excluded, nInvalid, nFailed } = basis(snapshot);
   // A limit that is not known yet (its baseline is missing) was judged by the study, and only there.
   const isOpen = snapshot.constraints.some((one) => one.bound === null && !(boundKey(one) in view.bounds));
-  const valid = Uint8Array.from(trials.state, (state) =>
-    state < 2 && !(isOpen && state === 1) ? 1 : 0,
-  );
-  const mask = candidateMask(
-    Array.from(valid, (one) => (one ? 0 : 2)),
-    values,
-    objectives,
-    bounds,
-  );
+  const mask = candidateMask(isOpen ? excluded.all : excluded.always, values, objectives, bounds);
   const candidates = candidatesOf(snapshot, mask);
   const directions = objectives.map((one) => one.direction);
   const isFront = n
@@ -46,8 +38,8 @@ export function derive(snapshot, view) {
   const named = front.length
     ? recommendation(values, objectives, trials.number, isFront, baseline, likelyOf(snapshot, isFront))
     : { knee: null, nearly: null };
-  const nMeasuredFeasible = measured.reduce((sum, index) => sum + mask[index], 0);
-  const nInvalid = measured.filter((index) => trials.state[index] === INVALID).length;
+  let nMeasuredFeasible = 0;
+  for (const index of measured) nMeasuredFeasible += mask[index];
   const derived = {
     trials,
     objectives,
@@ -69,7 +61,7 @@ export function derive(snapshot, view) {
       feasible: nMeasuredFeasible,
       infeasible: measured.length - nMeasuredFeasible - nInvalid,
       invalid: nInvalid,
-      failed: trials.state.filter((state) => state === 2).length,
+      failed: nFailed,
     },
     usual: usualMetrics(snapshot, columns),
     tableMetrics: snapshot.metrics.filter((metric) => isMeasured(metric, columns)),
@@ -87,9 +79,17 @@ function basis(snapshot) {
     const { trials, objectives } = snapshot;
     const rows = [...trials.number.keys()];
     const isMeasured = (index) =>
-      trials.state[index] !== 2 && objectives.some((one) => isKnown(trials.metrics[one.metric]?.value[index]));
+      trials.state[index] !== FAILED && objectives.some((one) => isKnown(trials.metrics[one.metric]?.value[index]));
+    const measured = rows.filter(isMeasured);
+    const excludedWhere = (test) => Uint8Array.from(trials.state, (state) => (test(state) ? FAILED : 0));
     bases.set(snapshot, {
-      measured: rows.filter(isMeasured),
+      measured,
+      excluded: {
+        always: excludedWhere((state) => state >= FAILED),
+        all: excludedWhere((state) => state >= FAILED || state === INFEASIBLE),
+      },
+      nInvalid: measured.filter((index) => trials.state[index] === INVALID).length,
+      nFailed: trials.state.filter((state) => state === FAILED).length,
       order: [...rows].sort((a, b) => trials.number[a] - trials.number[b]),
       places: new Map(trials.number.map((number, index) => [number, index])),
     });

@@ -16,7 +16,8 @@ const MAX_COMPARED = 1000;
  * (`{metric, is_lower_bound, bound}`; a bound that is null holds). `values` maps a metric to its column of values.
  */
 export function candidateMask(state, values, objectives, constraints) {
-  const mask = Uint8Array.from(state, (one) => (one === FAILED ? 0 : 1));
+  const mask = new Uint8Array(state.length);
+  for (let row = 0; row < mask.length; row += 1) mask[row] = state[row] === FAILED ? 0 : 1;
   for (const { metric } of objectives) keep(mask, values[metric], (value) => value !== null);
   for (const { metric, is_lower_bound: isLower, bound } of constraints) {
     if (bound === null || bound === undefined) continue;
@@ -44,7 +45,8 @@ export function frontMask(columns, directions, mask) {
 
 /** The rows, from left to right, that no row of `mask` beats in x and y alone: the step line of the two. */
 export function staircase(x, y, directions, mask) {
-  const isKnown = Uint8Array.from(mask, (one, row) => (one && x[row] !== null && y[row] !== null ? 1 : 0));
+  const isKnown = new Uint8Array(mask.length);
+  for (let row = 0; row < mask.length; row += 1) isKnown[row] = mask[row] && x[row] !== null && y[row] !== null ? 1 : 0;
   const rows = rowsOf(frontMask([x, y], directions, isKnown));
   return Array.from(rows).sort((a, b) => x[a] - x[b] || y[a] - y[b] || a - b);
 }

@@ -80,7 +80,7 @@ def trial_columns(result: StudyResult, first: int = 0) -> Columns:
 
 
 def metric_columns(result: StudyResult, first: int = 0) -> dict[str, Columns]:
-    """Value (rounded), low and high (in full) of every metric of the result, in its order; NaN where not known.
+    """Value (rounded), low and high (in full) and n of every metric of the result, in its order; NaN where not known.
 
     The ends are rounded where they are written, since packing keeps only their distance from the value.
     """
@@ -94,10 +94,9 @@ def metric_columns(result: StudyResult, first: int = 0) -> dict[str, Columns]:
         rows = slice(row, row := row + len(numbers))
         block = np.frombuffer(b"".join(numbers)).reshape(len(numbers), len(fields))
         table[rows, [place[name] for name, _ in fields], [end for _, end in fields]] = block
-    ends = finite_numbers(table[:, :, :3]).transpose(1, 2, 0)
     return {
-        name: {"value": rounded(value), "low": low, "high": high}
-        for name, (value, low, high) in zip(names, ends, strict=True)
+        name: {"value": rounded(value), "low": low, "high": high, "n": n}
+        for name, (value, low, high, n) in zip(names, finite_numbers(table).transpose(1, 2, 0), strict=True)
     }
 
 

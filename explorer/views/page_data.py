@@ -125,7 +125,7 @@ def _plain_rows(
         **{name: as_list(column) for name, column in trial_columns(result, first).items()},
         "parameters": {name: as_list(parameter_column(result, name, ticks[name], first)) for name in ticks},
         "metrics": {
-            name: {end: as_list(rounded(column)) for end, column in columns.items()}
+            name: {end: as_list(rounded(columns[end])) for end in ("value", "low", "high")}
             for name, columns in metrics.items()
         },
         **{name: None if column is None else as_list(column) for name, column in confirmed.items()},
@@ -156,19 +156,17 @@ def _metrics(result: StudyResult, metrics: Mapping[str, Columns]) -> list[dict[s
             "scale": scale_of(name),
             "better": directions[name],
             "is_log": is_wide_span(_ends(columns["value"])),
-            "is_counted": _is_counted(result, name, columns),
+            "is_counted": _is_counted(columns),
             "is_known": not bool(np.isnan(columns["value"]).all()),
         }
         for name, columns in metrics.items()
     ]
 
 
-def _is_counted(result: StudyResult, name: str, columns: Columns) -> bool:
+def _is_counted(columns: Columns) -> bool:
     """Whether each known value is exact, as explorer.views.compare takes it: without interval and number of samples."""
-    if np.isnan(columns["value"]).all() or not np.isnan(columns["low"]).all():
-        return False
-    measured = (trial.outcome.metrics.get(name) for trial in result.trials)
-    return all(one.n is None for one in measured if one is not None and one.value is not None)
+    is_known = ~np.isnan(columns["value"])
+    return bool(is_known.any() and np.isnan(columns["low"]).all() and np.isnan(columns["n"][is_known]).all())
 
 
 def _ends(column: NDArray[np.float64]) -> list[float]:

@@ -133,12 +133,14 @@ async function run(snapshot, live) {
   onSystemTheme(() => redraw(store.get(), new Set(["view"])));
   drawConnection(store.get());
   drawStatus(store.get());
-  drawTop(store.get(), false);
-  // The front is seen before what is below it is made, part by part, and the pointer is answered in between.
-  for (const part of below) {
+  drawTop(store.get(), plot.isLarge(store.get()));
+  // The front is seen before what is behind and below it is made, part by part; the pointer is answered in between.
+  for (const part of [{ draw: (state) => plot.draw(state, false) }, ...below]) {
     await framed();
     part.draw(store.get());
   }
+  // What a slider asks for is done once before it is asked for: the first time takes several times as long.
+  if (plot.isLarge(store.get())) derive(snapshot, { ...view, bounds: { "accuracy>=": 0 } });
   insights?.follow(store.get());
   document.body.dataset.ready = "true";
   if (!isFile) follow(store).connect();

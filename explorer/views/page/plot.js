@@ -132,7 +132,9 @@ function confirmationNotes(snapshot, derived) {
   return isFallback ? [rounds, "No finalist is within these limits: this front is of the search's values."] : [rounds];
 }
 
-// The trials that lie beyond the ends of the axes, as they are without a zoom.
+let lastBeyond = { key: [], rows: [] };
+
+// The trials that lie beyond the ends of the axes, as they are without a zoom; limits do not change them.
 function beyond(view, derived) {
   const axes = ["x", "y"].map((letter) => {
     const isLog = isLogAxis(view, derived, letter);
@@ -140,6 +142,10 @@ function beyond(view, derived) {
     const [low, high] = ends.map((end) => end / derived.scaleOf(view[letter]));
     return { values: derived.columns[view[letter]].value, low, high };
   });
-  const isBeyond = (index) => axes.some(({ values, low, high }) => values[index] < low || values[index] > high);
-  return derived.measured.filter(isBeyond);
+  const key = [derived.measured, ...axes.flatMap(({ values, low, high }) => [values, low, high])];
+  if (key.some((one, place) => one !== lastBeyond.key[place])) {
+    const isBeyond = (index) => axes.some(({ values, low, high }) => values[index] < low || values[index] > high);
+    lastBeyond = { key, rows: derived.measured.filter(isBeyond) };
+  }
+  return lastBeyond.rows;
 }

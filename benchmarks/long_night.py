@@ -181,7 +181,9 @@ class Scripted:
         outcome: TrialOutcome = LARGE_STUDY.made_up_outcome(number, variant, noise, self._space, is_failed)
         return outcome
 
-    def measure_again(self, variant: Variant, artifact: str, name: str, on_progress: OnProgress) -> TrialOutcome:
+    def measure_again(
+        self, variant: Variant, artifact: str, name: str, on_progress: OnProgress, is_worth_more: IsWorthMore
+    ) -> TrialOutcome:
         raise NotImplementedError("nothing is confirmed here")
 
     def judge_on_test(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:

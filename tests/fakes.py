@@ -135,6 +135,7 @@ class FakeEvaluator:
         self.measured_again: list[tuple[str, Variant]] = []
         self.judged: list[Variant] = []
         self.asked_more: dict[int, IsWorthMore] = {}
+        self.asked_more_again: dict[str, IsWorthMore] = {}
         self._invalid = invalid
         self._before_again = before_again
         self._again = again
@@ -183,8 +184,11 @@ class FakeEvaluator:
             invalid=self._invalid(variant, number),
         )
 
-    def measure_again(self, variant: Variant, artifact: str, name: str, on_progress: OnProgress) -> TrialOutcome:
+    def measure_again(
+        self, variant: Variant, artifact: str, name: str, on_progress: OnProgress, is_worth_more: IsWorthMore
+    ) -> TrialOutcome:
         self.measured_again.append((name, variant))
+        self.asked_more_again[name] = is_worth_more
         self._before_again(variant, name)
         on_progress(Progress("measuring", 0, 1))
         time.sleep(self._delay_s)

@@ -153,9 +153,19 @@ class Confirming:
         trial = self._result.trial(number)
         assert trial is not None
         name = f"confirm-{round_number:02d}-trial-{number:05d}"
-        outcome = self._evaluator.measure_again(trial.variant, artifact, name, self._view.on_progress)
+        outcome = self._evaluator.measure_again(
+            trial.variant, artifact, name, self._view.on_progress, self._is_worth_more
+        )
         _, checked, _ = judge(outcome, self._result.space, None if number == 0 else self._result.baseline_values())
         return Take(number, checked.metrics, checked.invalid, checked.failure)
+
+    def _is_worth_more(self, metrics: Mapping[str, Measurement]) -> bool:
+        """A quarter of the timing budget in each round makes more than the whole in all of them, and processes differ
+        more than windows within one do; the whole is for a percentile that a quarter has too few samples for.
+        """
+        space = self._result.space
+        needed = {one.metric for one in space.objectives} | {one.metric for one in space.constraints}
+        return any(metrics[name].value is None for name in needed if name in metrics)
 
     def _with_test(self, confirmation: Confirmation) -> Confirmation:
         """The accuracy of each finalist on the test split; one that is known, also from an earlier time, stays."""

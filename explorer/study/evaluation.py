@@ -44,8 +44,10 @@ class Evaluator(Protocol):
         Raises Interrupted when the process was asked to stop; OSError (ENOSPC) when the study's disk is full.
         """
 
-    def measure_again(self, variant: Variant, artifact: str, name: str, on_progress: OnProgress) -> TrialOutcome:
-        """Take the times and the memory of a stored artifact once more, with the whole budget, in a fresh process.
+    def measure_again(
+        self, variant: Variant, artifact: str, name: str, on_progress: OnProgress, is_worth_more: IsWorthMore
+    ) -> TrialOutcome:
+        """Take the times and the memory of a stored artifact once more, in a fresh process.
 
         `name` is that of the files with the raw samples. The outcome's accuracy is that of the same outputs as before.
         Faults as in `evaluate`; the measurement is made once, valid or not. Raises Interrupted, OSError.

@@ -90,14 +90,16 @@ class MeasuringEvaluator:
             invalid=measured.invalid,
         )
 
-    def measure_again(self, variant: Variant, artifact: str, name: str, on_progress: OnProgress) -> TrialOutcome:
-        """Measure a stored artifact once more, with the whole budget. Raises Interrupted, OSError."""
+    def measure_again(
+        self, variant: Variant, artifact: str, name: str, on_progress: OnProgress, is_worth_more: IsWorthMore
+    ) -> TrialOutcome:
+        """Measure a stored artifact once more. Raises Interrupted, OSError."""
         stored = self._artifacts.stored(artifact)
         if isinstance(stored, str):
             return TrialOutcome(variant, failure=Failure("artifact not loaded", stored))
         try:
             self._require_anchor(on_progress)
-            measured, stage = self._measure(stored, variant, name, on_progress, None)
+            measured, stage = self._measure(stored, variant, name, on_progress, is_worth_more)
         except ChildFailed as failed:
             return _failed(variant, failed, [])
         return TrialOutcome(variant, measured.metrics, artifact, (stage,), measured.details, invalid=measured.invalid)
@@ -203,7 +205,7 @@ class MeasuringEvaluator:
         variant: Variant,
         name: str,
         on_progress: OnProgress,
-        is_worth_more: IsWorthMore | None,
+        is_worth_more: IsWorthMore,
     ) -> tuple[Measured, Stage]:
         validation = self._building.validation
         assert validation is not None

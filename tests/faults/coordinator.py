@@ -22,7 +22,7 @@ from explorer.commands import start
 from explorer.measure import probing
 from explorer.measure.child import Child
 from explorer.records import Progress, Variant
-from explorer.study import evaluator
+from explorer.study import building
 from explorer.study.journal import Entry
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.view import StudyView
@@ -75,7 +75,7 @@ class AcknowledgingView:
 def run(arguments: list[str]) -> None:
     """The command line; ends with SystemExit."""
     scripted_runtime.register()
-    evaluator.Child = probing.Child = ScriptedChild
+    building.Child = probing.Child = ScriptedChild
     make_view = start.make_view
     start.make_view = lambda *made: AcknowledgingView(make_view(*made), Path(os.environ[LOG]))
     steps.watch("coordinator")

@@ -20,7 +20,7 @@ from fakes import (
 
 from explorer.errors import Interrupted, NotAvailable, NothingFeasible, StudyDamaged
 from explorer.objectives import Constraint
-from explorer.records import Failure, Variant
+from explorer.records import Failure, Measurement, Variant
 from explorer.study.confirm import MAX_ROUNDS, MIN_ROUNDS
 from explorer.study.confirm_again import confirm_study
 from explorer.study.confirmation_file import GROWING_NAME, NAME, read_confirmation, read_growing
@@ -88,6 +88,18 @@ def test_confirm_settled_front_takes_the_fewest_rounds_each_in_another_order(tmp
     assert outputs == [result]
     assert load_result(tmp_path) == result
     assert not (tmp_path / GROWING_NAME).exists()
+
+
+def test_confirm_round_takes_a_quarter_of_the_budget_unless_a_metric_that_is_needed_stays_unknown(tmp_path):
+    evaluator = fake(tmp_path)
+    run(tmp_path, evaluator)
+    asked = evaluator.asked_more_again
+    assert set(asked) == {name for name, _ in evaluator.measured_again}
+    known = {name: Measurement(1.0) for name in known_metrics(Variant())}
+    for is_worth_more in asked.values():
+        assert not is_worth_more(known)
+        assert not is_worth_more({**known, "latency_p99_ms": Measurement.unknown("too few")})
+        assert is_worth_more({**known, "latency_ms": Measurement.unknown("too few")})
 
 
 def test_confirm_front_states_confirmed_values_probabilities_and_test_accuracy(tmp_path):

@@ -19,6 +19,7 @@ from explorer.runtimes.artifact import Artifact
 from explorer.space.read import load_space
 from explorer.study.evaluator import MeasuringEvaluator
 from explorer.study.vocabulary import vocabulary
+from explorer.study.worth import always
 
 SPACE = """\
 name: own
@@ -157,13 +158,13 @@ def test_stored_artifact_of_a_stranger_is_not_loaded(tmp_path):
     cases = [*((text, "the artifact a1 does not read") for text in spoilt), (json.dumps(facts), "is not an archive")]
     for text, why in cases:
         (folder / "artifact.json").write_text(text)
-        outcome = evaluator.measure_again(Variant(), "a1", "again", lambda _: None)
+        outcome = evaluator.measure_again(Variant(), "a1", "again", lambda _: None, always)
         assert outcome.failure is not None
         assert outcome.failure.kind == "artifact not loaded"
         assert why in outcome.failure.reason
         assert evaluator.judge_on_test(Variant(), "a1", lambda _: None).why == outcome.failure.reason
     segment.write_bytes(b"another")
-    assert "segment_0.pt2 in" in str(evaluator.measure_again(Variant(), "a1", "again", lambda _: None).failure)
+    assert "segment_0.pt2 in" in str(evaluator.measure_again(Variant(), "a1", "again", lambda _: None, always).failure)
     assert psutil.Process().children() == children
 
 
@@ -187,13 +188,13 @@ def test_evaluate_relates_every_time_to_the_first_that_had_it(evaluator_of, tmp_
     assert first.details["anchor"]["value"] is None
     assert (kept()["artifact"], kept()["anchor_ns"]) == (None, None)
     assert kept()["pulse_ns"] / 1e6 == pytest.approx(first.details["anchor"]["pulse"])
-    again = evaluator.measure_again(Variant(), first.artifact, "again", lambda _: None)
+    again = evaluator.measure_again(Variant(), first.artifact, "again", lambda _: None, always)
     assert again.details["anchor"]["value"] > 0
     assert again.details["modules"] == ["torch"]  # the anchor came after what the candidate needs
     assert again.details["anchor"]["pulse_reference"] == pytest.approx(first.details["anchor"]["pulse"])
     second = evaluator.evaluate(Variant(runtime="onnxruntime"), 1, lambda _: None, lambda metrics: True)
     assert kept()["anchor_ns"] / 1e6 == pytest.approx(second.details["anchor"]["value"])
-    third = evaluator.measure_again(second.variant, second.artifact, "third", lambda _: None)
+    third = evaluator.measure_again(second.variant, second.artifact, "third", lambda _: None, always)
     anchor = third.details["anchor"]
     assert anchor["reference"] == pytest.approx(second.details["anchor"]["value"])
     assert anchor["slowness"] == pytest.approx(anchor["value"] / anchor["reference"])
@@ -241,9 +242,11 @@ def test_measure_again_and_judge_on_test_need_no_new_artifact(evaluator_of, tmp_
     evaluator = evaluator_of("good")
     variant = Variant(runtime="onnxruntime")
     first = evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: False)
-    again = evaluator.measure_again(variant, first.artifact, "round-01", lambda _: None)
+    again = evaluator.measure_again(variant, first.artifact, "round-01", lambda _: None, always)
     assert again.metrics["accuracy"] == first.metrics["accuracy"]
     assert again.details["timing"]["budget"] == "whole"
+    short = evaluator.measure_again(variant, first.artifact, "round-02", lambda _: None, lambda metrics: False)
+    assert short.details["timing"]["budget"] == "quarter"
     assert (tmp_path / "study" / "artifacts" / first.artifact / "measurements" / "round-01.npz").is_file()
     test = evaluator.judge_on_test(variant, first.artifact, lambda _: None)
     assert 0 < test.low <= test.value <= test.high <= 1

@@ -115,6 +115,22 @@ def test_build_memory_beyond_the_limit_fails_the_trial_and_so_does_a_builder_tha
     assert study.try_().failure is None
 
 
+def test_build_builder_killed_while_it_starts_again_fails_the_trial_and_the_next_one_goes_on(study, monkeypatch):
+    study.evaluator.close()
+
+    class Killed(building.Child):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.process.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "Child", Killed)
+        kind, reason = failure(study.try_())
+    assert kind == "signal SIGKILL"
+    assert "SIGKILL" in reason
+    assert study.try_().failure is None
+
+
 def test_build_endless_loop_ends_at_the_deadline_with_its_orphan(study, monkeypatch):
     study.try_()
     monkeypatch.setattr(building, "_DEADLINES_S", {"": 120.0, "build": 3.0})

@@ -42,23 +42,24 @@ def confirm(
     require_named(found.space.model, model, study)
     say_own_code(found.space.model)
     view = make_view(found.space, sys.stderr, is_quiet)
-    with Interrupt() as interrupt:
-        evaluator = MeasuringEvaluator(found.space, found.folder, data, interrupt)
-        try:
-            result = confirm_study(
-                found, vocabulary(), evaluator, view, interrupt, write_outputs, n_rounds, storage_url=storage
-            )
-        except Interrupted as stopped:
-            words = ["explore", "confirm", study, *(["--rounds", str(n_rounds)] if n_rounds else [])]
-            words += [] if studies is None else ["--studies", str(studies)]
-            words += [] if storage is None else ["--storage", shown_storage(storage)]
-            words += [] if model is None else ["--model", model]
-            raise Interrupted(
-                f"{stopped}; the rounds that were finished are in {found.folder}. To go on: {shlex.join(words)}"
-            ) from None
-        finally:
-            evaluator.close()
-            view.close()
+    try:
+        with Interrupt() as interrupt:
+            evaluator = MeasuringEvaluator(found.space, found.folder, data, interrupt)
+            try:
+                result = confirm_study(
+                    found, vocabulary(), evaluator, view, interrupt, write_outputs, n_rounds, storage_url=storage
+                )
+            finally:
+                evaluator.close()
+                view.close()
+    except Interrupted as stopped:  # here, where no other signal can come between the sentence and its end
+        words = ["explore", "confirm", study, *(["--rounds", str(n_rounds)] if n_rounds else [])]
+        words += [] if studies is None else ["--studies", str(studies)]
+        words += [] if storage is None else ["--storage", shown_storage(storage)]
+        words += [] if model is None else ["--model", model]
+        raise Interrupted(
+            f"{stopped}; the rounds that were finished are in {found.folder}. To go on: {shlex.join(words)}"
+        ) from None
     summary = front_summary(result)
     if is_json:
         print_json(summary.to_json())

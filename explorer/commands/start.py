@@ -58,22 +58,23 @@ def start(
     view = make_view(space, sys.stderr, is_quiet)
     # Without its link nobody could open a dashboard, and --quiet prints none unless a port is asked for.
     is_served = has_dashboard and (not is_quiet or port is not None)
-    with Interrupt() as interrupt:
-        say = note if is_quiet else view.on_note
-        page = open_page(space, folder, storage, port, view, say) if is_served else no_page(view)
-        try:
-            result = _run(space, words, folder, data, page, interrupt, storage, fork_from, is_confirming)
-            _print(result, is_json, is_quiet)
-            page.serve_on(interrupt)
-        except NothingFeasible as nothing:
-            page.serve_on(interrupt, str(nothing))
-            raise
-        except Interrupted as stopped:
-            again = replace(overrides, name=space.name if overrides.name or fork else None)
-            line = _command_line(file, again, data, studies, storage, is_confirming)
-            raise Interrupted(f"{stopped}; what was measured is in {folder}. To go on: {line}") from None
-        finally:
-            page.close()
+    try:
+        with Interrupt() as interrupt:
+            say = note if is_quiet else view.on_note
+            page = open_page(space, folder, storage, port, view, say) if is_served else no_page(view)
+            try:
+                result = _run(space, words, folder, data, page, interrupt, storage, fork_from, is_confirming)
+                _print(result, is_json, is_quiet)
+                page.serve_on(interrupt)
+            except NothingFeasible as nothing:
+                page.serve_on(interrupt, str(nothing))
+                raise
+            finally:
+                page.close()
+    except Interrupted as stopped:  # here, where no other signal can come between the sentence and its end
+        again = replace(overrides, name=space.name if overrides.name or fork else None)
+        line = _command_line(file, again, data, studies, storage, is_confirming)
+        raise Interrupted(f"{stopped}; what was measured is in {folder}. To go on: {line}") from None
 
 
 def _command_line(

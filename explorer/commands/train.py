@@ -29,16 +29,17 @@ def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_q
         raise UsageError(f"--recipe: expected one of {', '.join(recipes)}, got {recipe!r}")
     space = replace(space, recipe=recipe or space.recipe)
     view = make_view(space, sys.stderr, is_quiet)
-    with Interrupt() as interrupt:
-        evaluator = MeasuringEvaluator(space, Path(), data, interrupt)
-        try:
-            prepared = evaluator.prepare(view.on_progress)
-        except Interrupted:
-            again = f"explore train {file}" + (f" --recipe {recipe}" if recipe else "")
-            raise Interrupted(f"interrupted; a checkpoint is kept. To go on: {again}") from None
-        finally:
-            evaluator.close()
-            view.close()
+    try:
+        with Interrupt() as interrupt:
+            evaluator = MeasuringEvaluator(space, Path(), data, interrupt)
+            try:
+                prepared = evaluator.prepare(view.on_progress)
+            finally:
+                evaluator.close()
+                view.close()
+    except Interrupted:  # here, where no other signal can come between the sentence and its end
+        again = f"explore train {file}" + (f" --recipe {recipe}" if recipe else "")
+        raise Interrupted(f"interrupted; a checkpoint is kept. To go on: {again}") from None
     weights = prepared.provenance["weights"]
     if is_json:
         print_json(weights)

@@ -203,6 +203,22 @@ def test_interrupted_study_does_not_wait(start, monkeypatch):
     assert shlex.split(line) == ["explore", "start", str(DIGITS), *rest]
 
 
+def test_signal_while_an_interrupted_study_closes_takes_no_word_from_its_sentence(start, monkeypatch):
+    def before(variant, number):
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    close = study_page.StudyPage.close
+
+    def interrupted(page):
+        close(page)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(study_page.StudyPage, "close", interrupted)
+    with pytest.raises(Interrupted, match=r"stopped at once by a second SIGINT.*what was measured is in .* To go on: "):
+        start(before)
+
+
 @pytest.mark.parametrize(
     ("storage", "shown"),
     [

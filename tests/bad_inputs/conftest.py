@@ -16,7 +16,7 @@ import pytest
 
 from explorer import cli
 from explorer.measure.child import ChildFailed
-from explorer.study import evaluator
+from explorer.study import building
 from explorer.study.builder import Builder
 
 # The cases lie in modules beside this file; bundles are made by those of tests/deploy.
@@ -104,7 +104,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(evaluator, "Child", BuilderHere)
+    monkeypatch.setattr(building, "Child", BuilderHere)
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"
 

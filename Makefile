@@ -4,7 +4,7 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 SPACE  ?= search_spaces/cnn.yaml
 
-.PHONY: start test test-measuring test-others install audit
+.PHONY: start test install audit
 
 start: install
 	$(VENV)/bin/explore start $(SPACE)
@@ -13,15 +13,7 @@ test: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	@echo "The tests run in two halves side by side; each shows what it found when it has ended, in about 20 minutes."
-	$(MAKE) --jobs=2 --output-sync=target test-measuring test-others
-
-test-measuring: install
-	$(PYTHON) -m pytest -m measures
-
-# Beside those that measure: with less of a claim on the processor, and off the core that they measure on.
-test-others: install
-	nice -n 5 $(PYTHON) -m pytest -m "not measures"
+	$(PYTHON) -m pytest
 
 # The packages of constraints.txt, compared with the known vulnerabilities: see SECURITY.md. It has an environment of its
 # own, so that it changes none of what it looks at.

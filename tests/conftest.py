@@ -13,33 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-TESTS = Path(__file__).parent
-# The tests that build or time for real: files and folders. `make test` runs all others beside them.
-MEASURING = (
-    "contracts/test_runtime_contract.py",
-    "deploy",
-    "measure",
-    "study/test_builder.py",
-    "study/test_evaluator.py",
-    "test_cli.py",
-    "test_main_job.py",
-    "test_readme.py",
-)
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if any(item.path == TESTS / place or TESTS / place in item.path.parents for place in MEASURING):
-            item.add_marker("measures")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Beside the tests that measure, keep off the core that they measure on, which is the last one."""
-    cores = sorted(os.sched_getaffinity(0))
-    if config.option.markexpr == "not measures" and len(cores) > 1:
-        os.sched_setaffinity(0, cores[:-1])
 
 
 @pytest.fixture(autouse=True, scope="session")

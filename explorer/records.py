@@ -117,14 +117,18 @@ class Metrics(Mapping[str, Measurement]):
         except OverflowError as error:
             raise ValueError(f"a metric is too large: {error}") from error
         self._layout = _layout(names, tuple([end is not None for end in ends]))
-        self._whys = _shared(whys)
+        self._whys = _reasons(whys)
 
     def __getitem__(self, name: str) -> Measurement:
-        first, known = self._layout.places[name]
-        numbers = iter(self.numbers[first : first + known.count(True)])
-        value, low, high, n = (next(numbers) if is_known else None for is_known in known)
-        why = next((why for other, why in self._whys if other == name), None) if self._whys else None
-        return Measurement(value, low, high, None if n is None else int(n), why)
+        value, low, high, n = self._layout.places[name]
+        numbers = self.numbers
+        return Measurement(
+            numbers[value] if value >= 0 else None,
+            numbers[low] if low >= 0 else None,
+            numbers[high] if high >= 0 else None,
+            int(numbers[n]) if n >= 0 else None,
+            self._whys.get(name),
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._layout.places)
@@ -143,32 +147,35 @@ class Metrics(Mapping[str, Measurement]):
     def known(self) -> dict[str, float]:
         """The values that are known, by name."""
         numbers = self.numbers
-        return {name: numbers[first] for name, (first, known) in self._layout.places.items() if known[0]}
+        return {name: numbers[ends[0]] for name, ends in self._layout.places.items() if ends[0] >= 0}
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where each metric's numbers begin, and which of its ENDS are known; what each number is."""
+    """Where each metric's ENDS are among the numbers (-1: not known); what each number is."""
 
-    places: Mapping[str, tuple[int, tuple[bool, ...]]]
+    places: Mapping[str, tuple[int, int, int, int]]
     fields: tuple[tuple[str, int], ...]
 
 
 @lru_cache(maxsize=1024)
 def _layout(names: tuple[str, ...], known: tuple[bool, ...]) -> _Layout:
-    places: dict[str, tuple[int, tuple[bool, ...]]] = {}
+    places: dict[str, tuple[int, int, int, int]] = {}
     fields: list[tuple[str, int]] = []
-    n = len(Metrics.ENDS)
-    for row, name in enumerate(names):
-        of_name = known[row * n : row * n + n]
-        places[name] = len(fields), of_name
-        fields += [(name, place) for place, is_known in enumerate(of_name) if is_known]
+    is_known = iter(known)
+    for name in names:
+        found = []
+        for place in range(len(Metrics.ENDS)):
+            found.append(len(fields) if next(is_known) else -1)
+            fields += [(name, place)] if found[-1] >= 0 else []
+        value, low, high, n = found
+        places[name] = value, low, high, n
     return _Layout(places, tuple(fields))
 
 
 @lru_cache(maxsize=1024)
-def _shared(whys: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    return whys
+def _reasons(whys: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return dict(whys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,14 +133,16 @@ async function run(snapshot, live) {
   onSystemTheme(() => redraw(store.get(), new Set(["view"])));
   drawConnection(store.get());
   drawStatus(store.get());
-  drawTop(store.get(), plot.isLarge(store.get()));
+  const isLarge = plot.isLarge(store.get());
+  drawTop(store.get(), isLarge);
   // The front is seen before what is behind and below it is made, part by part; the pointer is answered in between.
-  for (const part of [{ draw: (state) => plot.draw(state, false) }, ...below]) {
+  const behind = isLarge ? [{ draw: (state) => plot.draw(state, false) }] : [];
+  for (const part of [...behind, ...below]) {
     await framed();
     part.draw(store.get());
   }
   // What a slider asks for is done once before it is asked for: the first time takes several times as long.
-  if (plot.isLarge(store.get())) derive(snapshot, { ...view, bounds: { "accuracy>=": 0 } });
+  if (isLarge) derive(snapshot, { ...view, bounds: { "accuracy>=": 0 } });
   insights?.follow(store.get());
   document.body.dataset.ready = "true";
   if (!isFile) follow(store).connect();

@@ -282,6 +282,23 @@ def test_page_hostile_names_stay_text(makers, open_page):
     assert hostile in page.locator("#failures").inner_text()
 
 
+def test_live_page_without_plotly_says_so_and_loads_again(makers, browser, tmp_path):
+    server = Server(Feed(makers.make_seeded_result(5, folder=tmp_path)), port=None)
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    try:
+        page.route("**/plotly.min.js", lambda route: route.abort(), times=1)
+        page.goto(server.link)
+        page.locator("#connection", has_text="plotly.js did not arrive. Trying again.").wait_for()
+        page.locator("#whatif-answer", has_text=re.compile(r"\w")).wait_for()  # what needs no figure is there
+        page.wait_for_selector("body[data-ready=true]")
+        assert page.locator("#connection").is_hidden()
+    finally:
+        context.close()
+        server.stop()
+
+
 def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp_path):
     full = makers.make_seeded_result(20, folder=tmp_path)
     feed = Feed(replace(full, trials=()))

@@ -31,12 +31,15 @@ export function likelyOf(snapshot, front) {
 export function standings(snapshot, derived) {
   const said = confirmationOf(snapshot);
   const { number, trials } = derived;
-  const near = new Set(said?.near ?? []);
+  const isNear = (row) => row >= 0 && derived.isFeasible[row] === 1 && !derived.isFront[row];
+  const near = (said?.near ?? []).map(derived.indexOf).filter(isNear);
+  const nearRows = new Set(near);
   const tiesOf = (row) => said?.ties[number[row]] ?? [];
   return {
     confirmation: said,
     isConfirmed: (row) => Boolean(said && trials.confirmed?.[row]),
-    isNear: (row) => near.has(number[row]) && derived.isFeasible[row] === 1 && !derived.isFront[row],
+    near,
+    isNear: (row) => nearRows.has(row),
     probability: (row) => (said && isKnown(trials.membership?.[row]) ? trials.membership[row] : null),
     tiesOf,
     /** `[row, row]` of every two trials that cannot be told apart. */

@@ -24,7 +24,7 @@ export function flatFigure(state, colors, rest, isDragging, width, height) {
   const [x, y] = [view.x, view.y];
   const isPlaced = (index) => isKnown(derived.columns[x].value[index]) && isKnown(derived.columns[y].value[index]);
   const front = derived.front.filter(isPlaced);
-  const near = derived.measured.filter((index) => derived.isNear(index) && isPlaced(index));
+  const near = derived.near.filter(isPlaced);
   const stairs = derived.stairs(x, y);
   const isLog = { x: isLogAxis(view, derived, "x"), y: isLogAxis(view, derived, "y") };
   const trace = (indices, more) => ({

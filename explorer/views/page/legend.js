@@ -11,7 +11,7 @@ export function drawLegend(element, state, mode) {
   const aside = derived.front.filter((index) => !stairs.has(index)).length;
   const n = (number) => number.toLocaleString("en-US");
   const { feasible, infeasible, invalid, failed } = derived.counts;
-  const near = derived.measured.filter((index) => derived.isNear(index)).length;
+  const near = derived.near.length;
   const dominated = feasible - derived.front.length - near;
   const isFlat = mode === "2d";
   const thirds = derived.objectives

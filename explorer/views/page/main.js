@@ -8,6 +8,7 @@ import { makeInsights } from "explore/insights";
 import { exportTrial, fetchComparison, fetchInsights, fetchState, fetchTrial, follow } from "explore/live";
 import { makeParallel } from "explore/parallel";
 import { makeFrontPlot } from "explore/plot";
+import { NoPlotly, plotlyRead } from "explore/plotly";
 import { makeStore } from "explore/state";
 import { drawStatus } from "explore/status";
 import { makeStudy } from "explore/study";
@@ -19,7 +20,7 @@ import { fromHash, toHash, usualView } from "explore/url";
 import { makeVariant } from "explore/variant";
 import { makeWhatIf } from "explore/whatif";
 
-// After this long without a new value a slider counts as let go.
+// A slider that gets no new value for so long after an answer counts as let go.
 const REST_MS = 220;
 
 const boot = JSON.parse(byId("boot").textContent);
@@ -38,7 +39,7 @@ async function start() {
       `The study cannot be read: ${error.message || "the link of this page is of an earlier start"}. Trying again.`,
     );
     byId("connection").hidden = false;
-    setTimeout(start, 3000);
+    setTimeout(error instanceof NoPlotly ? () => location.reload() : start, 3000);
     return null;
   }
 }
@@ -58,15 +59,15 @@ async function run(snapshot, live) {
     connection: isFile ? "file" : "live",
     connectionNote: "",
   });
-  let dragged = 0;
+  let isDragged = false;
   let restTimer = 0;
   const onDrag = () => {
-    dragged = performance.now();
+    isDragged = true;
     clearTimeout(restTimer);
-    restTimer = setTimeout(() => {
-      dragged = 0;
-      redraw(store.get(), new Set(["view"]));
-    }, REST_MS);
+  };
+  const letGo = () => {
+    isDragged = false;
+    redraw(store.get(), new Set(["view"]));
   };
   const select = (number) => store.look({ selected: number });
   const readTrial = isFile ? async (number) => extras().details[number] ?? null : fetchTrial;
@@ -90,12 +91,11 @@ async function run(snapshot, live) {
   const insights = isFile ? null : makeInsights(store, fetchInsights);
   makeTools(store);
 
-  const drawTop = (state, isHeld) => {
+  const drawWords = (state) => {
     applyTheme(state.view.theme);
     drawAdvice(state, select);
     whatIf.draw(state);
     controls.draw(state);
-    plot.draw(state, isHeld);
   };
   const below = [variant, table, parallel, study];
   const redraw = (state, names) => {
@@ -105,9 +105,13 @@ async function run(snapshot, live) {
     if (has("live", "snapshot")) insights?.follow(state);
     if (has("insights")) study.draw(state);
     if (!has("snapshot", "view")) return;
-    const isHeld = dragged > 0 && plot.isLarge(state);
-    drawTop(state, isHeld);
+    const isHeld = isDragged && plot.isLarge(state);
+    drawWords(state);
+    if (!window.Plotly) return;
+    plot.draw(state, isHeld);
     for (const part of isHeld ? [variant] : below) part.draw(state);
+    clearTimeout(restTimer);
+    if (isHeld) restTimer = setTimeout(letGo, REST_MS);
   };
   const rederive = (state, names) => {
     const isOther = (name) => before.view[name] !== state.view[name];
@@ -133,8 +137,10 @@ async function run(snapshot, live) {
   onSystemTheme(() => redraw(store.get(), new Set(["view"])));
   drawConnection(store.get());
   drawStatus(store.get());
+  drawWords(store.get());
+  await plotlyRead();
   const isLarge = plot.isLarge(store.get());
-  drawTop(store.get(), isLarge);
+  plot.draw(store.get(), isLarge);
   // The front is seen before what is behind and below it is made, part by part; the pointer is answered in between.
   const behind = isLarge ? [{ draw: (state) => plot.draw(state, false) }] : [];
   for (const part of [...behind, ...below]) {

@@ -39,16 +39,9 @@ def test_link_opens_the_page(feed, serve):
     assert "server" not in {name.lower() for name in headers}
 
 
-def prepared(server):
-    server.prepare()
-    for one in threading.enumerate():
-        if one.name == "dashboard-first-page":
-            one.join()
-
-
 def test_prepared_server_has_made_what_the_first_page_asks_for(feed, serve, monkeypatch):
     server, reader = serve(feed)
-    prepared(server)
+    server.prepare()
     monkeypatch.setattr(snapshots, "page_data", lambda result: pytest.fail("made again"))
     status, _, body = reader.get("/api/state")
     assert status == 200
@@ -64,7 +57,7 @@ def test_prepared_server_that_could_not_prepare_says_so_and_serves(feed, monkeyp
     try:
         with monkeypatch.context() as patch:
             patch.setattr(snapshots, "page_data", broken)
-            prepared(server)
+            server.prepare()
         assert faults == ["the dashboard could not prepare its first page: ValueError: not today"]
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
         connection.request("GET", server.link.partition(str(server.port))[2])

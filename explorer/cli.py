@@ -51,6 +51,9 @@ Host = Annotated[
 Where = Annotated[
     list[str] | None, typer.Option(metavar="LIMIT", help="A further limit, as 'latency_ms <= 1.5'; may be repeated.")
 ]
+SkipUnavailable = Annotated[
+    bool, typer.Option("--skip-unavailable", help="Leave out the runtimes that are not installed, and record it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Nothing but errors, and whose code is run.")]
 
@@ -96,6 +99,7 @@ def start(
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Do not measure the finalists again after the search.")
     ] = False,
+    skip_unavailable: SkipUnavailable = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -106,7 +110,21 @@ def start(
 
     timeout_s = None if timeout is None else parse_duration(timeout)
     overrides = Overrides(name=name, n_trials=trials, timeout_s=timeout_s, sampler=sampler, seed=seed)
-    run(file, overrides, data, studies, storage, fork, port, not no_dashboard, as_json, quiet, not no_confirm)
+    is_served, is_confirming = not no_dashboard, not no_confirm
+    run(
+        file,
+        overrides,
+        data,
+        studies,
+        storage,
+        fork,
+        port,
+        is_served,
+        as_json,
+        quiet,
+        is_confirming,
+        skip_unavailable,
+    )
 
 
 @app.command()
@@ -135,11 +153,11 @@ def confirm(
 
 
 @app.command()
-def check(file: SpaceFile, data: Data = None, as_json: Json = False) -> None:
+def check(file: SpaceFile, data: Data = None, skip_unavailable: SkipUnavailable = False, as_json: Json = False) -> None:
     """Validate a search space, and say what would run: its size, limits, data, runtimes, time."""
     from explorer.commands.check import check as run
 
-    run(file, data, as_json)
+    run(file, data, as_json, skip_unavailable)
 
 
 @app.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +34,22 @@ def images() -> NDArray[np.uint8]:
     coarse = rng.integers(0, 256, (256, 3, 4, 4))
     fine = np.repeat(np.repeat(coarse, 4, axis=2), 4, axis=3) + rng.integers(-20, 20, (256, 3, 16, 16))
     return np.clip(fine, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def digits_study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of the study of digits.yaml, whole, as a user runs it, and the JSON that this printed.
+
+    It takes minutes. Not to be changed: what changes it works on a copy.
+    """
+    root = Path(__file__).parents[1]
+    studies = tmp_path_factory.mktemp("digits")
+    space = str(root / "search_spaces" / "digits.yaml")
+    explore = str(Path(sys.executable).with_name("explore"))
+    command = [explore, "start", space, "--studies", str(studies), "--json"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    return studies / "digits", done.stdout
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -38,11 +39,10 @@ def studies(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def digits(studies):
-    """digits.yaml, whole, as a user runs it."""
-    done = explore("start", str(DIGITS), "--studies", str(studies), "--json")
-    assert done.returncode == 0, done.stderr
-    return studies / "digits", json.loads(done.stdout), done.stderr
+def digits(digits_study, studies):
+    """A copy of the study of digits.yaml, and what it printed."""
+    folder, printed = digits_study
+    return Path(shutil.copytree(folder, studies / "digits")), json.loads(printed)
 
 
 def trials(folder: Path) -> list[dict[str, str]]:
@@ -51,7 +51,7 @@ def trials(folder: Path) -> list[dict[str, str]]:
 
 
 def test_digits_study_ends_with_a_front_of_measured_artifacts(digits):
-    folder, summary, _ = digits
+    folder, summary = digits
     assert summary["study"] == "digits"
     assert summary["front"]
     assert sum(summary["trials"].values()) == 16
@@ -74,14 +74,14 @@ def test_digits_study_ends_with_a_front_of_measured_artifacts(digits):
 
 
 def test_digits_study_baseline_is_trial_0_and_learned_something(digits):
-    folder, _, _ = digits
+    folder, _ = digits
     first = trials(folder)[0]
     assert (first["trial"], first["width"], first["runtime"], first["quantization"]) == ("0", "1.0", "eager", "none")
     assert float(first["accuracy"]) >= 0.95
 
 
 def test_digits_study_writes_its_files(digits):
-    folder, summary, _ = digits
+    folder, summary = digits
     for name in ("space.yaml", "study.db", "trials.csv", "front.csv", "report.html"):
         assert (folder / name).stat().st_size > 0
     rows = trials(folder)
@@ -95,7 +95,7 @@ def test_digits_study_writes_its_files(digits):
 
 
 def test_digits_study_raw_samples_give_the_stored_metrics(digits):
-    folder, _, _ = digits
+    folder, _ = digits
     entry = json.loads(explore("front", str(folder), "--search", "--json").stdout)["front"][0]
     assert entry["metrics"]["latency_ms"]["n"] >= 200
     result = folder / "artifacts" / entry["artifact"] / "measurements" / f"trial-{entry['trial']:05d}.json"
@@ -106,7 +106,7 @@ def test_digits_study_raw_samples_give_the_stored_metrics(digits):
 
 
 def test_digits_study_probes_import_only_their_runtime(digits):
-    folder, summary, _ = digits
+    folder, summary = digits
     for entry in summary["front"]:
         shown = json.loads(explore("show", str(folder), str(entry["trial"]), "--json").stdout)
         expected = {"eager": "torch", "onnxruntime": "onnxruntime"}[entry["variant"]["runtime"]]
@@ -115,7 +115,7 @@ def test_digits_study_probes_import_only_their_runtime(digits):
 
 
 def test_digits_study_no_variant_is_measured_twice(digits):
-    folder, _, _ = digits
+    folder, _ = digits
     names = ("width", "pruning_ratio", "quantization", "runtime", "exit_threshold", "batch_size", "threads")
     seen = [tuple(row[name] for name in names) for row in trials(folder)]
     assert len(seen) == len(set(seen))
@@ -123,7 +123,7 @@ def test_digits_study_no_variant_is_measured_twice(digits):
 
 
 def test_front_show_and_report_read_the_finished_study(digits):
-    folder, summary, _ = digits
+    folder, summary = digits
     assert json.loads(explore("front", str(folder), "--json").stdout) == summary
     table = explore("front", "digits", "--studies", str(folder.parent))
     assert table.returncode == 0
@@ -137,14 +137,14 @@ def test_front_show_and_report_read_the_finished_study(digits):
 
 
 def test_start_again_finished_study_measures_nothing_and_shows_the_front(digits):
-    folder, summary, _ = digits
+    folder, summary = digits
     again = explore("start", str(DIGITS), "--studies", str(folder.parent), "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == summary
 
 
 def test_start_changed_space_is_refused_with_a_diff(digits, tmp_path):
-    folder, _, _ = digits
+    folder, _ = digits
     changed = tmp_path / "digits.yaml"
     changed.write_text(DIGITS.read_text().replace("accuracy >= 0.95 * baseline", "accuracy >= 0.90 * baseline"))
     refused = explore("start", str(changed), "--studies", str(folder.parent))
@@ -170,7 +170,7 @@ def test_start_changed_space_is_refused_with_a_diff(digits, tmp_path):
 
 
 def test_start_same_seed_again_proposes_the_same_variants(digits, studies):
-    folder, _, _ = digits
+    folder, _ = digits
     done = explore("start", str(DIGITS), "--studies", str(studies), "--name", "twin", "--trials", "14", "--no-confirm")
     assert done.returncode == 0, done.stderr
     first, second = (trials(f)[:14] for f in (folder, studies / "twin"))

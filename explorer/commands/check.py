@@ -19,6 +19,7 @@ from explorer.runtimes.registry import runtime
 from explorer.space.overrides import Overrides
 from explorer.space.read import load_space
 from explorer.space.values import SearchSpace, Vocabulary, uniform_width
+from explorer.study.installed import installed_part
 from explorer.study.vocabulary import vocabulary
 
 _TRIAL_S = 6.5  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller images take less
@@ -36,12 +37,18 @@ class Finding:
     text: str
 
 
-def check(file: Path, data: Path | None, is_json: bool) -> None:
-    """Print the findings. Raises SpaceError for a bad file, and NotAvailable when something is missing."""
+def check(file: Path, data: Path | None, is_json: bool, is_skipping: bool = False) -> None:
+    """Print the findings; `is_skipping` leaves out the runtimes that are not installed, as `explore start` does then.
+
+    Raises SpaceError for a bad file, and NotAvailable when something is missing.
+    """
     words = vocabulary()
     space = load_space(file, words, Overrides())
+    space, left_out = installed_part(space, words) if is_skipping else (space, {})
     facts = _facts(space, words)
-    findings = [_data(space, data), *_own_code(space), *_weights(space), *_runtimes(space), *_sensors(space), _noise()]
+    skipped = [Finding(f"runtime {name}", True, f"left out: {why}") for name, why in left_out.items()]
+    runtimes = [*_runtimes(space), *skipped]
+    findings = [_data(space, data), *_own_code(space), *_weights(space), *runtimes, *_sensors(space), _noise()]
     if is_json:
         print_json({**facts, "findings": [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]})
     else:

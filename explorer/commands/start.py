@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from explorer.space.read import load_space
 from explorer.space.values import SearchSpace, Vocabulary
 from explorer.study.evaluator import MeasuringEvaluator
 from explorer.study.front import front_summary
+from explorer.study.installed import installed_part
 from explorer.study.interrupt import Interrupt
 from explorer.study.locate import studies_folder
 from explorer.study.loop import run_study
@@ -39,10 +41,12 @@ def start(
     is_json: bool,
     is_quiet: bool,
     is_confirming: bool = True,
+    is_skipping: bool = False,
 ) -> None:
     """Run the study that `file` describes, as `explorer.study.loop.run_study` does, and print its front.
 
-    At a terminal the dashboard is then served on until Ctrl-C. Raises NotAvailable when `port` is taken.
+    `is_skipping` leaves out the runtimes that are not installed. At a terminal the dashboard is served on until Ctrl-C.
+    Raises NotAvailable when `port` is taken.
     """
     if port is not None and not has_dashboard:
         raise UsageError("expected --port or --no-dashboard, got both: leave one out")
@@ -54,6 +58,10 @@ def start(
         fork_from = root / space.name
         space = load_space(file, words, replace(overrides, name=fork))
     folder = root / space.name
+    space, left_out = installed_part(space, words) if is_skipping else (space, {})
+    if not is_quiet:
+        for name, why in left_out.items():
+            note(f"left out: runtime {name} ({why})")
     say_own_code(space.model)
     view = make_view(space, sys.stderr, is_quiet)
     # Without its link nobody could open a dashboard, and --quiet prints none unless a port is asked for.
@@ -63,7 +71,8 @@ def start(
             say = note if is_quiet else view.on_note
             page = open_page(space, folder, storage, port, view, say) if is_served else no_page(view)
             try:
-                result = _run(space, words, folder, data, page, interrupt, storage, fork_from, is_confirming)
+                evaluator = MeasuringEvaluator(space, folder, data, interrupt, left_out)
+                result = _run(space, words, folder, evaluator, page, interrupt, storage, fork_from, is_confirming)
                 _print(result, is_json, is_quiet)
                 page.serve_on(interrupt)
             except NothingFeasible as nothing:
@@ -73,7 +82,8 @@ def start(
                 page.close()
     except Interrupted as stopped:  # here, where no other signal can come between the sentence and its end
         again = replace(overrides, name=space.name if overrides.name or fork else None)
-        line = _command_line(file, again, data, studies, storage, is_confirming)
+        flags = {"--no-confirm": not is_confirming, "--skip-unavailable": is_skipping}
+        line = _command_line(file, again, data, studies, storage, [flag for flag, is_set in flags.items() if is_set])
         raise Interrupted(f"{stopped}; what was measured is in {folder}. To go on: {line}") from None
 
 
@@ -83,7 +93,7 @@ def _command_line(
     data: Path | None,
     studies: Path | None,
     storage: str | None,
-    is_confirming: bool = True,
+    flags: Sequence[str] = (),
 ) -> str:
     """What starts the same study again, as a shell reads it."""
     options = {
@@ -97,15 +107,14 @@ def _command_line(
         "--storage": None if storage is None else shown_storage(storage),
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-    words += [] if is_confirming else ["--no-confirm"]
-    return shlex.join(["explore", "start", str(file), *words])
+    return shlex.join(["explore", "start", str(file), *words, *flags])
 
 
 def _run(
     space: SearchSpace,
     words: Vocabulary,
     folder: Path,
-    data: Path | None,
+    evaluator: MeasuringEvaluator,
     page: StudyPage,
     interrupt: Interrupt,
     storage: str | None,
@@ -113,7 +122,6 @@ def _run(
     is_confirming: bool,
 ) -> StudyResult:
     """The study, from its first process to its last; the page learns how it ended."""
-    evaluator = MeasuringEvaluator(space, folder, data, interrupt)
     is_finished = False
     try:
         result = run_study(

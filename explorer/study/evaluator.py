@@ -39,8 +39,17 @@ _ATTEMPTS = 3
 class MeasuringEvaluator:
     """Builds in one long-lived builder process and measures in one fresh probe a trial; implements `Evaluator`."""
 
-    def __init__(self, space: SearchSpace, folder: Path, data_root: Path | None, stop: Stop | None = None) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        folder: Path,
+        data_root: Path | None,
+        stop: Stop | None = None,
+        left_out: Mapping[str, str] | None = None,
+    ) -> None:
+        """`left_out`: what of the search space as it was asked for is not in `space`, and why; kept as provenance."""
         self._space = space
+        self._left_out = left_out or {}
         self._folder = folder
         self._artifacts = Artifacts(folder / "artifacts")
         self._building = Building(space, self._artifacts.folder, data_root, stop)
@@ -57,7 +66,7 @@ class MeasuringEvaluator:
         try:
             facts = self._building.start(on_progress)
             with understood("what the builder prepared"):
-                return _prepared(facts)
+                return _prepared(facts, self._left_out)
         except ChildFailed as failed:
             raise ExplorerError(f"the builder could not start: {failed.reason}\n{failed.log}".rstrip()) from failed
 
@@ -231,7 +240,7 @@ class MeasuringEvaluator:
         return measured, stage
 
 
-def _prepared(facts: Mapping[str, Any]) -> Prepared:
+def _prepared(facts: Mapping[str, Any], left_out: Mapping[str, str]) -> Prepared:
     """What identifies the study's world, from what the builder says of it. Raises LookupError, TypeError."""
     return Prepared(
         n_classes=facts["n_classes"],
@@ -247,6 +256,7 @@ def _prepared(facts: Mapping[str, Any]) -> Prepared:
             "processor": environment.processor(),
             "memory_mib": environment.memory_mib(),
             "system": environment.system(),
+            **({"left_out": dict(left_out)} if left_out else {}),
         },
         validation_labels=Path(facts["validation_labels"]),
     )

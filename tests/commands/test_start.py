@@ -16,6 +16,7 @@ from explorer.addresses import listening
 from explorer.commands import start as command
 from explorer.commands import study_page
 from explorer.errors import Interrupted, NotAvailable, NothingFeasible, StudyLocked, UsageError
+from explorer.runtimes.onnxruntime import OnnxRuntime
 from explorer.space.overrides import Overrides
 from explorer.study.lock import study_lock
 from explorer.study.read import load_result
@@ -36,7 +37,8 @@ class Start:
         monkeypatch.setattr(command, "write_outputs", lambda result: None)
 
     def __call__(self, before=lambda variant, number: None, metrics=known_metrics, n_trials=3, **options):
-        def evaluator(space, folder, data, interrupt):
+        def evaluator(space, folder, data, interrupt, left_out):
+            self.left_out = left_out
             return FakeEvaluator(folder, before=before, metrics=metrics)
 
         self._patch.setattr(command, "MeasuringEvaluator", evaluator)
@@ -85,6 +87,23 @@ def test_study_is_served_while_it_runs_and_not_after(start):
     assert "latency" in start.out
     with pytest.raises(ConnectionRefusedError):
         start.get("/api/state")
+
+
+def test_runtime_that_is_not_installed_is_left_out_when_asked_to_and_said(start, monkeypatch):
+    monkeypatch.setattr(OnnxRuntime, "missing", lambda self: "onnxruntime is not installed")
+    start(is_skipping=True)
+    assert "left out: runtime onnxruntime (onnxruntime is not installed)" in start.said
+    assert start.left_out == {"onnxruntime": "onnxruntime is not installed"}
+    result = load_result(start.studies / "digits")
+    assert result.space.parameters["runtime"].values == ("eager",)
+    assert {trial.variant.runtime for trial in result.trials} == {"eager"}
+
+
+def test_start_that_leaves_out_nothing_is_the_study_of_the_file(start):
+    start(is_skipping=True)
+    assert start.left_out == {}
+    start(n_trials=4)  # goes on with it
+    assert len(load_result(start.studies / "digits").trials) == 4
 
 
 def test_json_is_alone_on_standard_output(start):
@@ -228,9 +247,9 @@ def test_signal_while_an_interrupted_study_closes_takes_no_word_from_its_sentenc
 )
 def test_command_line_that_goes_on_has_what_was_given_but_no_password(storage, shown):
     overrides = Overrides("my study", 5, 90.0, None, 0)
-    line = command._command_line(Path("a b.yaml"), overrides, Path("data"), None, storage)
+    line = command._command_line(Path("a b.yaml"), overrides, Path("data"), None, storage, ["--no-confirm"])
     words = ["--name", "my study", "--trials", "5", "--timeout", "90", "--seed", "0", "--data", "data"]
-    assert shlex.split(line) == ["explore", "start", "a b.yaml", *words, "--storage", shown]
+    assert shlex.split(line) == ["explore", "start", "a b.yaml", *words, "--storage", shown, "--no-confirm"]
 
 
 def test_study_is_confirmed_at_its_end_and_the_page_is_told(start, monkeypatch):

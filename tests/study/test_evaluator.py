@@ -59,6 +59,17 @@ def evaluator_of(tmp_path, monkeypatch):
         evaluator.close()
 
 
+def test_prepare_keeps_what_is_left_out_of_the_space_as_provenance(tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent)
+    (tmp_path / "own.yaml").write_text(SPACE.format(function="good"))
+    space = load_space(tmp_path / "own.yaml", vocabulary())
+    evaluator = MeasuringEvaluator(space, tmp_path / "study", None, left_out={"onnxruntime": "not installed"})
+    try:
+        assert evaluator.prepare(lambda _: None).provenance["left_out"] == {"onnxruntime": "not installed"}
+    finally:
+        evaluator.close()
+
+
 def test_evaluate_variant_builds_and_measures_an_artifact(evaluator_of, tmp_path):
     evaluator = evaluator_of("good")
     stages = []

@@ -261,12 +261,18 @@ def verify(
     bundle: Bundle,
     data: Data = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out accuracy, latency and memory.")] = False,
+    signature: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its maker's signature of manifest.json, by ssh-keygen.")
+    ] = None,
+    signers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Who may have signed it: OpenSSH's file of allowed signers.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Prove a bundle: its files, outputs, accuracy, latency and memory, promised against found."""
     from explorer.commands.verify import verify as run
 
-    run(bundle, data, as_json, quick)
+    run(bundle, data, as_json, quick, signature, signers)
 
 
 @app.command()

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from explorer.commands.printing import console, note, print_json
 from explorer.deploy.report import Fact, Report, Row, Verdict
+from explorer.deploy.signature import Signature
 from explorer.deploy.verify import verify as verify_bundle
-from explorer.errors import ExplorerError, Interrupted, VerificationFailed
+from explorer.errors import ExplorerError, Interrupted, UsageError, VerificationFailed
 from explorer.records import Measurement, Progress
 from explorer.study.interrupt import Interrupt
 from explorer.views.wording import ASCII, Glyphs, glyphs_for, interval_text, metric_title, one_line, value_text
@@ -28,15 +29,28 @@ _STYLES: dict[Verdict, str] = {
 _SEVERAL: dict[Verdict, str] = {"holds": "hold", "fails": "fail"}
 
 
-def verify(bundle: Path, data: Path | None, is_json: bool, is_quick: bool) -> None:
+def verify(
+    bundle: Path,
+    data: Path | None,
+    is_json: bool,
+    is_quick: bool,
+    signature: Path | None = None,
+    signers: Path | None = None,
+) -> None:
     """Print the table of promises.
 
     Raises VerificationFailed when one does not hold, UsageError, NotAvailable, Interrupted, and ExplorerError when
     there is no room for a copy of the bundle.
     """
+    if (signature is None) != (signers is None):
+        raise UsageError(
+            "expected --signature and --signers together, got one of them: a signature says who made a bundle only to "
+            "one who says who may (a file with a line each: a name, a public key)"
+        )
+    signed = None if signature is None or signers is None else Signature(signature, signers)
     with Interrupt() as interrupt:
         try:
-            report = verify_bundle(bundle, data, is_quick, interrupt, _tell)
+            report = verify_bundle(bundle, data, is_quick, interrupt, _tell, signed)
         except Interrupted:
             raise Interrupted(f"interrupted; nothing was changed. To check again: explore verify {bundle}") from None
         except OSError as error:

@@ -14,11 +14,12 @@ from pathlib import Path
 from explorer import environment
 from explorer.deploy.accuracy import accuracy_rows, held_data
 from explorer.deploy.again import Again
-from explorer.deploy.manifest import SAMPLES, Manifest
+from explorer.deploy.manifest import MANIFEST, SAMPLES, Manifest
 from explorer.deploy.reading import Bundle, copy_bundle, read_bundle
 from explorer.deploy.report import Report, Row
 from explorer.deploy.reproduction import reproduced, save_samples
 from explorer.deploy.samples import SampleArrays, read_samples
+from explorer.deploy.signature import Signature, signature_row
 from explorer.deploy.speed import speed_rows
 from explorer.errors import RuntimeNotAvailable, VerificationFailed
 from explorer.measure.child import Stop
@@ -33,11 +34,13 @@ def verify(
     is_quick: bool = False,
     stop: Stop | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    signature: Signature | None = None,
 ) -> Report:
     """Check every promise of the bundle in `folder`; with `is_quick`, neither accuracy nor latency nor memory.
 
-    Data are looked for in `root` (None: EXPLORER_DATA, else `data/`), and never downloaded. Raises UsageError when
-    there is no bundle, RuntimeNotAvailable when nothing can execute its model here, Interrupted, OSError.
+    Of a bundle whose `signature` does not hold nothing is loaded. Data are looked for in `root` (None: EXPLORER_DATA,
+    else `data/`), and never downloaded. Raises UsageError when there is no bundle, RuntimeNotAvailable when nothing can
+    execute its model here, Interrupted, OSError, and as `signature_row` does.
     """
     with tempfile.TemporaryDirectory(prefix="explorer-verify-") as name:
         place = Path(name)
@@ -46,11 +49,14 @@ def verify(
             samples = read_samples((bundle.folder / SAMPLES).read_bytes(), bundle.manifest)
         except VerificationFailed as failed:
             return Report(None, (Row("files", "those of the manifest, safe to load", str(failed), "fails"),))
+        signed = [signature_row((bundle.folder / MANIFEST).read_bytes(), signature)] if signature else []
+        if any(row.verdict == "fails" for row in signed):
+            return Report(bundle.manifest.name, (_files(bundle), *signed))
         _check_runtime(bundle.manifest)
         here = [_packages(bundle.manifest), _device(bundle.manifest)]
         on_progress(Progress("classify the sample images"))
         made = reproduced(bundle, samples, place, stop)
-        rows = [_files(bundle), _size(bundle), *here, *made]
+        rows = [_files(bundle), *signed, _size(bundle), *here, *made]
         # A model that gives other outputs is not worth the minutes that measuring takes.
         if not is_quick and all(row.verdict != "fails" for row in made):
             again = Again(bundle, place, all(row.verdict == "holds" for row in here), stop, on_progress)

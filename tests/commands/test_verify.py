@@ -10,7 +10,8 @@ import pytest
 from explorer.commands import verify as command
 from explorer.commands.verify import verify
 from explorer.deploy.report import Report, Row
-from explorer.errors import ExplorerError, Interrupted, VerificationFailed
+from explorer.deploy.signature import Signature
+from explorer.errors import ExplorerError, Interrupted, UsageError, VerificationFailed
 from explorer.records import Measurement, Progress
 
 HOLDING = (
@@ -31,7 +32,7 @@ def reporting(monkeypatch):
     """Make the verification find these rows."""
 
     def report(*rows: Row) -> None:
-        def found(folder, data, is_quick, stop, on_progress):
+        def found(folder, data, is_quick, stop, on_progress, signature):
             on_progress(Progress("classify the sample images"))
             on_progress(Progress("measure latency and memory", note="attempt 2"))
             return Report("tiny-trial-1", rows)
@@ -88,6 +89,21 @@ def test_verify_json_is_alone_on_standard_output(reporting, capsys, rows):
     assert report["rows"][1]["promised"] == {"value": 0.925, "low": 0.88, "high": 0.954, "n": 200}
     assert report["rows"][3]["promised"] == {"value": None, "why": "no data"}
     assert report["rows"][0]["why"] is None
+
+
+@pytest.mark.parametrize("given", [(Path("a.sig"), None), (None, Path("allowed"))])
+def test_verify_signature_without_those_who_may_sign_is_refused(reporting, given):
+    reporting(*HOLDING)
+    with pytest.raises(UsageError, match="expected --signature and --signers together, got one of them"):
+        verify(Path("bundle"), None, False, False, *given)
+
+
+def test_verify_passes_the_signature_on(monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "verify_bundle", lambda *given: seen.append(given[-1]) or Report("b", HOLDING))
+    verify(Path("bundle"), None, False, False, Path("a.sig"), Path("allowed"))
+    verify(Path("bundle"), None, False, False)
+    assert seen == [Signature(Path("a.sig"), Path("allowed")), None]
 
 
 def test_verify_plain_terminal_gets_plain_characters(reporting, capsys, monkeypatch):

@@ -4,7 +4,8 @@ The manifest has the SHA-256 of every file, so that who signs it signs all of th
 
     ssh-keygen -Y sign -f ~/.ssh/id_ed25519 -n pareto-explorer < BUNDLE/manifest.json > BUNDLE.sig
 
-Who may sign is a file of allowed signers, a line each with a name and a public key, as in ssh-keygen(1).
+Who may sign is a file of allowed signers, a line each with a name and a public key, as in ssh-keygen(1); of several
+lines with the same key the first one counts.
 """
 
 from __future__ import annotations
@@ -46,12 +47,15 @@ def signature_row(manifest: bytes, signature: Signature) -> Row:
         return Row("signature", promised, "made with another key, or no signature", "fails", _said(found))
     checked = _run([program, "-Y", "verify", "-n", NAMESPACE, "-s", file, "-f", signers, "-I", names[0]], manifest)
     if checked.returncode:
-        return Row("signature", promised, f"a key of {names[0]}, not of this manifest.json", "fails", _said(checked))
+        said = f"a key of {names[0]}, not of this manifest.json, or not for bundles"
+        return Row("signature", promised, said, "fails", _said(checked))
     return Row("signature", promised, f"signed by {names[0]}", "holds", _said(checked))
 
 
 def _readable(path: Path) -> str:
     """The absolute path of a file of a sane size: no option, whatever its name begins with."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no regular file: it is read more than once")
     try:
         with path.open("rb") as file:
             if len(file.read(_MAX_BYTES + 1)) > _MAX_BYTES:

@@ -71,7 +71,7 @@ def test_signature_finds_a_manifest_that_was_changed_and_sealed_again(bundle, si
     change_manifest(bundle, lambda values: values.update(name="mine-now"))
     report = verify(bundle, signature=signed)
     assert [row.verdict for row in report.rows] == ["holds", "fails"]
-    assert row_of(report).found == "a key of maker, not of this manifest.json"
+    assert row_of(report).found == "a key of maker, not of this manifest.json, or not for bundles"
 
 
 def test_signature_of_somebody_else_fails(bundle, signed, makers_keys, unloaded):
@@ -95,6 +95,12 @@ def test_signature_that_is_none_fails(bundle, signed, content, unloaded):
     assert row_of(report).why.startswith("ssh-keygen")
 
 
+def test_signature_of_a_signer_who_may_sign_other_things_alone_fails(bundle, signed, unloaded):
+    name, key = signed.signers.read_text().split(" ", 1)
+    signed.signers.write_text(f'{name} namespaces="git" {key}')
+    assert row_of(verify(bundle, signature=signed)).verdict == "fails"
+
+
 def test_signature_is_not_looked_at_when_the_files_are_not_those_of_the_manifest(bundle, signed, unloaded):
     (bundle / "run.py").write_text("")
     (row,) = verify(bundle, signature=signed).rows
@@ -109,6 +115,9 @@ def test_signature_file_that_is_missing_or_giant_is_a_usage_error(bundle, signed
         verify(bundle, signature=signed)
     path.unlink()
     with pytest.raises(UsageError, match="cannot be read: No such file"):
+        verify(bundle, signature=signed)
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="is no regular file"):
         verify(bundle, signature=signed)
 
 

@@ -25,7 +25,7 @@ if sys.stdin.isatty():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def evaluator(space: object, folder: Path, data: object, interrupt: object) -> FakeEvaluator:
+def evaluator(space: object, folder: Path, *_: object) -> FakeEvaluator:
     return FakeEvaluator(folder, before=lambda variant, number: append_line(marks, str(number)), delay_s=0.02)
 
 

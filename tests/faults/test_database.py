@@ -37,7 +37,7 @@ def evaluated(monkeypatch):
     """The variants that the command has evaluated, by a fake evaluator; it writes no report."""
     variants = []
 
-    def evaluator(space, folder, data, interrupt):
+    def evaluator(space, folder, *_):
         return FakeEvaluator(folder, before=lambda variant, number: variants.append(variant))
 
     monkeypatch.setattr(command, "MeasuringEvaluator", evaluator)

@@ -41,10 +41,10 @@ search: {sampler: grid, trials: 21, seed: 0}
 
 @pytest.fixture(scope="session")
 def small_study(tmp_path_factory) -> StudyResult:
-    """A finished study on digits, 21 trials, not confirmed. Not to be changed: copy its folder first."""
+    """A finished study on digits, 21 trials. Not to be changed: copy its folder first."""
     root = tmp_path_factory.mktemp("small")
     (root / "small.yaml").write_text(SPACE)
-    command = ["start", str(root / "small.yaml"), "--studies", str(root), "--no-dashboard", "--no-confirm", "--quiet"]
+    command = ["start", str(root / "small.yaml"), "--studies", str(root), "--no-dashboard", "--quiet"]
     subprocess.run([sys.executable, "-m", "explorer", *command], check=True, timeout=900, cwd=root)
     result = load_result(root / "small")
     assert len(result.trials) == 21

@@ -66,11 +66,9 @@ def test_bundle_manifest_says_what_was_measured(kind, bundle_of, trial_of):
     assert set(facts["execution"]["packages"]) == needed[kind[0]]
 
 
-@pytest.mark.slow
-def test_bundle_manifest_of_a_confirmed_trial_has_the_confirmed_values_beside_those_of_its_samples(digits_study):
-    study = load_result(digits_study[0])
-    choice = choose(study, Wish(is_knee=True))
-    leaving = departure(study, choice, artifact_of(study, choice.trial), Measurement.unknown("not asked"))
+def test_bundle_manifest_of_a_confirmed_trial_has_the_confirmed_values_beside_those_of_its_samples(small_study):
+    choice = choose(small_study, Wish(is_knee=True))
+    leaving = departure(small_study, choice, artifact_of(small_study, choice.trial), Measurement.unknown("not asked"))
     facts = json.loads(leaving.manifest.model_dump_json())
     assert facts["metrics"] == {name: m.to_json() for name, m in choice.trial.outcome.metrics.items()}
     assert facts["confirmed"]["metrics"] == {name: m.to_json() for name, m in choice.confirmed.metrics.items()}

@@ -64,9 +64,8 @@ from explorer.views.server.thread import Server
 LARGE_STUDY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("large_study.py"))))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_MS = 120_000
-REST_MS = 1000
 N_VISITS, N_STEPS = 5, 12
-# What a study does between two measurements takes seconds; here everybody only comes to rest.
+# What a study does between two measurements takes seconds; here, and between two visits, everybody only comes to rest.
 REST_S = 3.0
 
 # Notes when the front's points have been drawn: they are elements, and the frame after them has ended.
@@ -202,7 +201,7 @@ def opened_page(browser: Browser, address: str) -> Iterator[Page]:
         shown = context.new_page()
         shown.set_default_timeout(PATIENCE_MS)
         shown.add_init_script(PAINTED)
-        shown.wait_for_timeout(REST_MS)  # the browser still clears away the page before
+        shown.wait_for_timeout(1000 * REST_S)  # the browser still clears away the page before
         shown.goto(address)
         shown.wait_for_selector("body[data-ready=true]")
         yield shown

@@ -104,27 +104,27 @@ def start(
     quiet: Quiet = False,
 ) -> None:
     """Run the study that a search space describes, or go on with it, with a live dashboard; end with its front."""
+    from explorer.commands.start import StartOptions
     from explorer.commands.start import start as run
     from explorer.space.duration import parse_duration
     from explorer.space.overrides import Overrides
 
     timeout_s = None if timeout is None else parse_duration(timeout)
-    overrides = Overrides(name=name, n_trials=trials, timeout_s=timeout_s, sampler=sampler, seed=seed)
-    is_served, is_confirming = not no_dashboard, not no_confirm
-    run(
+    options = StartOptions(
         file,
-        overrides,
-        data,
-        studies,
-        storage,
-        fork,
-        port,
-        is_served,
-        as_json,
-        quiet,
-        is_confirming,
-        skip_unavailable,
+        Overrides(name=name, n_trials=trials, timeout_s=timeout_s, sampler=sampler, seed=seed),
+        data=data,
+        studies=studies,
+        storage=storage,
+        fork=fork,
+        port=port,
+        has_dashboard=not no_dashboard,
+        is_json=as_json,
+        is_quiet=quiet,
+        is_confirming=not no_confirm,
+        is_skipping=skip_unavailable,
     )
+    run(options)
 
 
 @app.command()

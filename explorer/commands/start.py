@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from explorer.commands.own_code import say_own_code
@@ -29,51 +28,79 @@ from explorer.views.outputs import write_outputs
 from explorer.views.tables import print_front
 
 
-def start(
-    file: Path,
-    overrides: Overrides,
-    data: Path | None,
-    studies: Path | None,
-    storage: str | None,
-    fork: str | None,
-    port: int | None,
-    has_dashboard: bool,
-    is_json: bool,
-    is_quiet: bool,
-    is_confirming: bool = True,
-    is_skipping: bool = False,
-) -> None:
-    """Run the study that `file` describes, as `explorer.study.loop.run_study` does, and print its front.
-
-    `is_skipping` leaves out the runtimes that are not installed. At a terminal the dashboard is served on until Ctrl-C.
-    Raises NotAvailable when `port` is taken.
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What the command line says of a start: `port` None is any free one, `data`, `studies` and `storage` None the
+    usual places; `fork` is the new study's name; `is_skipping` leaves out the runtimes that are not installed.
     """
-    if port is not None and not has_dashboard:
+
+    file: Path
+    overrides: Overrides
+    data: Path | None = None
+    studies: Path | None = None
+    storage: str | None = None
+    fork: str | None = None
+    port: int | None = None
+    has_dashboard: bool = True
+    is_json: bool = False
+    is_quiet: bool = False
+    is_confirming: bool = True
+    is_skipping: bool = False
+
+    @property
+    def is_served(self) -> bool:
+        """Without its link nobody could open a dashboard, and --quiet prints none unless a port is asked for."""
+        return self.has_dashboard and (not self.is_quiet or self.port is not None)
+
+    def to_go_on(self) -> str:
+        """What starts the same study again, as a shell reads it; it goes on with a fork rather than fork again."""
+        name = self.fork or self.overrides.name
+        options = {
+            "--name": name,
+            "--trials": self.overrides.n_trials,
+            "--timeout": None if self.overrides.timeout_s is None else f"{self.overrides.timeout_s:g}",
+            "--sampler": self.overrides.sampler,
+            "--seed": self.overrides.seed,
+            "--data": self.data,
+            "--studies": self.studies,
+            "--storage": None if self.storage is None else shown_storage(self.storage),
+        }
+        flags = {"--no-confirm": not self.is_confirming, "--skip-unavailable": self.is_skipping}
+        words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
+        words += [flag for flag, is_set in flags.items() if is_set]
+        return shlex.join(["explore", "start", str(self.file), *words])
+
+
+def start(options: StartOptions) -> None:
+    """Run the study that `options.file` describes, as `explorer.study.loop.run_study` does, and print its front.
+
+    At a terminal the dashboard is served on until Ctrl-C. Raises NotAvailable when the port is taken.
+    """
+    if options.port is not None and not options.has_dashboard:
         raise UsageError("expected --port or --no-dashboard, got both: leave one out")
     words = vocabulary()
-    space = load_space(file, words, overrides)
-    root = studies_folder(studies)
+    space = load_space(options.file, words, options.overrides)
+    root = studies_folder(options.studies)
     fork_from = None
-    if fork is not None:
+    if options.fork is not None:
         fork_from = root / space.name
-        space = load_space(file, words, replace(overrides, name=fork))
+        space = load_space(options.file, words, replace(options.overrides, name=options.fork))
     folder = root / space.name
-    space, left_out = installed_part(space, words) if is_skipping else (space, {})
-    if not is_quiet:
+    space, left_out = installed_part(space, words) if options.is_skipping else (space, {})
+    if not options.is_quiet:
         for name, why in left_out.items():
             note(f"left out: runtime {name} ({why})")
     say_own_code(space.model)
-    view = make_view(space, sys.stderr, is_quiet)
-    # Without its link nobody could open a dashboard, and --quiet prints none unless a port is asked for.
-    is_served = has_dashboard and (not is_quiet or port is not None)
+    view = make_view(space, sys.stderr, options.is_quiet)
     try:
         with Interrupt() as interrupt:
-            say = note if is_quiet else view.on_note
-            page = open_page(space, folder, storage, port, view, say) if is_served else no_page(view)
+            say = note if options.is_quiet else view.on_note
+            is_served = options.is_served
+            page = open_page(space, folder, options.storage, options.port, view, say) if is_served else no_page(view)
             try:
-                evaluator = MeasuringEvaluator(space, folder, data, interrupt, left_out)
-                result = _run(space, words, folder, evaluator, page, interrupt, storage, fork_from, is_confirming)
-                _print(result, is_json, is_quiet)
+                evaluator = MeasuringEvaluator(space, folder, options.data, interrupt, left_out)
+                result = _run(options, space, words, folder, evaluator, page, interrupt, fork_from)
+                _print(result, options)
                 page.serve_on(interrupt)
             except NothingFeasible as nothing:
                 page.serve_on(interrupt, str(nothing))
@@ -81,45 +108,19 @@ def start(
             finally:
                 page.close()
     except Interrupted as stopped:  # here, where no other signal can come between the sentence and its end
-        again = replace(overrides, name=space.name if overrides.name or fork else None)
-        flags = {"--no-confirm": not is_confirming, "--skip-unavailable": is_skipping}
-        line = _command_line(file, again, data, studies, storage, [flag for flag, is_set in flags.items() if is_set])
-        raise Interrupted(f"{stopped}; what was measured is in {folder}. To go on: {line}") from None
-
-
-def _command_line(
-    file: Path,
-    overrides: Overrides,
-    data: Path | None,
-    studies: Path | None,
-    storage: str | None,
-    flags: Sequence[str] = (),
-) -> str:
-    """What starts the same study again, as a shell reads it."""
-    options = {
-        "--name": overrides.name,
-        "--trials": overrides.n_trials,
-        "--timeout": None if overrides.timeout_s is None else f"{overrides.timeout_s:g}",
-        "--sampler": overrides.sampler,
-        "--seed": overrides.seed,
-        "--data": data,
-        "--studies": studies,
-        "--storage": None if storage is None else shown_storage(storage),
-    }
-    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-    return shlex.join(["explore", "start", str(file), *words, *flags])
+        kept = f"{stopped}; what was measured is in {folder}"
+        raise Interrupted(f"{kept}. To go on: {options.to_go_on()}") from None
 
 
 def _run(
+    options: StartOptions,
     space: SearchSpace,
     words: Vocabulary,
     folder: Path,
     evaluator: MeasuringEvaluator,
     page: StudyPage,
     interrupt: Interrupt,
-    storage: str | None,
     fork_from: Path | None,
-    is_confirming: bool,
 ) -> StudyResult:
     """The study, from its first process to its last; the page learns how it ended."""
     is_finished = False
@@ -132,9 +133,9 @@ def _run(
             page.view,
             interrupt,
             write_outputs,
-            storage,
+            options.storage,
             fork_from,
-            is_confirming=is_confirming,
+            is_confirming=options.is_confirming,
         )
         is_finished = True
         return result
@@ -147,10 +148,10 @@ def _run(
         page.end(is_finished)
 
 
-def _print(result: StudyResult, is_json: bool, is_quiet: bool) -> None:
-    if is_json:
+def _print(result: StudyResult, options: StartOptions) -> None:
+    if options.is_json:
         print_json(front_summary(result).to_json())
-    elif not is_quiet:
+    elif not options.is_quiet:
         print_front(console(), result, front_summary(result))
-    if not is_quiet:
+    if not options.is_quiet:
         note(f"{result.folder / 'report.html'}: the interactive front; beside it front.csv and trials.csv")

@@ -42,7 +42,7 @@ SETTLED = 0.95
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How much is measured again: exactly `n_rounds`; None: MIN_ROUNDS to MAX_ROUNDS, until all is settled, and after
-    MIN_ROUNDS only while fewer than `seconds` were spent.
+    MIN_ROUNDS only those that take no more than `seconds` in all, by what a round took so far.
     """
 
     n_rounds: int | None = None
@@ -131,7 +131,7 @@ class Confirming:
             return "settled"
         if n_rounds >= MAX_ROUNDS:
             return "rounds"
-        return "time" if confirmation.seconds >= budget.seconds else None
+        return "time" if confirmation.seconds * (n_rounds + 1) / n_rounds > budget.seconds else None
 
     def _with_round(self, confirmation: Confirmation, budget: Budget) -> Confirmation:
         """One more round: every finalist once, in a fresh process each, in an order that seed and round give."""

@@ -59,8 +59,8 @@ def begin(here, monkeypatch, capsys):
 
         monkeypatch.setattr(start_command, "MeasuringEvaluator", lambda space, folder, *_: Listening(folder))
         monkeypatch.setattr(start_command, "write_outputs", lambda result: None)
-        arguments = (Overrides(), None, here / "studies", None, None, None, False, False)
-        start_command.start(here / "own.yaml", *arguments, **{"is_quiet": False, "is_confirming": False, **options})
+        values = {"studies": here / "studies", "has_dashboard": False, "is_confirming": False} | options
+        start_command.start(start_command.StartOptions(here / "own.yaml", Overrides(), **values))
         return said[0]
 
     return begin

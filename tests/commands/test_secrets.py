@@ -30,9 +30,16 @@ def files_with(folder: Path, *secrets: str) -> list[str]:
 def started(tmp_path, monkeypatch, storage=None, has_dashboard=False, before=lambda variant, number: None):
     monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(command, "MeasuringEvaluator", lambda space, folder, *_: FakeEvaluator(folder, before=before))
-    overrides = Overrides(None, 3, None, "random", None)
-    options = {"port": None, "has_dashboard": has_dashboard, "is_json": True, "is_quiet": False}
-    command.start(DIGITS, overrides, None, tmp_path / "studies", storage, None, **options, is_confirming=False)
+    options = command.StartOptions(
+        DIGITS,
+        Overrides(n_trials=3, sampler="random"),
+        studies=tmp_path / "studies",
+        storage=storage,
+        has_dashboard=has_dashboard,
+        is_json=True,
+        is_confirming=False,
+    )
+    command.start(options)
 
 
 def test_dashboard_token_is_in_the_link_alone(tmp_path, monkeypatch, capsys):

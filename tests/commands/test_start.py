@@ -42,11 +42,10 @@ class Start:
             return FakeEvaluator(folder, before=before, metrics=metrics)
 
         self._patch.setattr(command, "MeasuringEvaluator", evaluator)
-        values = {"port": None, "has_dashboard": True, "is_json": False, "is_quiet": False} | options
-        values.setdefault("is_confirming", False)
-        overrides = Overrides(None, n_trials, None, "random", None)
+        overrides = Overrides(n_trials=n_trials, sampler="random")
+        values = {"studies": self.studies, "is_confirming": False} | options
         try:
-            command.start(DIGITS, overrides, None, self.studies, None, None, **values)
+            command.start(command.StartOptions(DIGITS, overrides, **values))
         finally:
             self.listen()
 
@@ -247,9 +246,17 @@ def test_signal_while_an_interrupted_study_closes_takes_no_word_from_its_sentenc
 )
 def test_command_line_that_goes_on_has_what_was_given_but_no_password(storage, shown):
     overrides = Overrides("my study", 5, 90.0, None, 0)
-    line = command._command_line(Path("a b.yaml"), overrides, Path("data"), None, storage, ["--no-confirm"])
+    options = command.StartOptions(Path("a b.yaml"), overrides, Path("data"), storage=storage, is_confirming=False)
     words = ["--name", "my study", "--trials", "5", "--timeout", "90", "--seed", "0", "--data", "data"]
-    assert shlex.split(line) == ["explore", "start", "a b.yaml", *words, "--storage", shown, "--no-confirm"]
+    assert shlex.split(options.to_go_on()) == [
+        "explore",
+        "start",
+        "a b.yaml",
+        *words,
+        "--storage",
+        shown,
+        "--no-confirm",
+    ]
 
 
 def test_study_is_confirmed_at_its_end_and_the_page_is_told(start, monkeypatch):

@@ -28,8 +28,16 @@ N_TRIALS = 5
 
 def explore_start(studies: Path, fork: str | None = None) -> None:
     """`explore start`, with whatever evaluator the command has."""
-    overrides = Overrides(None, N_TRIALS, None, "random", None)
-    command.start(DIGITS, overrides, None, studies, None, fork, None, False, False, True, False)
+    options = command.StartOptions(
+        DIGITS,
+        Overrides(n_trials=N_TRIALS, sampler="random"),
+        studies=studies,
+        fork=fork,
+        has_dashboard=False,
+        is_quiet=True,
+        is_confirming=False,
+    )
+    command.start(options)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from fakes import (
 from explorer.errors import Interrupted, NotAvailable, NothingFeasible, StudyDamaged
 from explorer.objectives import Constraint
 from explorer.records import Failure, Measurement, Variant
-from explorer.study.confirm import MAX_ROUNDS, MIN_ROUNDS
+from explorer.study.confirm import MAX_ROUNDS, MIN_ROUNDS, Budget
 from explorer.study.confirm_again import confirm_study
 from explorer.study.confirmation_file import GROWING_NAME, NAME, read_confirmation, read_growing
 from explorer.study.front import front_summary
@@ -178,6 +178,17 @@ def test_confirm_time_is_up_after_the_fewest_rounds(tmp_path):
     result = run(tmp_path, fake(tmp_path, again=wild), view, clock=lambda: float(next(seconds)))
     assert (len(result.confirmation.rounds), result.confirmation.ended) == (MIN_ROUNDS, "time")
     assert any("the time for it is up" in note for note in view.notes)
+
+
+def test_confirm_begins_no_round_that_would_end_after_the_budget(tmp_path, monkeypatch):
+    def wild(variant, name):
+        return noisy(known_metrics(Variant(width=1.0)), jitter(variant, name, 0.3))
+
+    a_round_takes_1000_s = iter(range(0, 10**9, 1000))
+    monkeypatch.setattr(Budget, "of_search", lambda result: Budget(seconds=7500.0))
+    result = run(tmp_path, fake(tmp_path, again=wild), clock=lambda: float(next(a_round_takes_1000_s)))
+    assert (len(result.confirmation.rounds), result.confirmation.ended) == (7, "time")
+    assert result.confirmation.seconds == 7000.0
 
 
 def test_confirm_not_settled_ends_with_the_most_rounds(tmp_path):

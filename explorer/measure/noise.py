@@ -66,7 +66,8 @@ def noise_floor(seconds: float = 0.2, n_measurements: int = _N_MEASUREMENTS) -> 
 def same_work_sentence(aa_ratio: float, aa_raw_ratio: float) -> str:
     """A/A for people."""
     unsteady = "" if aa_ratio <= _STEADY else ": other work disturbs it, so expect wide intervals and repeated trials"
-    return f"the same work measured twice (A/A) differs by {aa_ratio:.1%}, uncorrected by {aa_raw_ratio:.1%}{unsteady}"
+    twice = f"differs by {aa_ratio:.1%}, uncorrected by {aa_raw_ratio:.1%}"
+    return f"the same work measured twice in one process (A/A) {twice}{unsteady}"
 
 
 def difference_ratio(medians: list[float]) -> float:

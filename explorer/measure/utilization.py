@@ -63,7 +63,7 @@ def utilization(work: Work, latency_mean_ms: float, cpu_share: float, peaks: Pea
     """JSON-ready details of a variant's use of the machine.
 
     latency_mean_ms  mean time of a query (the mean: operations over a time are an average rate)
-    cpu_share        CPU time of the serving process over wall time, while it was timed
+    cpu_share        CPU time of the serving process over wall time, during the warm-up
     gflops           GFLOP/s reached; peak_gflops and peak_ratio None where the peak is not known
     bytes_per_query, arithmetic_ms (operations / peak), bytes_ms (bytes / bandwidth), bytes_from ("cache" or "memory")
     bound_by         "arithmetic", "memory" (the cache's bandwidth included), "overhead", or None where it is not known

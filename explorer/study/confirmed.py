@@ -128,6 +128,10 @@ def _confirmed(
         else over_rounds([take.metrics[name] for take in takes if name in take.metrics])
         for name in names
     }
+    # A round is brief, and has too few samples for some percentiles that the search knows: those stay the search's.
+    for name, found in metrics.items():
+        if found.value is None:
+            metrics[name] = trial.outcome.metrics.get(name, found)
     against = result.baseline_values() if baseline is None and trial.number else baseline
     state, checked, violations = judge(replace(trial.outcome, metrics=metrics, invalid=()), result.space, against)
     if checked.failure is not None:

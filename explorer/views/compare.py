@@ -41,9 +41,16 @@ class Difference:
     method: str
 
 
-Raw = Samples | NDArray[np.bool_] | str
-"""What is known of a trial query by query and image by image: its samples; of a confirmed finalist, which validation
-images it classified correctly [n]; or why nothing is."""
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What is known of two trials query by query and image by image: of two confirmed finalists which validation images
+    they classified correctly [n], else their samples. `has_times`: the times of the samples are those that are shown;
+    confirmed ones are of other processes, while a confirmed accuracy is the search's own.
+    """
+
+    hits: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+    samples: tuple[Samples, Samples] | None = None
+    has_times: bool = False
 
 
 def compare(result: StudyResult, first: int, second: int, shown: Shown | None = None) -> dict[str, Any] | None:
@@ -86,7 +93,7 @@ def _difference(
     name: str,
     trials: tuple[TrialRecord, TrialRecord],
     measured: tuple[Measurement, Measurement],
-    raw: tuple[Raw, Raw],
+    raw: Raw,
 ) -> Difference:
     """By the sharpest method that the stored samples allow."""
     a, b = measured
@@ -95,31 +102,31 @@ def _difference(
     value = b.value - a.value
     if trials[0].number == trials[1].number:
         return Difference(0.0, 0.0, 0.0, True, "it is the same trial")
-    one, other = raw
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and name == "accuracy" and len(one) == len(other):
-        return _paired_hits(one, other)
-    if isinstance(one, Samples) and isinstance(other, Samples):
+    if raw.hits is not None and name == "accuracy":
+        return _paired_hits(*raw.hits)
+    if raw.samples is not None:
+        one, other = raw.samples
         if name == "accuracy" and len(one.predictions) == len(other.predictions):
             return _paired_accuracy(value, one, other)
-        if name == "latency_mean_ms" and trials[0].variant.batch_size == trials[1].variant.batch_size:
+        is_same_size = trials[0].variant.batch_size == trials[1].variant.batch_size
+        if name == "latency_mean_ms" and raw.has_times and is_same_size:
             paired = _paired_mean(value, one, other)
             if paired is not None:
                 return paired
     return _independent(value, a, b)
 
 
-def _raw(shown: Shown, one: TrialRecord, other: TrialRecord) -> tuple[Raw, Raw]:
-    """Of two confirmed finalists their hits; else both trials' samples, if both values are the search's."""
-    confirmation = shown.searched.confirmation
-    if {one.number, other.number} <= shown.confirmed and confirmation is not None:
-        hits = {finalist.trial: finalist.hits() for finalist in confirmation.finalists}
+def _raw(shown: Shown, one: TrialRecord, other: TrialRecord) -> Raw:
+    numbers, confirmation = {one.number, other.number}, shown.searched.confirmation
+    if numbers <= shown.confirmed and confirmation is not None:
+        hits = {finalist.trial: finalist.hits() for finalist in confirmation.finalists if finalist.trial in numbers}
         first, second = hits[one.number], hits[other.number]
-        unknown = "which images it classified correctly is not known"
-        return unknown if first is None else first, unknown if second is None else second
-    if {one.number, other.number} & shown.confirmed:
-        mixed = "one of the two is confirmed, and its values are not those of its samples"
-        return mixed, mixed
-    return trial_samples(shown.searched, one), trial_samples(shown.searched, other)
+        if first is not None and second is not None and len(first) == len(second):
+            return Raw(hits=(first, second))
+    a, b = trial_samples(shown.searched, one), trial_samples(shown.searched, other)
+    if isinstance(a, Samples) and isinstance(b, Samples):
+        return Raw(samples=(a, b), has_times=not numbers & shown.confirmed)
+    return Raw()
 
 
 def _paired_hits(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> Difference:

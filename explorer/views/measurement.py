@@ -18,6 +18,7 @@ Lines = dict[str, str]
 
 _COLD_START = {"start": "process", "import": "import", "load": "load", "first_answer": "first answer"}
 _CALCULATED = {"parameters": "M_params", "activations": "M_activations", "workspace": "M_workspace"}
+_OF_ONE = dict.fromkeys(("M_activations", "M_workspace"), " for one image in float32")
 
 
 def measurement_lines(trial: TrialRecord, glyphs: Glyphs) -> dict[str, Lines]:
@@ -52,7 +53,7 @@ def _timing(details: Mapping[str, Any], glyphs: Glyphs) -> Lines:
                 f", of which the variant feels {sensitivity:.0%} (at most {MAX_DISPERSION:.0%} may be felt)"
             )
     elif anchor.get("why"):
-        lines["anchor"] = f"none: {one_line(str(anchor['why']))}; times are not corrected"
+        lines["anchor"] = f"none: {one_line(str(anchor['why']))}; times are corrected by the pulse alone"
     if "budget" in timing:
         whole = (
             "the whole budget" if timing["budget"] == "whole" else "a quarter of the budget: it is far from the front"
@@ -65,6 +66,12 @@ def _timing(details: Mapping[str, Any], glyphs: Glyphs) -> Lines:
         ratio = _number(timing.get("interval_ratio"))
         reached = "" if ratio is None else f" (within {ratio:.1%} of the median)"
         lines["interval"] = f"as narrow as was asked{reached}" if timing["is_narrow"] else f"NOT narrow{reached}"
+    if (n_answers := _number(timing.get("n_answers"))) is not None:
+        lines["answers while timing"] = (
+            f"{n_answers:.0f}, compared with those of the accuracy pass"
+            if n_answers
+            else "NOT compared: those of this artifact depend on the images that share their batch"
+        )
     if (share := _number(details.get("processor_share"))) is not None:
         lines["processor"] = f"the timed thread had its core for {share:.1%} of the time"
     return lines
@@ -92,7 +99,7 @@ def _memory(details: Mapping[str, Any]) -> Lines:
     parts = {name: _number(calculated.get(key)) for key, name in _CALCULATED.items()}
     if all(value is not None for value in parts.values()):
         for name, value in parts.items():
-            lines[name] = f"{_digits((value or 0.0) / 2**20)} MiB, calculated"
+            lines[name] = f"{_digits((value or 0.0) / 2**20)} MiB, calculated{_OF_ONE.get(name, '')}"
         total = sum(value or 0.0 for value in parts.values())
         lines["M_total"] = f"{_digits(total / 2**20)} MiB, calculated: their sum"
     return lines
@@ -105,7 +112,7 @@ def _utilization(details: Mapping[str, Any]) -> Lines:
         lines["bound by"] = one_line(str(found["sentence"]), 400)
     if (share := _number(found.get("cpu_share"))) is not None:
         threads = found.get("threads")
-        lines["processor time"] = f"{share:.2f} of the wall time" + (
+        lines["processor time"] = f"{share:.2f} of the wall time, warming up" + (
             f", {threads} threads" if threads not in (None, 1) else ""
         )
     return lines

@@ -116,7 +116,10 @@ def _sentence(readings: tuple[Reading, ...]) -> str:
     )
     moved = 100 * float(high / low - 1)
     share = f"{moved:.0f}" if moved >= 9.5 else f"{moved:.1f}"
-    return f"The machine's speed moved by {share} % during the study ({where}); times are corrected for it.{doubtful}"
+    return (
+        f"The machine's speed moved by {share} % during the study ({where}); "
+        f"times are corrected as far as each variant feels it.{doubtful}"
+    )
 
 
 def _why_none(result: StudyResult) -> str:

@@ -35,7 +35,7 @@ def test_device_known_peaks_are_printed_with_their_age(machine, capsys, monkeypa
     assert "energy       no counters" in shown
     assert "graphics     energy: readable" in shown
     assert "noise floor  20 times 0.200 ms" in shown
-    assert "the same work measured twice (A/A) differs by 0.4%, uncorrected by 1.2%" in shown
+    assert "the same work measured twice in one process (A/A) differs by 0.4%, uncorrected by 1.2%" in shown
 
 
 def test_device_unknown_peaks_are_printed_with_the_reason(machine, capsys):

@@ -27,5 +27,7 @@ def test_difference_ratio_is_the_median_over_pairs():
 
 
 def test_same_work_sentence_unsteady_machine_is_called_so():
-    assert same_work_sentence(0.004, 0.02) == "the same work measured twice (A/A) differs by 0.4%, uncorrected by 2.0%"
+    assert same_work_sentence(0.004, 0.02) == (
+        "the same work measured twice in one process (A/A) differs by 0.4%, uncorrected by 2.0%"
+    )
     assert "other work disturbs it" in same_work_sentence(0.06, 0.2)

@@ -180,6 +180,20 @@ def test_confirm_time_is_up_after_the_fewest_rounds(tmp_path):
     assert any("the time for it is up" in note for note in view.notes)
 
 
+def test_confirm_percentile_that_no_round_knows_stays_the_searchs(tmp_path):
+    def searched(variant):
+        return {**known_metrics(variant), "latency_p99_ms": 9.0}
+
+    def measured(variant, name):
+        return {**settled(variant, name), "latency_p90_ms": 7.0}
+
+    summary = front_summary(run(tmp_path, fake(tmp_path, metrics=searched, again=measured)))
+    for entry in summary.entries:
+        metrics = entry.trial.outcome.metrics
+        assert metrics["latency_p99_ms"] == Measurement(9.0)
+        assert (metrics["latency_p90_ms"].value, metrics["latency_p90_ms"].n) == (7.0, MIN_ROUNDS)
+
+
 def test_confirm_begins_no_round_that_would_end_after_the_budget(tmp_path, monkeypatch):
     def wild(variant, name):
         return noisy(known_metrics(Variant(width=1.0)), jitter(variant, name, 0.3))

@@ -134,8 +134,17 @@ def test_compare_confirmed_finalists_are_paired_by_their_hits(makers, keep_sampl
     assert (found["latency_ms"]["second"], found["latency_ms"]["method"]) == (1.2, MOVER)
 
 
-def test_compare_a_confirmed_trial_with_another_goes_by_the_intervals(makers, keep_samples):
-    keep_samples.update({n: samples(predictions=np.zeros(1000, int)) for n in range(4)})
+def test_compare_a_confirmed_trial_with_another_is_paired_in_accuracy_but_not_in_its_times(makers, keep_samples):
+    rng = np.random.default_rng(0)
+    keep_samples.update(
+        {n: samples(rng.normal(1e6, 1e3, 400).astype(int), predictions=np.zeros(1000, int)) for n in range(4)}
+    )
+    metrics = [{"accuracy": 0.9, "latency_mean_ms": Measurement(1.0 + d, 0.9 + d, 1.1 + d, 400)} for d in (0.0, 0.05)]
+    again = {0: {"latency_mean_ms": (2.9, 3.0, 3.0, 3.1, 3.0)}}
+    mixed = rows(makers.make_confirmed(two(makers, *metrics), again, finalists=[0]))
+    assert mixed["accuracy"]["method"].startswith("paired: other answers")
+    assert mixed["latency_mean_ms"]["method"] == MOVER
+    assert rows(two(makers, *metrics))["latency_mean_ms"]["method"].startswith("paired: 400 queries")
     result = makers.make_confirmed(makers.make_small_result(), finalists=[0, 1])
-    assert rows(result, 1, 3)["accuracy"]["method"] == EXACT  # made-up accuracies have no interval
+    assert rows(result, 1, 3)["accuracy"]["method"].startswith("paired: other answers")
     assert rows(result, 2, 3)["accuracy"]["method"].startswith("paired: other answers")

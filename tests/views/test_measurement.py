@@ -53,7 +53,7 @@ def test_measurement_lines_have_cold_start_and_memory_in_their_parts(makers):
     assert list(found["cold start"].items())[-2:] == [("first answer", "2.5 ms"), ("sum", "202 ms")]
     memory = found["memory, measured and calculated"]
     assert memory["of it the bare runtime"] == "50 MiB, measured"
-    assert memory["M_workspace"] == "0.25 MiB, calculated"
+    assert memory["M_workspace"] == "0.25 MiB, calculated for one image in float32"
     assert memory["M_total"] == "1.75 MiB, calculated: their sum"
 
 
@@ -71,7 +71,7 @@ def test_measurement_lines_say_what_binds_the_variant(makers):
 def test_measurement_lines_without_an_anchor_say_why(makers):
     anchor = {"value": None, "why": "onnxruntime is not installed"}
     timing = lines(makers, {**DETAILS, "anchor": anchor})["timing"]
-    assert timing["anchor"] == "none: onnxruntime is not installed; times are not corrected"
+    assert timing["anchor"] == "none: onnxruntime is not installed; times are corrected by the pulse alone"
     assert timing["as the clock had it"] == "1.1 ms (1–1.2, n 1,234)"
 
 

@@ -32,7 +32,8 @@ def test_steadiness_info_sentence_is_the_usual_range_of_what_can_be_believed(mak
     # Percentiles 5 and 95 of 1.00, 1.01, ..., 1.20; the outlier is not valid and does not count.
     result = study(makers, [1 + n / 100 for n in range(21)] + [5.0], invalid=[21])
     assert steadiness_info(result).sentence == (
-        "The machine's speed moved by 18 % during the study (22 measurements); times are corrected for it."
+        "The machine's speed moved by 18 % during the study (22 measurements); times are "
+        "corrected as far as each variant feels it."
         " One measurement is not valid."
     )
 

@@ -40,6 +40,9 @@ _POPULATION = 20
 _MOST_SHOWN, _N_KEPT, _N_BEST = 1250, 1000, 250
 """TPE is shown at most so many trials; beyond that, so many are kept, among them so many for being the best."""
 
+_MOST_ASKED = 250
+"""Each proposal leaves a trial in Optuna's study that nobody needs: after so many, TPE gets a study without them."""
+
 
 def _tpe(seed: int) -> BaseSampler:
     # One trial at a time: there are no running trials whose results would have to be guessed ("constant liar").
@@ -90,6 +93,7 @@ class Mirror:
         self._remembered: list[Observation] = []
         self._coming: list[Observation] = []
         self._study = self._empty_study()
+        self._n_asked = 0
         self._generation = 0
         self._n_in_generation = 0
         self._n_selected = 0
@@ -103,7 +107,7 @@ class Mirror:
             self._remembered.append(observation)
             if len(self._remembered) > _MOST_SHOWN:
                 self._remembered = memorable(self._remembered, self._directions)
-                self._study, self._coming = self._empty_study(), list(self._remembered)
+                self._begin_anew()
 
     def propose(self, n_finished: int, attempt: int) -> int:
         """The number of the variant that the sampler wants next, seen before or not."""
@@ -115,16 +119,27 @@ class Mirror:
             warnings.simplefilter("ignore", ExperimentalWarning)
             trial = study.ask(self._grid.distributions)
         study.tell(trial, state=TrialState.FAIL)  # the result, if there will be one, comes by `add`
+        self._n_asked += 1
         return self._grid.index_of_params(trial.params)
 
     def _empty_study(self) -> optuna.Study:
         return optuna.create_study(directions=self._directions, sampler=self._make_sampler(self._seed))
 
+    def _begin_anew(self) -> None:
+        """An empty study, that is shown what is remembered before it is asked."""
+        self._study, self._coming, self._n_asked = self._empty_study(), list(self._remembered), 0
+
     def _catch_up(self) -> None:
         """Show what was added since the last proposal. A study that is resumed adds thousands before its first."""
+        if self._is_forgetful and self._n_asked >= _MOST_ASKED:
+            self._begin_anew()
+        n_known = len(self._study.get_trials(deepcopy=False))
         for observation in self._coming:
             self._show(observation)
         self._coming = []
+        # Each trial got copies of the distributions, which are most of its memory and all the same.
+        for trial in self._study.get_trials(deepcopy=False)[n_known:]:
+            trial.distributions = self._grid.distributions
 
     def _show(self, observation: Observation) -> None:
         attributes: dict[str, Any] = {}

@@ -71,6 +71,20 @@ def test_mirror_tpe_up_to_a_thousand_trials_is_shown_all_of_them():
     assert shown(one) == [GRID.params(index % GRID.n_variants) for index in range(1000)]
 
 
+def test_mirror_tpe_proposes_the_same_whenever_it_gets_rid_of_what_was_asked(monkeypatch):
+    def proposals(most_asked: int) -> tuple[list[int], int]:
+        monkeypatch.setattr(mirror, "_MOST_ASKED", most_asked)
+        one, found = Mirror(GRID, DIRECTIONS, "tpe", 0), []
+        for index in range(40):
+            found.append(one.propose(index, 0))
+            observed(one, index, index + 1)
+        return found, len(one._study.get_trials(deepcopy=False))
+
+    (kept, n_kept), (rid, n_rid) = proposals(1000), proposals(7)
+    assert kept == rid
+    assert (n_kept, n_rid) == (39 + 40, 39 + 5)
+
+
 @pytest.mark.usefixtures("few")
 def test_mirror_tpe_long_study_keeps_to_its_bound_however_long_it_is():
     one = Mirror(GRID, DIRECTIONS, "tpe", 0)

@@ -6,13 +6,13 @@ takes the place of the first at its end: a killed one goes on where it was, and 
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from explorer.errors import StudyDamaged
 from explorer.files import flush_to_disk, write_json
 from explorer.study.confirmation import Confirmation
+from explorer.study.sound import json_value
 
 NAME = "confirmation.json"
 GROWING_NAME = "confirmation.next.json"
@@ -53,7 +53,7 @@ def _read(path: Path, way_out: str) -> Confirmation | None:
     except UnicodeDecodeError as error:
         raise StudyDamaged(f"{path} is not text: {way_out}") from error
     try:
-        return Confirmation.from_json(json.loads(text))
+        return Confirmation.from_json(json_value(text))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise StudyDamaged(f"{path} is not a whole confirmation ({reason}): {way_out}") from error

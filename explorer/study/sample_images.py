@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from explorer import files
 from explorer.errors import StudyError
 from explorer.space.values import SearchSpace
+from explorer.study.samples import UNREADABLE
 
 _NAME = "samples.npz"
 _FEWEST = 16
@@ -43,7 +43,7 @@ def read_sample_images(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int6
     try:
         with np.load(path, allow_pickle=False) as archive:
             images, labels = archive["images"], archive["labels"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise StudyError(
             f"the study's sample images in {path} do not read ({error}): delete that file, and name the folder of the "
             "data with --data, to have them taken from there"

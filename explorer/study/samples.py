@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,7 +27,12 @@ class _Empty(ValueError):
     """An archive that reads, and holds nothing."""
 
 
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
+    RuntimeError,  # of a member that is encrypted, or compressed in a way that nobody reads (NotImplementedError)
+    ValueError, TypeError, LookupError, OverflowError, tokenize.TokenError,  # of what NumPy says of an array
+)  # fmt: skip
+"""What reading a damaged .npz file may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ def _read(path: Path, read: Callable[[zipfile.ZipFile], _Read]) -> _Read | str:
     try:
         with zipfile.ZipFile(path) as archive:
             return read(archive)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return f"the trial's samples do not read: {str(error) if isinstance(error, _Empty) else type(error).__name__}"
 
 
@@ -130,7 +136,7 @@ def _samples(archive: zipfile.ZipFile) -> Samples:
 
 
 def _member(archive: zipfile.ZipFile, name: str, kinds: str, n_axes: int = 1) -> NDArray[Any]:
-    """One array with so many axes, its type one of NumPy's `kinds`. Raises one of _UNREADABLE."""
+    """One array with so many axes, its type one of NumPy's `kinds`. Raises one of UNREADABLE."""
     info = archive.getinfo(f"{name}.npy")
     if info.file_size > _MAX_MEMBER_BYTES:
         raise ValueError(f"{name} has {info.file_size} bytes")

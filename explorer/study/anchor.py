@@ -13,6 +13,7 @@ from pathlib import Path
 
 from explorer.files import write_json
 from explorer.measure.correction import Reference
+from explorer.plain_file import read_plain_text
 from explorer.records import Variant
 from explorer.space.values import SearchSpace
 from explorer.study.sound import json_value
@@ -52,7 +53,7 @@ def copy_reference(old_folder: Path, new_folder: Path) -> None:
 def _kept(folder: Path) -> tuple[str | None, Reference] | None:
     """The artifact of the anchor (None: without one) and the reference; None where there is none that reads."""
     try:
-        values = json_value((folder / _NAME).read_text(encoding="utf-8"))
+        values = json_value(read_plain_text(folder / _NAME))
         artifact = values["artifact"]
         pulse_ns = float(values["pulse_ns"])
         anchor_ns = None if artifact is None else float(values["anchor_ns"])

@@ -15,6 +15,7 @@ from typing import Any
 
 from explorer.errors import StudyDamaged
 from explorer.files import write_json
+from explorer.plain_file import read_plain_text
 from explorer.records import Metrics, TrialOutcome, Variant
 from explorer.study.result import TrialRecord
 from explorer.study.sound import (
@@ -158,7 +159,7 @@ def _check(entry: Entry, violations: Mapping[str, float | None]) -> None:
 
 def _read(path: Path) -> Entry:
     try:
-        return Entry.from_json(json_value(path.read_text(encoding="utf-8")))
+        return Entry.from_json(json_value(read_plain_text(path)))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyDamaged(
             f"{path} is not a whole record of a trial ({error}): move it away; its trial is run again"

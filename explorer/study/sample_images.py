@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from explorer import files
 from explorer.errors import StudyError
+from explorer.plain_file import open_plain
 from explorer.space.values import SearchSpace
 from explorer.study.samples import UNREADABLE
 
@@ -41,7 +42,7 @@ def read_sample_images(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int6
     """The images uint8 [n, c, h, w] and labels int64 [n]. Raises StudyError when they are not there or do not read."""
     path = folder / _NAME
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open_plain(path) as file, np.load(file, allow_pickle=False) as archive:
             images, labels = archive["images"], archive["labels"]
     except UNREADABLE as error:
         raise StudyError(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.plain_file import open_plain, read_plain_text
 from explorer.study.result import StudyResult, TrialRecord
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-]+")  # a name and no path, whatever a record says
@@ -111,7 +112,7 @@ def _descriptions(folder: Path, trial: TrialRecord) -> Iterator[Path]:
 def _is_of(description: Path, trial: TrialRecord) -> bool:
     """Whether that measurement gave the trial its numbers; one that does not read did not."""
     try:
-        values = json.loads(description.read_text(encoding="utf-8"))
+        values = json.loads(read_plain_text(description))
         latency = values["metrics"]["latency_ms"]["value"]
         variant = values["variant"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -122,7 +123,7 @@ def _is_of(description: Path, trial: TrialRecord) -> bool:
 def _read(path: Path, read: Callable[[zipfile.ZipFile], _Read]) -> _Read | str:
     """What `read` takes from the archive; or why it does not read."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
             return read(archive)
     except UNREADABLE as error:
         return f"the trial's samples do not read: {str(error) if isinstance(error, _Empty) else type(error).__name__}"

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from odd_archives import odd_archives
@@ -61,4 +63,10 @@ def test_sample_images_that_are_one_array_are_one_sentence(tmp_path):
     with (tmp_path / "samples.npz").open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(StudyError, match=r"samples\.npz do not read"):
+        read_sample_images(tmp_path)
+
+
+def test_sample_images_that_are_a_pipe_are_one_sentence(tmp_path):
+    os.mkfifo(tmp_path / "samples.npz")
+    with pytest.raises(StudyError, match=r"samples\.npz do not read .*not a regular file"):
         read_sample_images(tmp_path)

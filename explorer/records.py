@@ -6,9 +6,13 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Literal, final
 
 Width = float | tuple[float, ...]
+
+_ends = itemgetter("value", "low", "high", "n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Variant:
     def from_json(cls, values: Mapping[str, Any]) -> Variant:
         """The inverse of `to_json`."""
         width = values["width"]
-        return cls(**{**values, "width": tuple(width) if isinstance(width, list | tuple) else width})
+        return cls(**{**values, "width": tuple(width)}) if isinstance(width, list) else cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +107,17 @@ class Metrics(Mapping[str, Measurement]):
     def from_json(cls, values: Mapping[str, Any]) -> Metrics:
         """What `Measurement.to_json` gave, by name. Raises TypeError, KeyError or ValueError for anything else."""
         made = cls.__new__(cls)
-        rows = ((m["value"], m["low"], m["high"], m["n"]) if len(m) == 4 else (None,) * 4 for m in values.values())
+        rows = [_ends(m) if len(m) == 4 else (None,) * 4 for m in values.values()]
         whys = tuple((name, m["why"]) for name, m in values.items() if len(m) != 4 and m["why"] is not None)
+        if not all(isinstance(why, str) for _, why in whys):
+            raise TypeError("a metric is not known, and why is no text")
         made._fill(tuple(values), rows, whys)
         return made
 
     def _fill(
         self, names: tuple[str, ...], rows: Iterable[Sequence[float | None]], whys: tuple[tuple[str, str], ...]
     ) -> None:
-        ends = [end for row in rows for end in row]
+        ends = list(chain.from_iterable(rows))
         try:
             self.numbers = array("d", [end for end in ends if end is not None])
         except OverflowError as error:
@@ -143,6 +149,11 @@ class Metrics(Mapping[str, Measurement]):
     def fields(self) -> tuple[tuple[str, int], ...]:
         """The metric, and the place in ENDS, of each of `numbers`."""
         return self._layout.fields
+
+    def has_all(self, names: Iterable[str]) -> bool:
+        """Whether each of these is there, and its value known."""
+        places = self._layout.places
+        return all(name in places and places[name][0] >= 0 for name in names)
 
     def known(self) -> dict[str, float]:
         """The values that are known, by name."""

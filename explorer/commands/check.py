@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from explorer.commands.printing import console, print_json
 from explorer.data import locate
 from explorer.errors import ExplorerError, NotAvailable
@@ -49,11 +51,12 @@ def check(file: Path, data: Path | None, is_json: bool, is_skipping: bool = Fals
     skipped = [Finding(f"runtime {name}", True, f"left out: {why}") for name, why in left_out.items()]
     runtimes = [*_runtimes(space), *skipped]
     findings = [_data(space, data), *_own_code(space), *_weights(space), *runtimes, *_sensors(space), _noise()]
-    if is_json:
-        print_json({**facts, "findings": [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]})
-    else:
-        _print(space, facts, findings)
     missing = [finding for finding in findings if not finding.is_ok]
+    if is_json:
+        said = [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]
+        print_json({**facts, "findings": said}, is_patient=bool(missing))
+    else:
+        _print(console(is_patient=bool(missing)), space, facts, findings)
     if missing:
         raise NotAvailable(
             f"{len(missing)} of what {file} needs is missing: {', '.join(f.name for f in missing)} (see above)"
@@ -160,8 +163,7 @@ def _noise() -> Finding:
     return Finding("noise floor", True, same_work_sentence(noise.aa_ratio, noise.aa_raw_ratio))
 
 
-def _print(space: SearchSpace, facts: dict[str, Any], findings: list[Finding]) -> None:
-    out = console()
+def _print(out: Console, space: SearchSpace, facts: dict[str, Any], findings: list[Finding]) -> None:
     out.print(f"{space.name}: {facts['n_variants']:,} variants, {facts['n_trials']} trials by {space.search.sampler}")
     out.print("\nfree")
     for name, values in facts["free"].items():

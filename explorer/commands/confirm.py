@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
+from explorer.commands.again import command_line
 from explorer.commands.own_code import require_named, say_own_code
 from explorer.commands.printing import console, note, print_json
 from explorer.commands.read import which_values
@@ -53,12 +53,16 @@ def confirm(
                 evaluator.close()
                 view.close()
     except Interrupted as stopped:  # here, where no other signal can come between the sentence and its end
-        words = ["explore", "confirm", study, *(["--rounds", str(n_rounds)] if n_rounds else [])]
-        words += [] if studies is None else ["--studies", str(studies)]
-        words += [] if storage is None else ["--storage", shown_storage(storage)]
-        words += [] if model is None else ["--model", model]
+        options = {
+            "--rounds": n_rounds,
+            "--data": data,
+            "--studies": studies,
+            "--storage": None if storage is None else shown_storage(storage),
+            "--model": model,
+        }
+        again = command_line("confirm", study, options=options)
         raise Interrupted(
-            f"{stopped}; the rounds that were finished are in {found.folder}. To go on: {shlex.join(words)}"
+            f"{stopped}; the rounds that were finished are in {found.folder}. To go on: {again}"
         ) from None
     summary = front_summary(result)
     if is_json:

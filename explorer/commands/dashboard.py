@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from explorer.addresses import is_loopback
+from explorer.commands.again import command_line
 from explorer.commands.printing import note
 from explorer.commands.serving import open_browser, wait
-from explorer.errors import StudyError, UsageError
+from explorer.errors import Interrupted, StudyError, UsageError
 from explorer.measure import cores
 from explorer.space.values import SearchSpace
 from explorer.study.interrupt import Interrupt
@@ -26,7 +27,9 @@ _S_BETWEEN_LOOKS = 1.0
 
 
 def dashboard(study: str, studies: Path | None, port: int | None, host: str, is_remote_allowed: bool) -> None:
-    """Serve until Ctrl-C. Raises UsageError, NotAvailable when the port is taken, StudyError."""
+    """Serve until Ctrl-C. Raises UsageError, NotAvailable when the port is taken, StudyError, and Interrupted at a
+    second Ctrl-C.
+    """
     if not is_loopback(host) and not is_remote_allowed:
         raise UsageError(
             f"--host {host} opens the dashboard to other machines: whoever sees the link reads the study, and the "
@@ -38,18 +41,23 @@ def dashboard(study: str, studies: Path | None, port: int | None, host: str, is_
     space = sight.result.space
     feed = Feed(sight.result, _status(sight))
     _tell(feed, sight)
-    with Interrupt() as interrupt, _off_measuring_cores(space):
-        server = Server(feed, port, host, on_fault=note)
-        try:
-            server.prepare()
-            if not is_loopback(host):
-                note(f"open to other machines, at every address that {host} stands for, without encryption")
-            note(f"dashboard of {one_line(sight.result.name)}: {server.link}")
-            note("Ctrl-C ends it")
-            open_browser(server.link)
-            _follow(watch, sight, feed, interrupt)
-        finally:
-            server.stop()
+    try:
+        with Interrupt() as interrupt, _off_measuring_cores(space):
+            server = Server(feed, port, host, on_fault=note)
+            try:
+                server.prepare()
+                if not is_loopback(host):
+                    note(f"open to other machines, at every address that {host} stands for, without encryption")
+                note(f"dashboard of {one_line(sight.result.name)}: {server.link}")
+                note("Ctrl-C ends it")
+                open_browser(server.link)
+                _follow(watch, sight, feed, interrupt)
+            finally:
+                server.stop()
+    except Interrupted:  # a first signal ends the wait and raises nothing
+        given = {"--port": port, "--host": host, "--allow-remote": is_remote_allowed, "--studies": studies}
+        again = command_line("dashboard", study, options=given)
+        raise Interrupted(f"stopped at once by a second signal. To look again: {again}") from None
 
 
 def _follow(watch: StudyWatch, sight: Sight, feed: Feed, interrupt: Interrupt) -> None:

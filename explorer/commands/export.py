@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from explorer.commands.again import command_line
 from explorer.commands.printing import console, note, print_json
 from explorer.data.dataset import Dataset
 from explorer.deploy.bundle import write_bundle
@@ -13,7 +14,7 @@ from explorer.deploy.choice import Choice, Wish, choose
 from explorer.deploy.facts import Departure, artifact_of, departure
 from explorer.deploy.held_out import accuracy_on_test, data_at_hand, ensure_sample_images
 from explorer.deploy.target import check_target, target_folder
-from explorer.errors import UsageError
+from explorer.errors import Interrupted, UsageError
 from explorer.records import Measurement
 from explorer.runtimes.artifact import Artifact
 from explorer.space.limits import parse_constraint
@@ -80,16 +81,22 @@ def export(
     if not is_json:
         neighbors = [(neighbor.trial, neighbor.differences) for neighbor in choice.neighbors]
         print_choice(console(is_patient=True), result, choice.trial, choice.how, choice.objections, neighbors)
-    with Interrupt() as interrupt:
-        artifact = artifact_of(result, choice.trial)
-        dataset = data_at_hand(result.space.data, result.provenance["identity"]["data"]["fingerprint"], data)
-        on_test = _accuracy_on_test(choice, artifact, dataset, interrupt)
-        ensure_sample_images(result, dataset)
-        leaving = departure(result, choice, artifact, on_test)
-        with target_folder(target) as draft:
-            picture = front_svg(result, choice.trial.number)
-            FORMATS[form](draft, leaving, _card(result, choice, leaving, on_test), picture)
-            interrupt.check()
+    try:
+        with Interrupt() as interrupt:
+            artifact = artifact_of(result, choice.trial)
+            dataset = data_at_hand(result.space.data, result.provenance["identity"]["data"]["fingerprint"], data)
+            on_test = _accuracy_on_test(choice, artifact, dataset, interrupt)
+            ensure_sample_images(result, dataset)
+            leaving = departure(result, choice, artifact, on_test)
+            with target_folder(target) as draft:
+                picture = front_svg(result, choice.trial.number)
+                FORMATS[form](draft, leaving, _card(result, choice, leaving, on_test), picture)
+                interrupt.check()
+    except Interrupted:  # here, where no other signal can come between the sentence and its end
+        given = {"--trial": trial, "--knee": is_knee, "--best": best, "--where": where, "-o": output, "--format": form,
+                 "--data": data, "--studies": studies, "--force": is_forced}  # fmt: skip
+        again = command_line("export", study, options=given)
+        raise Interrupted(f"interrupted; nothing half-written is left. To export again: {again}") from None
     if on_test.value is None:
         note(f"the accuracy on the test split is not known: {on_test.why}")
     if is_json:

@@ -23,9 +23,10 @@ def console(is_patient: bool = False) -> Console:
     return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
-def print_json(value: Any) -> None:
-    """`value` as JSON on standard output, alone."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+def print_json(value: Any, is_patient: bool = False) -> None:
+    """`value` as JSON on standard output, alone. `is_patient` as in `console`."""
+    stream = cast(TextIO, PatientStream(sys.stdout)) if is_patient else sys.stdout
+    print(json.dumps(value, indent=1, allow_nan=False), file=stream)
 
 
 def note(text: str) -> None:

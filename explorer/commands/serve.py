@@ -6,13 +6,14 @@ import warnings
 from pathlib import Path
 
 from explorer.addresses import is_loopback
+from explorer.commands.again import command_line
 from explorer.commands.printing import note
 from explorer.commands.serving import wait
 from explorer.deploy.reading import Bundle, read_bundle
 from explorer.deploy.server.model import Model
 from explorer.deploy.server.options import Options
 from explorer.deploy.server.serving import ModelServer
-from explorer.errors import ExplorerError, UsageError, VerificationFailed
+from explorer.errors import ExplorerError, Interrupted, UsageError, VerificationFailed
 from explorer.measure import cores
 from explorer.study.interrupt import Interrupt
 
@@ -32,7 +33,7 @@ def serve(
     """Serve until a signal. `workers` None: as many as the cores have room for, at the variant's threads each.
 
     Raises UsageError, NotAvailable for a port or a runtime that is not to be had, VerificationFailed for a bundle that
-    is damaged, ExplorerError when requests were lost.
+    is damaged, ExplorerError when requests were lost, Interrupted at a second signal.
     """
     if not is_loopback(host) and not allow_remote:
         raise UsageError(
@@ -43,18 +44,26 @@ def serve(
     found = read_bundle(bundle)
     n_workers = max(1, len(cores.available()) // found.manifest.execution.threads) if workers is None else workers
     options = Options(n_workers, queue, max_batch, max_delay_ms)
-    with Interrupt() as interrupt:
-        server = ModelServer(_loaded(found), options, host, port, on_fault=note)
-        try:
-            note(_opening(found, server, host))
-            while not wait(interrupt, _S_BETWEEN_LOOKS):
-                if not server.is_running:
-                    raise ExplorerError("the server has stopped by itself")
-        finally:
+    try:
+        with Interrupt() as interrupt:
+            server = ModelServer(_loaded(found), options, host, port, on_fault=note)
             try:
-                server.stop()
+                note(_opening(found, server, host))
+                while not wait(interrupt, _S_BETWEEN_LOOKS):
+                    if not server.is_running:
+                        raise ExplorerError("the server has stopped by itself")
             finally:
-                note(f"stopped: {server.metrics.sentence()}")
+                try:
+                    server.stop()
+                finally:
+                    note(f"stopped: {server.metrics.sentence()}")
+    except Interrupted:  # a first signal ends the wait and raises nothing
+        given = {"--host": host, "--port": port, "--allow-remote": allow_remote, "--workers": workers, "--queue": queue,
+                 "--max-batch": max_batch, "--max-delay-ms": max_delay_ms}  # fmt: skip
+        again = command_line("serve", bundle, options=given)
+        raise Interrupted(
+            f"stopped at once by a second signal; requests that were not answered are lost. To serve again: {again}"
+        ) from None
 
 
 def _loaded(bundle: Bundle) -> Model:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from explorer.commands.again import command_line
 from explorer.commands.own_code import say_own_code
 from explorer.commands.printing import console, note, print_json
 from explorer.commands.study_page import StudyPage, no_page, open_page
@@ -54,9 +54,8 @@ class StartOptions:
 
     def to_go_on(self) -> str:
         """What starts the same study again, as a shell reads it; it goes on with a fork rather than fork again."""
-        name = self.fork or self.overrides.name
         options = {
-            "--name": name,
+            "--name": self.fork or self.overrides.name,
             "--trials": self.overrides.n_trials,
             "--timeout": None if self.overrides.timeout_s is None else f"{self.overrides.timeout_s:g}",
             "--sampler": self.overrides.sampler,
@@ -64,11 +63,10 @@ class StartOptions:
             "--data": self.data,
             "--studies": self.studies,
             "--storage": None if self.storage is None else shown_storage(self.storage),
+            "--no-confirm": not self.is_confirming,
+            "--skip-unavailable": self.is_skipping,
         }
-        flags = {"--no-confirm": not self.is_confirming, "--skip-unavailable": self.is_skipping}
-        words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
-        words += [flag for flag, is_set in flags.items() if is_set]
-        return shlex.join(["explore", "start", str(self.file), *words])
+        return command_line("start", self.file, options=options)
 
 
 def start(options: StartOptions) -> None:

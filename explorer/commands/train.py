@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from explorer.commands.again import command_line
 from explorer.commands.printing import console, print_json
 from explorer.errors import Interrupted, UsageError
 from explorer.space.overrides import Overrides
@@ -38,7 +39,7 @@ def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_q
                 evaluator.close()
                 view.close()
     except Interrupted:  # here, where no other signal can come between the sentence and its end
-        again = f"explore train {file}" + (f" --recipe {recipe}" if recipe else "")
+        again = command_line("train", file, options={"--recipe": recipe, "--data": data})
         raise Interrupted(f"interrupted; a checkpoint is kept. To go on: {again}") from None
     weights = prepared.provenance["weights"]
     if is_json:

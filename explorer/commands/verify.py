@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from explorer.commands.again import command_line
 from explorer.commands.printing import console, note, print_json
 from explorer.deploy.report import Fact, Report, Row, Verdict
 from explorer.deploy.signature import Signature
@@ -52,16 +53,18 @@ def verify(
         try:
             report = verify_bundle(bundle, data, is_quick, interrupt, _tell, signed)
         except Interrupted:
-            raise Interrupted(f"interrupted; nothing was changed. To check again: explore verify {bundle}") from None
+            given = {"--data": data, "--quick": is_quick, "--signature": signature, "--signers": signers}
+            again = command_line("verify", bundle, options=given)
+            raise Interrupted(f"interrupted; nothing was changed. To check again: {again}") from None
         except OSError as error:
             raise ExplorerError(
                 f"{bundle} could not be checked ({error.strerror or error}): it takes room for a copy of the bundle in "
                 f"{tempfile.gettempdir()}; TMPDIR names another place"
             ) from error
     if is_json:
-        print_json(report.to_json())
+        print_json(report.to_json(), is_patient=bool(report.failed))
     else:
-        _print(console(), bundle, report)
+        _print(console(is_patient=bool(report.failed)), bundle, report)
     if report.failed:
         raise VerificationFailed(_sentence(bundle, report))
 

@@ -20,15 +20,19 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 class PlainFolder:
     """A folder with one folder in it, held open: renaming either meanwhile changes nothing.
 
-    Raises UsageError when `path` is not a folder. Names have a forward slash; every method raises VerificationFailed,
-    with the name, for anything but a regular file that lies in this folder alone.
+    Raises UsageError when `path` is not a folder, VerificationFailed for a packed bundle. Names have a forward slash;
+    every method raises VerificationFailed, with the name, for anything but a regular file that lies in this folder
+    alone.
     """
 
     def __init__(self, path: Path) -> None:
         if not os.path.exists(path):
             raise UsageError(f"there is no bundle at {path}: expected the folder that `explore export` wrote")
         if path.suffix in (".zip", ".tar", ".gz", ".tgz") and not os.path.isdir(path):
-            raise UsageError(f"{path} is a packed bundle: unpack it, and name the folder")
+            raise VerificationFailed(
+                f"{path} is a packed bundle, and packed bundles are not unpacked here: unpack it into a new folder, "
+                f"which may have at most {_MAX_ENTRIES:,} files and no links, and name that"
+            )
         try:
             self._folders = {"": os.open(path, _FOLDER)}
         except OSError as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from explorer.files import new_folder, write_json
 from explorer.hashing import content_key, file_sha256
+from explorer.plain_file import read_plain_text
 from explorer.runtimes.registry import runtime as runtime_named
 from explorer.runtimes.runtime import ExportFailed, ExportJob, SegmentFile
 from explorer.runtimes.safety import unsafe_segments
@@ -67,7 +68,7 @@ class Artifact:
         """Raises OSError when it is not there, ValueError when it is not an artifact of this format."""
         path = folder / FILE_NAME
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = json.loads(read_plain_text(path))
             is_sound = all(_SEGMENT_FILE.fullmatch(one["file"]) and one["sha256"] for one in facts["segments"])
             found = facts["format"]
         except (KeyError, TypeError, RecursionError) as error:

@@ -7,15 +7,16 @@ measurement that had them, which stay for the study's life.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from explorer.files import write_json
 from explorer.measure.correction import Reference
+from explorer.plain_file import read_plain_text
 from explorer.records import Variant
 from explorer.space.values import SearchSpace
+from explorer.study.sound import json_value
 
 RUNTIME = "onnxruntime"
 _NAME = "anchor.json"
@@ -31,16 +32,8 @@ def read_reference(folder: Path, artifact: str | None) -> Reference | None:
 
     What was kept before there was an anchor is the pulse's alone.
     """
-    try:
-        values = json.loads((folder / _NAME).read_text(encoding="utf-8"))
-        if values["artifact"] not in (None, artifact):
-            return None
-        pulse_ns = float(values["pulse_ns"])
-        anchor_ns = None if values["artifact"] is None else float(values["anchor_ns"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-    is_sound = all(math.isfinite(ns) and ns > 0 for ns in (pulse_ns, anchor_ns) if ns is not None)
-    return Reference(anchor_ns, pulse_ns) if is_sound else None
+    kept = _kept(folder)
+    return None if kept is None or kept[0] not in (None, artifact) else kept[1]
 
 
 def keep_reference(folder: Path, artifact: str | None, reference: Reference) -> None:
@@ -49,6 +42,22 @@ def keep_reference(folder: Path, artifact: str | None, reference: Reference) -> 
 
 
 def copy_reference(old_folder: Path, new_folder: Path) -> None:
-    """Take over the reference of the study whose trials another one adopts, unless that has one. Raises OSError."""
-    if (old_folder / _NAME).is_file() and not (new_folder / _NAME).exists():
-        write_json(new_folder / _NAME, json.loads((old_folder / _NAME).read_text(encoding="utf-8")))
+    """Take over the reference of the study whose trials another one adopts, if that has none. Raises OSError.
+
+    One that does not read is left where it is: that study has none either.
+    """
+    if not (new_folder / _NAME).exists() and (kept := _kept(old_folder)) is not None:
+        keep_reference(new_folder, *kept)
+
+
+def _kept(folder: Path) -> tuple[str | None, Reference] | None:
+    """The artifact of the anchor (None: without one) and the reference; None where there is none that reads."""
+    try:
+        values = json_value(read_plain_text(folder / _NAME))
+        artifact = values["artifact"]
+        pulse_ns = float(values["pulse_ns"])
+        anchor_ns = None if artifact is None else float(values["anchor_ns"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    is_sound = all(math.isfinite(ns) and ns > 0 for ns in (pulse_ns, anchor_ns) if ns is not None)
+    return (artifact, Reference(anchor_ns, pulse_ns)) if is_sound and isinstance(artifact, str | None) else None

@@ -11,6 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.records import Failure, Measurement
+from explorer.study.sound import (
+    require_finite,
+    require_list,
+    require_texts,
+    require_whole,
+    sound_failure,
+    sound_measurement,
+)
 
 if TYPE_CHECKING:
     from explorer.study.result import TrialRecord
@@ -117,7 +125,7 @@ class Confirmation:
             finalists=tuple(Finalist(**finalist) for finalist in values["finalists"]),
             left_out=tuple(int(number) for number in values["left_out"]),
             rounds=tuple(tuple(_take_from_json(take) for take in takes) for takes in values["rounds"]),
-            test_accuracies={int(n): Measurement.from_json(one) for n, one in values["test_accuracies"].items()},
+            test_accuracies={int(n): one for n, one in _measurements(values["test_accuracies"]).items()},
             seconds=float(values["seconds"]),
             ended=values["ended"],
         )
@@ -136,7 +144,13 @@ def packed_hits(hits: NDArray[np.bool_]) -> str:
 
 
 def _check(found: Confirmation) -> None:
-    """Raises ValueError where the parts do not belong together, or bits do not read."""
+    """Raises TypeError or ValueError where something is not of its kind, the parts do not belong together, or bits do
+    not read.
+    """
+    require_finite("its times", (found.last_finished, found.seconds))
+    for finalist in found.finalists:
+        require_whole("a finalist", (finalist.trial, finalist.n_images))
+        require_texts("a finalist", (finalist.artifact, finalist.correct))
     numbers = {finalist.trial for finalist in found.finalists}
     if any({take.trial for take in takes} != numbers or len(takes) != len(numbers) for takes in found.rounds):
         raise ValueError("a round does not hold every finalist once")
@@ -156,9 +170,16 @@ def _take_to_json(take: Take) -> dict[str, Any]:
 
 
 def _take_from_json(values: Mapping[str, Any]) -> Take:
+    invalid = values["invalid"]
+    require_list("why a take is invalid", invalid)
+    require_texts("why a take is invalid", invalid)
     return Take(
         trial=int(values["trial"]),
-        metrics={name: Measurement.from_json(one) for name, one in values["metrics"].items()},
-        invalid=tuple(values["invalid"]),
-        failure=None if values["failure"] is None else Failure(**values["failure"]),
+        metrics=_measurements(values["metrics"]),
+        invalid=tuple(invalid),
+        failure=sound_failure(values["failure"]),
     )
+
+
+def _measurements(values: Mapping[str, Any]) -> dict[str, Measurement]:
+    return {name: sound_measurement(name, Measurement.from_json(one)) for name, one in values.items()}

@@ -6,13 +6,14 @@ takes the place of the first at its end: a killed one goes on where it was, and 
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from explorer.errors import StudyDamaged
 from explorer.files import flush_to_disk, write_json
+from explorer.plain_file import read_plain_text
 from explorer.study.confirmation import Confirmation
+from explorer.study.sound import json_value
 
 NAME = "confirmation.json"
 GROWING_NAME = "confirmation.next.json"
@@ -47,13 +48,14 @@ def remove_confirmations(folder: Path) -> None:
 
 def _read(path: Path, way_out: str) -> Confirmation | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain_text(path)
     except FileNotFoundError:
         return None
-    except UnicodeDecodeError as error:
-        raise StudyDamaged(f"{path} is not text: {way_out}") from error
+    except ValueError as error:
+        what = "text" if isinstance(error, UnicodeDecodeError) else "a regular file"
+        raise StudyDamaged(f"{path} is not {what}: {way_out}") from error
     try:
-        return Confirmation.from_json(json.loads(text))
+        return Confirmation.from_json(json_value(text))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise StudyDamaged(f"{path} is not a whole confirmation ({reason}): {way_out}") from error

@@ -10,6 +10,14 @@ from typing import Any
 from explorer.objectives import METRICS, Constraint, Objective
 from explorer.records import Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
+from explorer.study.sound import (
+    require_finite,
+    require_object,
+    require_sound_parameter,
+    require_texts,
+    require_truth,
+    require_whole,
+)
 
 FORMAT = 1
 
@@ -40,6 +48,10 @@ class StudyFacts:
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
         if values["format"] != FORMAT:
             raise ValueError(f"the study has format {values['format']}, this version reads {FORMAT}")
+        for name in ("identity", "provenance"):
+            require_object(f"its {name}", values[name])
+        require_whole("its number of classes", (values["n_classes"],))
+        require_texts("its world", (values["world"],))
         return cls(
             space=space_from_json(values["space"]),
             identity=values["identity"],
@@ -86,5 +98,19 @@ def _check(space: SearchSpace) -> None:
         raise ValueError("its parameters are not those of a variant")
     if not all(parameter.values for parameter in space.parameters.values()):
         raise ValueError("it has a parameter without values")
+    for parameter in space.parameters.values():
+        require_sound_parameter(parameter)
+    for constraint in space.constraints:
+        require_truth("is_relative of a constraint", constraint.is_relative)
+    _check_settings(space)
     if not isinstance(space.name, str) or not isinstance(space.search.n_trials, int):
         raise TypeError("its name is no text, or its number of trials no number")
+
+
+def _check_settings(space: SearchSpace) -> None:
+    """Raises TypeError for settings of another kind than a file's."""
+    data, search, device = space.data, space.search, space.device
+    require_texts("its settings", (space.model, space.recipe, data.name, data.path or "", search.sampler, device.name))
+    require_whole("its settings", (space.recovery_steps, data.validation, data.calibration, search.n_trials))
+    prices = (device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
+    require_finite("its settings", (*prices, search.seed, 0 if search.timeout_s is None else search.timeout_s))

@@ -6,7 +6,6 @@ journal, and a damaged one is replaced by a new study that is forked from the jo
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -16,8 +15,21 @@ from typing import Any
 
 from explorer.errors import StudyDamaged
 from explorer.files import write_json
-from explorer.records import Failure, Metrics, Stage, TrialOutcome, Variant
+from explorer.plain_file import read_plain_text
+from explorer.records import Metrics, TrialOutcome, Variant
 from explorer.study.result import TrialRecord
+from explorer.study.sound import (
+    STATES,
+    json_value,
+    require_finite,
+    require_list,
+    require_object,
+    require_texts,
+    require_whole,
+    sound_failure,
+    sound_stage,
+    sound_variant,
+)
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-]+")  # a name and no path, whoever wrote the record
 
@@ -60,7 +72,9 @@ class Entry:
             started=values["started"],
             finished=values["finished"],
         )
-        return cls(record, values["evidence"], values["world"])
+        entry = cls(record, values["evidence"], values["world"])
+        _check(entry, values["violations"])
+        return entry
 
 
 class Journal:
@@ -111,20 +125,41 @@ def outcome_from_json(values: Mapping[str, Any]) -> TrialOutcome:
     """The inverse of `outcome_to_json`. Raises KeyError, TypeError or ValueError for anything else."""
     if values["artifact"] is not None and not _ARTIFACT.fullmatch(values["artifact"]):
         raise ValueError(f"{values['artifact'][:100]!r} is not the name of an artifact")
+    invalid = values.get("invalid", [])  # kept studies are older than the question
+    require_list("why a trial is invalid", invalid)
     return TrialOutcome(
-        variant=Variant.from_json(values["variant"]),
+        variant=sound_variant(Variant.from_json(values["variant"])),
         metrics=Metrics.from_json(values["metrics"]),
         artifact=values["artifact"],
-        stages=tuple(Stage(**stage) for stage in values["stages"]),
+        stages=tuple(map(sound_stage, values["stages"])),
         details=values["details"],
-        failure=None if values["failure"] is None else Failure(**values["failure"]),
-        invalid=tuple(values.get("invalid", ())),  # kept studies are older than the question
+        failure=sound_failure(values["failure"]),
+        invalid=tuple(invalid),
     )
+
+
+def _check(entry: Entry, violations: Mapping[str, float | None]) -> None:
+    """Raises TypeError or ValueError where something is not of its kind; `violations` as they are written."""
+    record, outcome = entry.record, entry.record.outcome
+    require_whole("a trial's number", (record.number,))
+    if record.state not in STATES:
+        raise ValueError(f"a trial is {str(record.state)[:100]!r}")
+    amounts = [amount for amount in violations.values() if amount is not None]
+    seconds = [stage.seconds for stage in outcome.stages]
+    require_finite(
+        "times, violations and evidence",
+        (record.started, record.finished, *amounts, *seconds, *entry.evidence.values()),
+    )
+    numbers = Metrics.of(outcome.metrics).numbers
+    if not math.isfinite(sum(numbers)):
+        require_finite("metrics", numbers)  # a sum may be infinite where no number is
+    require_object("a trial's details", outcome.details)
+    require_texts("a trial's reasons and world", (*outcome.invalid, entry.world))
 
 
 def _read(path: Path) -> Entry:
     try:
-        return Entry.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return Entry.from_json(json_value(read_plain_text(path)))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyDamaged(
             f"{path} is not a whole record of a trial ({error}): move it away; its trial is run again"

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from explorer.errors import StudyLocked
 from explorer.files import write_json
+from explorer.plain_file import read_plain_text
 
 LOCK_NAME = "study.lock"
 HOLDER_NAME = "study.lock.json"
@@ -116,7 +117,7 @@ def _boot_id() -> str:
 def _facts(holder: Path) -> dict[str, Any] | None:
     """What the holder wrote about itself; None when it wrote nothing that reads."""
     try:
-        facts = json.loads(holder.read_text(encoding="utf-8"))
+        facts = json.loads(read_plain_text(holder))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     is_whole = isinstance(facts, dict) and {"pid", "host", "boot", "since"} <= facts.keys()

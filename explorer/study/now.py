@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
+from explorer.plain_file import read_plain_text
 from explorer.records import Progress, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.facts import space_from_json
@@ -54,7 +55,7 @@ def noted(
 def read_now(folder: Path, since: float) -> Now | None:
     """What the coordinator that holds the study `since` then is at; None when it has not said, or it does not read."""
     try:
-        values = json.loads((folder / NOW_NAME).read_text(encoding="utf-8"))
+        values = json.loads(read_plain_text(folder / NOW_NAME))
         return _from_json(values) if values["since"] == since else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

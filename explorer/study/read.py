@@ -7,14 +7,14 @@ trials take about a second so, and several through Optuna.
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import UsageError
+from explorer.records import Metrics
 from explorer.study.confirmation import Confirmation
 from explorer.study.confirmation_file import read_confirmation
 from explorer.study.database import Connector, check, connect_to_read, damaged, engine_to_read, translated
@@ -23,6 +23,7 @@ from explorer.study.journal import Entry, Journal
 from explorer.study.place import Place, study_place
 from explorer.study.result import StudyResult
 from explorer.study.sealed import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, unsealed
+from explorer.study.sound import json_value, require_finite
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -135,19 +136,30 @@ def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bo
         return None
     rows = connection.execute(text(_RECORDS), {"study": study, "key": RECORD_KEY, "first": first})
     try:
-        facts = StudyFacts.from_json(json.loads(attributes[FACTS_KEY]))
-        reference = json.loads(attributes.get(REFERENCE_KEY, "null"))
+        facts = StudyFacts.from_json(json_value(attributes[FACTS_KEY]))
+        objectives = {objective.metric for objective in facts.space.objectives}
+        reference = json_value(attributes.get(REFERENCE_KEY, "null"))
+        if reference is not None:
+            require_finite("its reference point", [reference[metric] for metric in objectives])
         with _uncollected():
-            entries = tuple(_entry(row.number, row.state, row.value_json) for row in rows)
+            entries = tuple(_entry(row.number, row.state, row.value_json, objectives) for row in rows)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(place, str(error)) from error
     return StoredStudy(facts, entries, reference)
 
 
-def _entry(number: int, state: str, text: str) -> Entry:
+def _entry(number: int, state: str, text: str, objectives: Set[str]) -> Entry:
+    """The entry of that trial; one with a result knows every objective. Raises as `unsealed` does."""
     entry = unsealed(text)
-    if entry.record.number != number or (entry.record.state == "failed") != (state == "FAIL"):
-        raise ValueError(f"trial {number} is {state}, but its record is of trial {entry.record.number}")
+    record = entry.record
+    if record.number != number or (record.state == "failed") != (state == "FAIL"):
+        raise ValueError(f"trial {number} is {state}, but its record is of trial {record.number}")
+    if (record.state == "failed") != (record.outcome.failure is not None):
+        raise ValueError(f"trial {number} is {record.state}, but its record says something else")
+    if record.state != "failed":
+        is_told = record.state == "invalid" or objectives <= entry.evidence.keys()
+        if not is_told or not Metrics.of(record.outcome.metrics).has_all(objectives):
+            raise ValueError(f"trial {number} is {record.state}, but its record lacks an objective")
     return entry
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,9 @@ from numpy.typing import NDArray
 
 from explorer import files
 from explorer.errors import StudyError
+from explorer.plain_file import open_plain
 from explorer.space.values import SearchSpace
+from explorer.study.samples import UNREADABLE
 
 _NAME = "samples.npz"
 _FEWEST = 16
@@ -41,9 +42,9 @@ def read_sample_images(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int6
     """The images uint8 [n, c, h, w] and labels int64 [n]. Raises StudyError when they are not there or do not read."""
     path = folder / _NAME
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open_plain(path) as file, np.load(file, allow_pickle=False) as archive:
             images, labels = archive["images"], archive["labels"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise StudyError(
             f"the study's sample images in {path} do not read ({error}): delete that file, and name the folder of the "
             "data with --data, to have them taken from there"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.plain_file import open_plain, read_plain_text
 from explorer.study.result import StudyResult, TrialRecord
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-]+")  # a name and no path, whatever a record says
@@ -26,7 +28,12 @@ class _Empty(ValueError):
     """An archive that reads, and holds nothing."""
 
 
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
+    RuntimeError,  # of a member that is encrypted, or compressed in a way that nobody reads (NotImplementedError)
+    ValueError, TypeError, LookupError, OverflowError, tokenize.TokenError,  # of what NumPy says of an array
+)  # fmt: skip
+"""What reading a damaged .npz file may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ def _descriptions(folder: Path, trial: TrialRecord) -> Iterator[Path]:
 def _is_of(description: Path, trial: TrialRecord) -> bool:
     """Whether that measurement gave the trial its numbers; one that does not read did not."""
     try:
-        values = json.loads(description.read_text(encoding="utf-8"))
+        values = json.loads(read_plain_text(description))
         latency = values["metrics"]["latency_ms"]["value"]
         variant = values["variant"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -116,9 +123,9 @@ def _is_of(description: Path, trial: TrialRecord) -> bool:
 def _read(path: Path, read: Callable[[zipfile.ZipFile], _Read]) -> _Read | str:
     """What `read` takes from the archive; or why it does not read."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
             return read(archive)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return f"the trial's samples do not read: {str(error) if isinstance(error, _Empty) else type(error).__name__}"
 
 
@@ -130,7 +137,7 @@ def _samples(archive: zipfile.ZipFile) -> Samples:
 
 
 def _member(archive: zipfile.ZipFile, name: str, kinds: str, n_axes: int = 1) -> NDArray[Any]:
-    """One array with so many axes, its type one of NumPy's `kinds`. Raises one of _UNREADABLE."""
+    """One array with so many axes, its type one of NumPy's `kinds`. Raises one of UNREADABLE."""
     info = archive.getinfo(f"{name}.npy")
     if info.file_size > _MAX_MEMBER_BYTES:
         raise ValueError(f"{name} has {info.file_size} bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import sqlite3
@@ -37,6 +38,16 @@ def study(change: Callable[[Path], object]) -> Callable[[Path], None]:
 def text(name: str, content: str) -> Callable[[Path], None]:
     """A file of the study's folder is this text."""
     return study(lambda folder: (folder / name).write_text(content))
+
+
+def pipe(name: str) -> Callable[[Path], None]:
+    """A file of the study's folder is a named pipe, into which nobody writes."""
+
+    def make(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+    return study(make)
 
 
 def fact(change: Callable[[Any], Any]) -> Callable[[Path], None]:
@@ -101,6 +112,11 @@ def artifacts(content: Callable[[Path], str]) -> Callable[[Path], None]:
             (artifact / "artifact.json").write_text(content(artifact))
 
     return study(make)
+
+
+def _pipes(folder: Path) -> None:
+    for artifact in (folder / "artifacts").iterdir():
+        os.mkfifo(artifact / "artifact.json")
 
 
 def _described(file: str, sha256: str) -> str:
@@ -183,6 +199,10 @@ FILES = (
     Case("confirmation_that_nests_too_deeply", text("confirmation.json", _DEEP), FRONT, 6, _NO_CONFIRMATION),
     Case("confirmation_not_in_utf_8", study(lambda f: (f / "confirmation.json").write_bytes(b"\xff\xfe{")), FRONT, 6,
          _NO_CONFIRMATION),
+    Case("confirmation_that_is_a_pipe", pipe("confirmation.json"), FRONT, 6,
+         r"confirmation\.json is not a regular file: delete it"),
+    Case("confirmation_that_is_a_pipe_shown", pipe("confirmation.json"), ("show", "cnn", "0", "--studies", "."), 6,
+         r"confirmation\.json is not a regular file: delete it"),
     Case("storage_of_no_json", text("storage.json", "sqlite://"), FRONT, 6,
          r"^cnn/storage\.json does not read \(.*\): give the database's URL with --storage"),
     Case("storage_of_no_url", text("storage.json", '{"url": "somewhere"}'), FRONT, 2, r"is no URL of a database"),
@@ -195,6 +215,8 @@ FILES = (
 ARTIFACTS = (
     Case("artifact_missing", study(lambda f: None), EXPORT, 6,
          r"^the artifact of trial \d+ does not read \(.*\): .*--fork"),
+    Case("artifact_that_is_a_pipe", study(_pipes), EXPORT, 6,
+         r"^the artifact of trial \d+ does not read \(.*artifact\.json is not a regular file"),
     Case("artifact_of_no_json", artifacts(lambda a: "{"), EXPORT, 6, r"^the artifact of trial \d+ does not read"),
     Case("artifact_that_is_a_list", artifacts(lambda a: "[]"), EXPORT, 6, r"does not describe an artifact"),
     Case("artifact_that_nests_too_deeply", artifacts(lambda a: _DEEP), EXPORT, 6, r"does not describe an artifact"),
@@ -216,7 +238,6 @@ WORDS = (
     Case("study_of_an_empty_name", _nothing, ("front", ""), 2, r"^no study '' in studies"),
     Case("report_to_300_letters", study(lambda f: None), ("report", "cnn", "--studies", ".", "-o", "x" * 300), 2,
          r"^the report cannot be written to x+: File name too long; choose another place with -o"),
-    Case("export_to_300_letters", study(lambda f: None), (*EXPORT[:-1], "x" * 300), 6, r"^the artifact of trial \d+"),
     Case("limit_that_calls", study(lambda f: None), (*FRONT, "--where", "accuracy >= open('canary', 'w')"), 2,
          r"^expected a number, or a number \* baseline, got the text"),
     Case("trial_that_is_not_there", study(lambda f: None), ("show", "cnn", "999", "--studies", "."), 2,

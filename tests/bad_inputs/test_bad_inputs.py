@@ -14,6 +14,7 @@ import bad_bundles
 import bad_data
 import bad_files
 import bad_models
+import bad_records
 import bad_studies
 import pytest
 from bad_case import CANARY, Case
@@ -26,6 +27,7 @@ CASES = (
     *bad_archives.CASES,
     *bad_models.CASES,
     *bad_studies.CASES,
+    *bad_records.CASES,
     *bad_bundles.CASES,
 )
 

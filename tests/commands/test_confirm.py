@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 from fakes import VOCABULARY, FakeEvaluator, small_space, start
@@ -22,11 +23,11 @@ def studies(tmp_path, monkeypatch):
     return tmp_path
 
 
-def confirm(studies, monkeypatch, n_rounds=None, is_json=True, **options):
+def confirm(studies, monkeypatch, n_rounds=None, is_json=True, data=None, **options):
     monkeypatch.setattr(
         command, "MeasuringEvaluator", lambda space, folder, data, interrupt: FakeEvaluator(folder, **options)
     )
-    command.confirm("small", studies, n_rounds, None, None, is_json, False)
+    command.confirm("small", studies, n_rounds, data, None, is_json, False)
 
 
 def test_confirm_json_is_alone_on_standard_output_and_front_says_the_same(studies, monkeypatch, capsys):
@@ -50,6 +51,16 @@ def test_confirm_interrupted_says_how_to_go_on(studies, monkeypatch):
 
     with pytest.raises(Interrupted, match=r"To go on: explore confirm small --rounds 6 --studies .*"):
         confirm(studies, monkeypatch, 6, before_again=stop)
+
+
+def test_confirm_interrupted_goes_on_with_the_same_data(studies, monkeypatch):
+    def stop(variant, name):
+        raise Interrupted("interrupted by SIGINT")
+
+    with pytest.raises(Interrupted, match="To go on: ") as found:
+        confirm(studies, monkeypatch, data=studies / "my data", before_again=stop)
+    words = shlex.split(str(found.value).partition("To go on: ")[2])
+    assert words == ["explore", "confirm", "small", "--data", str(studies / "my data"), "--studies", str(studies)]
 
 
 def test_confirm_without_artifacts_ends_with_5(studies, monkeypatch):

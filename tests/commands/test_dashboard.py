@@ -15,6 +15,7 @@ import pytest
 from fakes import FakeEvaluator, RecordingView, small_space, start
 
 from explorer.addresses import listening
+from explorer.commands import dashboard as command
 from explorer.commands.dashboard import dashboard
 from explorer.errors import Interrupted, NotAvailable, UsageError
 from explorer.measure import cores
@@ -215,3 +216,14 @@ def test_study_with_a_runtime_that_is_not_known_here_counts_its_trials():
     space = small_space(n_trials=60)
     parameters = {**space.parameters, "runtime": Parameter("runtime", ("of-elsewhere",))}
     assert _n_possible(replace(space, parameters=parameters)) == 60
+
+
+def test_second_ctrl_c_ends_it_at_once_and_names_what_shows_it_again(folder, monkeypatch):
+    def pressed(*_):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(command, "_follow", pressed)
+    again = re.escape(f"explore dashboard small --port 0 --host 127.0.0.1 --studies {folder.parent}")
+    with pytest.raises(Interrupted, match=rf"^stopped at once by a second signal\. To look again: {again}$"):
+        dashboard("small", folder.parent, 0, "127.0.0.1", False)

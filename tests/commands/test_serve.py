@@ -3,6 +3,7 @@
 import http.client
 import importlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from explorer.addresses import listening
 from explorer.commands import serve as command
 from explorer.commands.serve import serve
-from explorer.errors import NotAvailable, UsageError, VerificationFailed
+from explorer.errors import Interrupted, NotAvailable, UsageError, VerificationFailed
 from explorer.measure import cores
 
 STAND_INS = Path(__file__).parents[1] / "deploy" / "server"
@@ -204,3 +205,23 @@ def test_workers_are_as_many_as_the_cores_have_room_for(fake_bundle, monkeypatch
     serve_with()
     assert made == [expected, "stopped"]
     assert capsys.readouterr().err == f"{NAME}: http://127.0.0.1:1 (Ctrl-C ends it)\nstopped: nothing\n"
+
+
+def test_second_signal_ends_it_at_once_and_names_what_serves_again(fake_bundle, monkeypatch):
+    class Server:
+        address, is_running = "http://127.0.0.1:1", True
+
+        def __init__(self, model, options, host, port, on_fault):
+            self.metrics = self
+
+        def sentence(self):
+            return "nothing"
+
+        def stop(self):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(command, "ModelServer", Server)
+    monkeypatch.setattr(command, "wait", lambda interrupt, seconds: True)
+    with pytest.raises(Interrupted, match=r"^stopped at once by a second signal; .*To serve again: explore serve "):
+        serve_with()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,20 @@ def test_verify_json_is_alone_on_standard_output(reporting, capsys, rows):
     assert report["rows"][1]["promised"] == {"value": 0.925, "low": 0.88, "high": 0.954, "n": 200}
     assert report["rows"][3]["promised"] == {"value": None, "why": "no data"}
     assert report["rows"][0]["why"] is None
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_verify_failing_is_said_where_nobody_reads_the_table(reporting, monkeypatch, is_json):
+    """`explore verify bundle | head -1`: the verdict is the exit code's."""
+
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    reporting(*HOLDING, FAILING)
+    monkeypatch.setattr(sys, "stdout", Gone())
+    with pytest.raises(VerificationFailed, match="does not prove itself"):
+        verify(Path("bundle"), None, is_json, False)
 
 
 @pytest.mark.parametrize("given", [(Path("a.sig"), None), (None, Path("allowed"))])

@@ -71,9 +71,9 @@ def test_read_bundle_missing_folder_is_a_usage_error(tmp_path):
         read_bundle(tmp_path / "nowhere")
 
 
-def test_read_bundle_packed_is_a_usage_error_that_says_to_unpack(bundle, tmp_path):
+def test_read_bundle_packed_does_not_verify_and_says_to_unpack_it_and_what_it_may_hold(bundle, tmp_path):
     packed = shutil.make_archive(str(tmp_path / "bundle"), "zip", bundle)
-    with pytest.raises(UsageError, match="unpack it"):
+    with pytest.raises(VerificationFailed, match=r"unpack it into a new folder, .* at most 1,000 files and no links"):
         read_bundle(Path(packed))
 
 

@@ -78,3 +78,12 @@ def test_target_that_cannot_be_written_is_one_sentence(tmp_path, number, kind, m
     with pytest.raises(kind, match=message), target_folder(tmp_path / "bundle"):
         raise OSError(number, "words")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_target_of_300_letters_is_a_sentence_and_leaves_nothing(tmp_path):
+    target = tmp_path / ("x" * 300)
+    check_target(target, is_forced=False)
+    says = r"x cannot be written \(File name too long\): name another place with -o"
+    with pytest.raises(UsageError, match=says), target_folder(target):
+        pytest.fail("there is a folder of that name")
+    assert list(tmp_path.iterdir()) == []

@@ -60,6 +60,21 @@ def test_error_is_said_and_keeps_its_exit_code_where_nobody_reads_the_output(tmp
     assert complaints(impossible["err"]) == complaints(unknown["err"]) == []
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_check_of_what_is_missing_keeps_its_exit_code_where_nobody_reads_the_output(tmp_path, options):
+    space, folder = tmp_path / "photos.yaml", tmp_path / "nowhere"
+    values = ", ".join(f"{0.5 + step / 10_000:.4f}" for step in range(1000))  # their JSON is more than a buffer holds
+    space.write_text(
+        "name: photos\nmodel: slimmable_cnn\ndata: {name: image_folder, path: photos, validation: 50}\n"
+        f"parameters: {{exit_threshold: [{values}]}}\nobjectives: {{accuracy: maximize}}\n"
+    )
+    arguments = ["check", str(space), "--data", str(folder), *options]
+    (answer,) = ended(tmp_path, {"arguments": arguments, "sink": "pipe"})
+    assert (answer["code"], complaints(answer["err"])) == (5, [])
+    assert "of what" in str(answer["err"])
+    assert "is missing: data" in str(answer["err"])
+
+
 def test_reading_command_with_an_ascii_output_prints_ascii_without_control_codes(tmp_path):
     answers = ended(tmp_path, *({"arguments": a, "sink": "file", "encoding": "ascii"} for a in READING))
     for arguments, answer in zip(READING, answers, strict=True):

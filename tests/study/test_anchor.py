@@ -39,11 +39,19 @@ def test_read_reference_without_an_anchor_is_the_pulses(tmp_path):
         '{"artifact": "a", "anchor_ns": NaN, "pulse_ns": 1}',
         '{"artifact": "a", "anchor_ns": null, "pulse_ns": 1}',
         '{"artifact": "a", "anchor_ns": 1}',
+        '{"artifact": ["a"], "anchor_ns": 1, "pulse_ns": 1}',
+        f'{{"artifact": "a", "anchor_ns": {10**400}, "pulse_ns": 1}}',
+        "[" * 100_000,
     ],
 )
-def test_read_reference_damaged_file_is_none(tmp_path, content):
-    (tmp_path / "anchor.json").write_text(content)
-    assert read_reference(tmp_path, "a") is None
+def test_read_reference_damaged_file_is_none_and_is_not_copied(tmp_path, content):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    (old / "anchor.json").write_text(content)
+    assert read_reference(old, "a") is None
+    copy_reference(old, new)
+    assert list(new.iterdir()) == []
 
 
 def test_copy_reference_does_not_replace_one(tmp_path):

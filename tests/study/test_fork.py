@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -71,6 +72,21 @@ def test_fork_damaged_database_needs_only_the_journal(old, tmp_path):
 def test_fork_damaged_record_is_left_out(old, tmp_path):
     (old / "trials" / "4.json").write_text("{")
     assert "1 did not: their record is damaged" in fork(old, tmp_path / "forked")[2][0]
+
+
+@pytest.mark.parametrize("content", ["", '{"artifact": null, "pulse_ns": NaN}', "[" * 100_000])
+def test_fork_reference_that_does_not_read_is_not_taken_over(old, tmp_path, content):
+    (old / "anchor.json").write_text(content)
+    assert fork(old, tmp_path / "forked")[2][0].startswith("9 trials of small apply")
+    assert not (tmp_path / "forked" / "anchor.json").exists()
+
+
+def test_fork_record_with_a_time_of_text_is_left_out(old, tmp_path):
+    path = old / "trials" / "4.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "started": "x"}))
+    result, _, notes = fork(old, tmp_path / "forked")
+    assert "1 did not: their record is damaged" in notes[0]
+    assert len(result.trials) == 12
 
 
 @pytest.mark.parametrize("lost", ["", "artifact.json"])

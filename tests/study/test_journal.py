@@ -96,6 +96,37 @@ def test_journal_spoilt_entry_is_damage_that_names_the_file(tmp_path, text):
         journal.read(4)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("started", "x"),
+        ("finished", True),
+        ("violations", {"accuracy >= 1": "x"}),
+        ("evidence", {"accuracy": [1]}),
+        ("world", None),
+        ("state", "done"),
+        ("trial", -1),
+    ],
+)
+def test_journal_entry_with_a_value_of_another_kind_is_damage(tmp_path, name, value):
+    journal = Journal(tmp_path)
+    journal.write(an_entry(4))
+    path = tmp_path / "trials" / "4.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.raises(StudyDamaged, match=r"4\.json is not a whole record"):
+        journal.read(4)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_journal_number_that_is_none_is_damage(tmp_path, number):
+    journal = Journal(tmp_path)
+    journal.write(an_entry(4))
+    path = tmp_path / "trials" / "4.json"
+    path.write_text(path.read_text().replace('"value": 4.0', f'"value": {number}'))
+    with pytest.raises(StudyDamaged, match=r"4\.json is not a whole record"):
+        journal.read(4)
+
+
 @pytest.mark.parametrize("artifact", ["../../elsewhere", "..", "", "a/b", "/etc", "a\x00b", "a\n", 3, ["a"]])
 def test_read_artifact_that_is_no_name_is_damage(tmp_path, artifact):
     """A study may come from somebody else: copying or loading `artifacts/<name>` must stay in its folder."""

@@ -99,3 +99,10 @@ def test_study_lock_is_released_when_the_block_fails(tmp_path):
         raise RuntimeError("inside")
     with study_lock(tmp_path, pytest.fail):
         pass
+
+
+def test_study_lock_note_that_is_a_pipe_is_replaced(tmp_path):
+    os.mkfifo(tmp_path / HOLDER_NAME)
+    assert held_since(tmp_path) is None
+    with study_lock(tmp_path, pytest.fail):
+        assert json.loads((tmp_path / HOLDER_NAME).read_text())["pid"] == os.getpid()

@@ -271,6 +271,27 @@ def test_study_reader_that_locks_the_database_only_delays_it(tmp_path):
         release.join()
 
 
+def test_study_whose_database_is_held_for_30_seconds_waits_and_loses_no_trial(tmp_path):
+    released = threading.Event()
+
+    def hold_while_trial_2_runs(variant: Variant, number: int) -> None:
+        if number == 2:
+            other.execute("BEGIN IMMEDIATE")
+            release.start()
+        assert number < 3 or released.is_set()
+
+    def let_go() -> None:
+        other.rollback()
+        released.set()
+
+    start(small_space(n_trials=2), tmp_path)
+    release = threading.Timer(30, let_go)
+    with closing(sqlite3.connect(tmp_path / "study.db", check_same_thread=False)) as other:
+        evaluator = FakeEvaluator(before=hold_while_trial_2_runs)
+        assert [t.number for t in start(small_space(n_trials=5), tmp_path, evaluator).trials] == [0, 1, 2, 3, 4]
+        release.join()
+
+
 def test_study_with_storage_url_is_stored_there_and_found_again(tmp_path):
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     first = start(small_space(n_trials=2), tmp_path / "study", storage_url=url)

@@ -1,5 +1,8 @@
+import os
+
 import numpy as np
 import pytest
+from odd_archives import odd_archives
 
 from explorer.errors import StudyError
 from explorer.study.sample_images import has_sample_images, keep_sample_images, read_sample_images
@@ -46,4 +49,24 @@ def test_sample_images_that_do_not_read_are_one_sentence(tmp_path):
         read_sample_images(tmp_path)
     np.savez(tmp_path / "samples.npz", images=np.zeros((3, 2)), labels=np.zeros(3))
     with pytest.raises(StudyError, match="does not hold images and their labels"):
+        read_sample_images(tmp_path)
+
+
+@pytest.mark.parametrize("content", odd_archives("images", "labels"))
+def test_sample_images_that_look_whole_and_do_not_read_are_one_sentence(tmp_path, content):
+    (tmp_path / "samples.npz").write_bytes(content)
+    with pytest.raises(StudyError, match=r"samples\.npz do not read .*--data"):
+        read_sample_images(tmp_path)
+
+
+def test_sample_images_that_are_one_array_are_one_sentence(tmp_path):
+    with (tmp_path / "samples.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(StudyError, match=r"samples\.npz do not read"):
+        read_sample_images(tmp_path)
+
+
+def test_sample_images_that_are_a_pipe_are_one_sentence(tmp_path):
+    os.mkfifo(tmp_path / "samples.npz")
+    with pytest.raises(StudyError, match=r"samples\.npz do not read .*not a regular file"):
         read_sample_images(tmp_path)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import small_space
+from odd_archives import odd_archives
 
 from explorer.records import Measurement, TrialOutcome, Variant
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.samples import Samples, trial_samples
+from explorer.study.samples import Samples, trial_outputs, trial_samples
 
 ID = "8716a031ccafd45e0b64"
 
@@ -109,6 +110,15 @@ def test_trial_samples_damaged_archive_says_so(tmp_path):
     assert "do not read" in trial_samples(result(tmp_path), record)
     archive.with_suffix(".json").write_text("{")
     assert "no measurement" in trial_samples(result(tmp_path), record)
+
+
+def test_trial_samples_archive_that_looks_whole_and_does_not_read_says_so(tmp_path):
+    record = trial(0)
+    archive = keep(tmp_path, record)
+    for content in odd_archives("latency_ns", "predictions", "logits", "exits"):
+        archive.write_bytes(content)
+        assert "do not read" in trial_samples(result(tmp_path), record)
+        assert "do not read" in trial_outputs(result(tmp_path), record, 2)
 
 
 @pytest.mark.parametrize(

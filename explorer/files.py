@@ -101,12 +101,12 @@ def remove_drafts(folder: Path) -> None:
 
 
 def remove_old_drafts(folder: Path) -> None:
-    """Remove what processes that were killed a day ago or longer left half-written in the folders in `folder`.
+    """Remove what processes that were killed a day ago or longer left half-written under `folder`.
 
     Others may be writing there.
     """
     before = time.time() - _OLD_S
-    for draft in (*folder.glob("*/.*.tmp"), *folder.glob("*/.*.npz")):
+    for draft in sorted(folder.rglob(".*.tmp")):
         with suppress(OSError):  # another process removes it too, or it is somebody else's
             if draft.lstat().st_mtime < before:
                 _remove(draft)

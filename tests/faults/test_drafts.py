@@ -59,13 +59,19 @@ def test_study_closes_its_evaluator_before_it_looks_for_drafts(tmp_path, monkeyp
 def test_start_removes_old_drafts_of_the_cache_and_keeps_what_others_are_writing(tmp_path):
     old = make_draft(cache_root() / "models" / ".0123.abcdefgh.tmp", age_s=2 * DAY_S)
     young = make_draft(cache_root() / "models" / ".4567.abcdefgh.tmp", age_s=DAY_S / 2)
-    logits = cache_root() / "logits" / ".0123.77.npz"
+    logits = cache_root() / "logits" / ".0123.npz.abcdefgh.tmp"
     logits.parent.mkdir()
     logits.write_bytes(b"half")
     os.utime(logits, (time.time() - 2 * DAY_S, time.time() - 2 * DAY_S))
+    unpacked = make_draft(cache_root() / "data" / "format-1" / ".unpack.abcdefgh.tmp", age_s=2 * DAY_S)
+    graph = cache_root() / "exports" / "0123" / ".network.onnx.abcdefgh.tmp"
+    graph.parent.mkdir(parents=True)
+    graph.write_bytes(b"half")
+    os.utime(graph, (time.time() - 2 * DAY_S, time.time() - 2 * DAY_S))
     whole = make_draft(cache_root() / "models" / "0123", age_s=2 * DAY_S)
     start(small_space(n_trials=1), tmp_path / "study")
     assert (old.exists(), young.exists(), logits.exists(), whole.exists()) == (False, True, False, True)
+    assert (unpacked.exists(), graph.exists(), graph.parent.exists()) == (False, False, True)
 
 
 def test_remove_old_drafts_without_a_cache_does_nothing(tmp_path):

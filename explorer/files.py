@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 _OLD_S = 86_400.0  # nobody writes one file for so long
+_SCRATCH = ".explorer."
 
 
 def flush_to_disk(path: Path) -> None:
@@ -100,13 +102,32 @@ def remove_drafts(folder: Path) -> None:
         _remove(draft)
 
 
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder of ours, which `remove_old_scratch` knows if this process is killed."""
+    return tempfile.TemporaryDirectory(prefix=_SCRATCH, suffix=".tmp")
+
+
 def remove_old_drafts(folder: Path) -> None:
     """Remove what processes that were killed a day ago or longer left half-written under `folder`.
 
     Others may be writing there.
     """
+    _remove_old(folder.rglob(".*.tmp"))
+
+
+def remove_old_scratch() -> None:
+    """Remove the scratch folders of processes that were killed a day ago or longer."""
+    _remove_old(Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*.tmp"))
+
+
+def remove_old_siblings(path: Path) -> None:
+    """Remove what processes that were killed a day ago or longer left half-written of `path`, beside it."""
+    _remove_old(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
+
+
+def _remove_old(drafts: Iterable[Path]) -> None:
     before = time.time() - _OLD_S
-    for draft in sorted(folder.rglob(".*.tmp")):
+    for draft in sorted(drafts):
         with suppress(OSError):  # another process removes it too, or it is somebody else's
             if draft.lstat().st_mtime < before:
                 _remove(draft)

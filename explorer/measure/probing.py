@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 import zipfile
 import zlib
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.files import flush_to_disk, write_json
+from explorer.files import flush_to_disk, scratch_folder, write_json
 from explorer.measure import cores as core_choice
 from explorer.measure.child import Child, ChildFailed, Stop
 from explorer.measure.correction import Reference
@@ -131,7 +130,7 @@ def predict(
     available = core_choice.available()
     variant = replace(variant, threads=min(variant.threads, len(available)))
     with (
-        tempfile.TemporaryDirectory() as place,
+        scratch_folder() as place,
         Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
     ):
         draft = Path(place, "raw.npz")

@@ -29,8 +29,8 @@ def disk_full_is_said(folder: Path) -> Iterator[None]:
         if not is_unnamed and not _is_inside(error.filename, folder):
             raise
         raise StudyError(
-            f"{error.filename or folder} cannot be used ({error.strerror}). Nothing is lost that was reported as finished: see "
-            f"that {folder} is there and can be written, then start the study again to resume it"
+            f"{error.filename or folder} cannot be used ({error.strerror}). Nothing is lost that was reported as "
+            f"finished: see that {folder} is there and can be written, then start the study again to resume it"
         ) from error
 
 

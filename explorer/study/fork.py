@@ -107,7 +107,7 @@ class Fork:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy the files of a folder into one that is there, each by itself: `shutil.copytree` says not what a disk refuses.
+    """Copy the files of a folder into one that is there, each by itself: `shutil.copytree` hides what a disk refuses.
 
     What is neither a file nor a folder is left out. Raises OSError.
     """

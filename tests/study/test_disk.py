@@ -20,9 +20,9 @@ def refused(number: int, file: Path | None = None) -> OSError:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_disk_full_by_any_name_is_said(tmp_path, number):
-    with pytest.raises(ExplorerError, match=f"^disk full: {tmp_path} cannot be written .*free some space") as said:
-        with disk_full_is_said(tmp_path):
-            raise refused(number)
+    words = f"^disk full: {tmp_path} cannot be written .*free some space"
+    with pytest.raises(ExplorerError, match=words) as said, disk_full_is_said(tmp_path):
+        raise refused(number)
     assert said.value.exit_code == 1
 
 
@@ -30,9 +30,9 @@ def test_disk_full_by_any_name_is_said(tmp_path, number):
 @pytest.mark.parametrize("name", [None, "now.json"])
 def test_disk_that_does_not_work_is_the_studys(tmp_path, number, name):
     file = None if name is None else tmp_path / name
-    with pytest.raises(StudyError, match=f"^{file or tmp_path} cannot be used .*Nothing is lost") as said:
-        with disk_full_is_said(tmp_path):
-            raise refused(number, file)
+    words = f"^{file or tmp_path} cannot be used .*Nothing is lost"
+    with pytest.raises(StudyError, match=words) as said, disk_full_is_said(tmp_path):
+        raise refused(number, file)
     assert said.value.exit_code == 6
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -15,10 +14,10 @@ from typing import Annotated, TextIO
 import typer
 
 from explorer import __version__
+from explorer.disk_errors import OF_THE_DISK
 from explorer.errors import ExplorerError
 
 _CLOSED_PIPE = 141  # what shells say of a process that SIGPIPE ended
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what the system says without naming a file
 
 app = typer.Typer(
     name="explore",
@@ -347,7 +346,7 @@ def _run() -> int | str | None:
     except ExplorerError as error:
         return _said(str(error), error.exit_code)
     except Exception as error:
-        if isinstance(error, OSError) and (error.filename is not None or error.errno in _OF_THE_DISK):
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in OF_THE_DISK):
             where = error.filename or "the disk"
             return _said(f"{where} cannot be used ({error.strerror}): mend that, or name another place", 1)
         with suppress(OSError):  # as in `_said`

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 _OLD_S = 86_400.0  # nobody writes one file for so long
+_SCRATCH = ".explorer."
 
 
 def flush_to_disk(path: Path) -> None:
     """Make a file, or the entries of a folder, survive a power cut (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with _naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """What the system refuses by a descriptor names no file: it is told of `path`."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -29,7 +42,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with _naming(path), os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -89,13 +102,32 @@ def remove_drafts(folder: Path) -> None:
         _remove(draft)
 
 
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder of ours, which `remove_old_scratch` knows if this process is killed."""
+    return tempfile.TemporaryDirectory(prefix=_SCRATCH, suffix=".tmp")
+
+
 def remove_old_drafts(folder: Path) -> None:
-    """Remove what processes that were killed a day ago or longer left half-written in the folders in `folder`.
+    """Remove what processes that were killed a day ago or longer left half-written under `folder`.
 
     Others may be writing there.
     """
+    _remove_old(folder.rglob(".*.tmp"))
+
+
+def remove_old_scratch() -> None:
+    """Remove the scratch folders of processes that were killed a day ago or longer."""
+    _remove_old(Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*.tmp"))
+
+
+def remove_old_siblings(path: Path) -> None:
+    """Remove what processes that were killed a day ago or longer left half-written of `path`, beside it."""
+    _remove_old(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
+
+
+def _remove_old(drafts: Iterable[Path]) -> None:
     before = time.time() - _OLD_S
-    for draft in (*folder.glob("*/.*.tmp"), *folder.glob("*/.*.npz")):
+    for draft in sorted(drafts):
         with suppress(OSError):  # another process removes it too, or it is somebody else's
             if draft.lstat().st_mtime < before:
                 _remove(draft)

@@ -19,7 +19,7 @@ LEVELS = [
     {"measure"},
     {"variants", "runtimes", "pareto"},
     {"models", "data", "space", "records", "addresses"},
-    {"objectives", "environment", "errors", "files", "plain_file", "hashing", "cache", "__init__"},
+    {"objectives", "environment", "errors", "disk_errors", "files", "plain_file", "hashing", "cache", "__init__"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 

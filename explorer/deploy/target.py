@@ -10,7 +10,7 @@ from pathlib import Path
 
 from explorer.deploy.manifest import MANIFEST
 from explorer.errors import ExplorerError, UsageError
-from explorer.files import new_folder
+from explorer.files import new_folder, remove_old_siblings
 
 # One of these is in whatever this package exports: --force replaces nothing else.
 _OURS = (MANIFEST, "model.onnx", "MLmodel", "*/config.pbtxt")
@@ -32,7 +32,11 @@ def check_target(path: Path, is_forced: bool) -> None:
 
 @contextmanager
 def target_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `path` whole or not at all. Raises UsageError, ExplorerError when it cannot."""
+    """A folder to fill, which becomes `path` whole or not at all. Raises UsageError, ExplorerError when it cannot.
+
+    What an export to the same place that was killed a day ago left there goes.
+    """
+    remove_old_siblings(path)
     try:
         with new_folder(path, is_replacing=True) as draft:
             yield draft

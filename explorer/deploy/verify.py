@@ -6,7 +6,6 @@ harm; the bundle's folder is only read, and its run.py is a text.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +21,7 @@ from explorer.deploy.samples import SampleArrays, read_samples
 from explorer.deploy.signature import Signature, signature_row
 from explorer.deploy.speed import speed_rows
 from explorer.errors import RuntimeNotAvailable, VerificationFailed
+from explorer.files import scratch_folder
 from explorer.measure.child import Stop
 from explorer.measure.probing import Validation
 from explorer.records import Measurement, Progress
@@ -42,7 +42,7 @@ def verify(
     else `data/`), and never downloaded. Raises UsageError when there is no bundle, RuntimeNotAvailable when nothing can
     execute its model here, Interrupted, OSError, and as `signature_row` does.
     """
-    with tempfile.TemporaryDirectory(prefix="explorer-verify-") as name:
+    with scratch_folder() as name:
         place = Path(name)
         try:
             bundle = copy_bundle(read_bundle(folder), place / "bundle")

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from explorer.disk_errors import FAILURE_KIND, full_disk, told
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,6 +62,18 @@ def serve(handle: Callable[[dict[str, Any], Answers], None], cores_of: Callable[
         if cores := cores_of(request):
             os.sched_setaffinity(0, cores)
         handle(request, answers)
+
+
+def failure_of(error: Exception, child: str) -> tuple[str, str]:
+    """Kind and reason of what the child, the "probe" or the "builder", could not do.
+
+    A full disk is told as such, for it is no fault of the trial and stops the study.
+    """
+    if (refusal := full_disk(error)) is not None:
+        return FAILURE_KIND, told(refusal)
+    if isinstance(error, OSError):
+        return f"OSError in the {child}", str(error)
+    return f"{type(error).__name__} in the {child}", f"{type(error).__name__}: {error}"
 
 
 def die_with_parent(parent: int) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from explorer.measure import intervals
 from explorer.measure.child import ChildFailed, Stop
-from explorer.measure.probing import keep_logits, known_logits, predict
+from explorer.measure.known_logits import are_whole, keep_logits, known_logits
+from explorer.measure.probing import predict
 from explorer.records import Measurement, Variant
 from explorer.runtimes.artifact import Artifact
 
@@ -48,12 +49,13 @@ def judge(
     computes them in any case. Raises ChildFailed, Interrupted, OSError.
     """
     known = None if logits_cache is None else known_logits(artifact, variant, fingerprint, logits_cache)
-    raw, modules = predict(artifact, variant, images, known, stop)
     truth = np.load(labels)
+    is_known = known is not None and are_whole(known, artifact.n_exits, len(truth))
+    raw, modules = predict(artifact, variant, images, known if is_known else None, stop)
     if raw["predictions"].shape != truth.shape:
         shape = raw["predictions"].shape
         raise ChildFailed("bad result", f"the model gave predictions {list(shape)} for {len(truth)} images")
-    if known is not None and not known.is_file():
+    if known is not None and not is_known:
         keep_logits(known, raw["logits"])
     accuracy = intervals.share(int((raw["predictions"] == truth).sum()), len(truth))
     return Judged(accuracy, raw["logits"], raw["exits"], raw["predictions"], tuple(modules))

@@ -8,7 +8,6 @@ one .npz; `measure.metrics` makes the numbers of them.
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -20,7 +19,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.measure.answering import Answers, serve
+from explorer.measure.answering import Answers, failure_of, serve
 from explorer.measure.conditions import Look
 from explorer.measure.predicting import Predicted, predict
 from explorer.measure.queries import Queries
@@ -48,11 +47,8 @@ class Probe:
             answers.result(self._timed_on(request, answers) if self._facts else self._measured(request, answers))
         except MemoryError:
             answers.failure("out of memory", "the serving process ran out of memory")
-        except OSError as error:
-            kind = "disk full" if error.errno == errno.ENOSPC else "OSError in the probe"
-            answers.failure(kind, str(error))
         except Exception as error:  # whatever a runtime raises is this trial's failure, with its own words
-            answers.failure(f"{type(error).__name__} in the probe", f"{type(error).__name__}: {error}")
+            answers.failure(*failure_of(error, "probe"))
 
     def _measured(self, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
         marks = [int(request["started_ns"]), time.monotonic_ns()]

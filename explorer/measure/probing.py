@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 import zipfile
 import zlib
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.files import flush_to_disk, write_json
-from explorer.hashing import content_key
+from explorer.files import flush_to_disk, scratch_folder, write_json
 from explorer.measure import cores as core_choice
 from explorer.measure.child import Child, ChildFailed, Stop
 from explorer.measure.correction import Reference
 from explorer.measure.cost import Prices
+from explorer.measure.known_logits import are_whole, keep_logits, known_logits
 from explorer.measure.results import Measured, check_raw, measured
 from explorer.measure.timing import FULL, QUARTER
 from explorer.records import Measurement, Progress, Stage, Variant
@@ -85,13 +84,16 @@ def probe(
     folder.mkdir(exist_ok=True)
     draft = folder / f".{name}.npz.tmp"
     labels = np.load(validation.labels)
+    has_known_logits = are_whole(known, artifact.n_exits, len(labels))
     try:
         with (
             core_choice.kept_free(cores, [os.getpid(), *keep_off]),
             Child("explorer.measure.probe", stop, _threads_environment(variant.threads), _UNDISTURBED) as child,
         ):
             on_progress(Progress(TIMING_STAGE))
-            request = _request(child, artifact, variant, validation.images, known, draft, available) | {
+            request = _request(
+                child, artifact, variant, validation.images, known if has_known_logits else None, draft, available
+            ) | {
                 "cores": cores,
                 "is_timed": True,
                 "anchor": None if anchor is None or anchor.folder is None else str(anchor.folder),
@@ -107,7 +109,6 @@ def probe(
             made, raw = ask(is_worth_more is None)
             if is_worth_more is not None and not made.invalid and is_worth_more(made.metrics):
                 made, raw = ask(True)
-        has_known_logits = known.is_file()
         made = replace(made, details={**made.details, "has_known_logits": has_known_logits})
         _keep(draft, raw, folder / name, variant, made)
     finally:
@@ -123,13 +124,13 @@ def predict(
     """What a fresh probe that times nothing, on every core, makes of `images` (uint8 [n, c, h, w], .npy).
 
     Returns logits [e, n, k], exits [n] and predictions [n], and which of torch, torchao and onnxruntime it loaded. It
-    takes the logits from `known` where that exists. Raises ChildFailed, Interrupted, OSError.
+    takes the logits from the file `known`, unless that is None. Raises ChildFailed, Interrupted, OSError.
     """
     # More threads than cores would change no logit, and a stranger's variant may ask for a million.
     available = core_choice.available()
     variant = replace(variant, threads=min(variant.threads, len(available)))
     with (
-        tempfile.TemporaryDirectory() as place,
+        scratch_folder() as place,
         Child("explorer.measure.probe", stop, _threads_environment(variant.threads)) as child,
     ):
         draft = Path(place, "raw.npz")
@@ -158,7 +159,7 @@ def _request(
         "batch_size": variant.batch_size,
         "threads": variant.threads,
         "all_cores": all_cores,
-        "known_logits": str(known) if known is not None and known.is_file() else None,
+        "known_logits": None if known is None else str(known),
         "raw": str(raw),
         "started_ns": child.started_ns,
     }
@@ -166,16 +167,6 @@ def _request(
 
 def _threads_environment(threads: int) -> dict[str, str]:
     return {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-
-
-def known_logits(artifact: Artifact, variant: Variant, fingerprint: str, cache: Path) -> Path:
-    """The file for the logits of every exit on the images of that fingerprint, named by whatever determines them.
-
-    That is the artifact's files and the images, and the batch where it matters.
-    """
-    segments = [segment["sha256"] for segment in artifact.facts["segments"]]
-    batch = None if artifact.facts["is_batch_invariant"] else variant.batch_size
-    return cache / f"{content_key({'segments': segments, 'images': fingerprint, 'batch_size': batch})}.npz"
 
 
 def read_raw(file: Path) -> dict[str, NDArray[Any]]:
@@ -203,11 +194,3 @@ def _keep(draft: Path, raw: Mapping[str, NDArray[Any]], target: Path, variant: V
             "invalid": list(made.invalid),
         },
     )
-
-
-def keep_logits(file: Path, logits: NDArray[Any]) -> None:
-    """Write the logits of every exit, whole or not at all. Raises OSError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.stem}.{os.getpid()}.npz")
-    np.savez(draft, logits=logits)
-    draft.replace(file)

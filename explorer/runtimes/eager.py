@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import io
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.files import write_bytes
 from explorer.runtimes.runtime import ExportJob, Runtime, SegmentFile
 from explorer.runtimes.staged import Array, Segment
 
@@ -80,7 +82,9 @@ class Eager(Runtime):
                     node.meta.pop("stack_trace", None)  # it names files of this machine
                 program.example_inputs = None  # they would be stored as a pickle
                 file = f"segment_{index}.pt2"
-                torch.export.save(program, folder / file)
+                content = io.BytesIO()  # torch's own writer of files aborts the process when the disk is full
+                torch.export.save(program, content)
+                write_bytes(folder / file, content.getvalue())
                 made = segment(features)
                 written.append(_facts(file, segment, features))
                 features = made[1] if isinstance(made, tuple) else made

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explorer.files import write_bytes
+
 if TYPE_CHECKING:
     import onnx
 
@@ -59,7 +61,12 @@ def _executed_int8(file: Path) -> list[str]:
         options.optimized_model_filepath = str(executed)
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
-        onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        try:
+            onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        except Exception:
+            # It does not say that the disk is full; the disk does, when as much again is to be written.
+            write_bytes(executed, bytes(2 * file.stat().st_size))
+            raise
         graph = onnx.load(executed).graph
     return [node.name for node in graph.node if node.op_type in _INT8_OPERATORS]
 

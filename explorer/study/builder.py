@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +13,13 @@ from explorer.cache import cache_root
 from explorer.errors import ExplorerError
 from explorer.files import new_folder
 from explorer.hashing import content_key
-from explorer.measure.answering import Answers, serve
+from explorer.measure.answering import Answers, failure_of, serve
 from explorer.records import Progress, Stage, Variant
 from explorer.runtimes.artifact import Artifact, NetworkFacts, export_model, is_whole_model, store_artifact
 from explorer.runtimes.registry import runtime
 from explorer.runtimes.runtime import ExportFailed, ExportJob
 from explorer.space.values import DataSettings
+from explorer.study.termination import stopping_at_a_report, unwinding
 
 if TYPE_CHECKING:
     from explorer.data import Dataset, Splits
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from explorer.models.training_data import TrainingData
     from explorer.variants.materialise import Materialised, Workbench
 
-_EXPORT_VERSION = 3  # raised whenever the same network gives other files
+_EXPORT_VERSION = 4  # raised whenever the same network gives other files
 _EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime", "torchao")
 
 
@@ -43,17 +41,16 @@ class Builder:
     def handle(self, request: dict[str, Any], answers: Answers) -> None:
         """Answer one request; whatever goes wrong is answered as a failure."""
         try:
-            answer = {"prepare": self._prepare, "build": self._build}[request["op"]](request, answers)
+            with unwinding():
+                answer = {"prepare": self._prepare, "build": self._build}[request["op"]](request, answers)
         except ExportFailed as error:
             answers.failure(error.kind, str(error))
         except ExplorerError as error:
             answers.failure(type(error).__name__, str(error), error.exit_code)
         except MemoryError:
             answers.failure("out of memory", "the builder ran out of memory")
-        except OSError as error:
-            answers.failure("disk full" if error.errno == errno.ENOSPC else "OSError in the builder", str(error))
         except Exception as error:  # torch and the exporters raise anything; it is this trial's failure, in their words
-            answers.failure(f"{type(error).__name__} in the builder", f"{type(error).__name__}: {error}")
+            answers.failure(*failure_of(error, "builder"))
         else:
             answers.result(answer)
 
@@ -68,7 +65,7 @@ class Builder:
         dataset = prepare(settings, Path(request["root"]) if request["root"] else None, on_progress)
         splits = split(dataset, settings)
         data = _training_data(dataset, splits)
-        with _stopping_at_a_report(on_progress) as on_report:
+        with stopping_at_a_report(on_progress) as on_report:
             base = _base_network(request, dataset.name, data, on_report)
         self._splits = splits
         self._workbench = Workbench(
@@ -172,27 +169,6 @@ class Builder:
         with new_folder(folder) as draft:
             export_model(job, facts, variant.runtime, draft)
         return folder, key, False
-
-
-@contextmanager
-def _stopping_at_a_report(on_progress: Callable[[Progress], None]) -> Iterator[Callable[[Progress], None]]:
-    """While the block runs, SIGTERM ends the process at the next report, where training writes a checkpoint."""
-    is_asked = False
-
-    def ask(*_: object) -> None:
-        nonlocal is_asked
-        is_asked = True
-
-    def report(progress: Progress) -> None:
-        if is_asked:
-            raise SystemExit(128 + signal.SIGTERM)
-        on_progress(progress)
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield report
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _training_data(dataset: Dataset, splits: Splits) -> TrainingData:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from explorer import errors
+from explorer.disk_errors import FAILURE_KIND, heard
 from explorer.errors import ExplorerError
 from explorer.measure.child import Child, ChildFailed, Stop
 from explorer.measure.probing import Validation
@@ -20,7 +19,6 @@ from explorer.runtimes.artifact import Artifact
 from explorer.space.values import SearchSpace
 from explorer.study.evaluation import OnProgress
 
-DISK_FULL = "disk full"
 _DEADLINES_S = {"": 900.0, "build": 900.0, "export": 600.0, "store": 300.0}
 
 
@@ -67,8 +65,8 @@ class Building:
             facts = self._child.ask(self._preparation, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
         except ChildFailed as failed:
             self.close()
-            if failed.kind == DISK_FULL:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failed
+            if failed.kind == FAILURE_KIND:
+                raise heard(failed.reason) from failed
             kind = getattr(errors, failed.kind, None)
             if isinstance(kind, type) and issubclass(kind, ExplorerError):
                 raise kind(failed.reason) from failed

@@ -13,11 +13,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from explorer.disk_errors import DISK_FULL
 from explorer.errors import ExplorerError, NotAvailable, StudyDamaged, StudyError
-from explorer.study.disk import DISK_FULL
+from explorer.files import scratch_folder
 from explorer.study.place import Place, shown, without_secrets
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
 def _rolled_back(path: Path) -> sqlite3.Connection:
     """The database in memory, without the transaction that a crash left half-written in the file."""
     memory = sqlite3.connect(":memory:", check_same_thread=False)
-    with TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         copy = Path(folder) / path.name
         for suffix in ("", "-journal"):
             shutil.copyfile(path.with_name(f"{path.name}{suffix}"), copy.with_name(f"{copy.name}{suffix}"))

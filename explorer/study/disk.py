@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from explorer.disk_errors import DISK_FULL, OF_THE_DISK
 from explorer.errors import ExplorerError, StudyError
-
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""How the system says that nothing more can be written: the disk, the user's quota, or a file's largest size."""
 
 
 @contextmanager
 def disk_full_is_said(folder: Path) -> Iterator[None]:
     """Turns what a disk refuses into one sentence: a full one into ExplorerError, a file of the study into StudyError.
 
-    Other files' errors pass.
+    A write or a flush that is refused without a file's name is taken for the study's. Other files' errors pass.
     """
     try:
         yield
@@ -28,11 +25,12 @@ def disk_full_is_said(folder: Path) -> Iterator[None]:
                 f"disk full: {error.filename or folder} cannot be written ({error.strerror}). Nothing is lost: free "
                 "some space and start the study again to resume it"
             ) from error
-        if not _is_inside(error.filename, folder):
+        is_unnamed = error.filename is None and error.errno in OF_THE_DISK
+        if not is_unnamed and not _is_inside(error.filename, folder):
             raise
         raise StudyError(
-            f"{error.filename} cannot be used ({error.strerror}). Nothing is lost that was reported as finished: see "
-            f"that {folder} is there and can be written, then start the study again to resume it"
+            f"{error.filename or folder} cannot be used ({error.strerror}). Nothing is lost that was reported as "
+            f"finished: see that {folder} is there and can be written, then start the study again to resume it"
         ) from error
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from explorer.cache import cache_root
-from explorer.files import remove_drafts, remove_old_drafts
+from explorer.files import remove_drafts, remove_old_drafts, remove_old_scratch
 from explorer.study.evaluation import Evaluator
 
 
@@ -16,11 +16,12 @@ def no_drafts_left(folder: Path, evaluator: Evaluator) -> Iterator[None]:
     """Remove the drafts of a killed coordinator now, and those of this one when the block ends, however it does.
 
     To be used by who holds the study's lock. At the end the evaluator is closed: its builder may be at writing still.
-    Drafts in the cache, where others write, are removed when they are old. Raises OSError when the folder cannot be
-    written.
+    Drafts in the cache and among temporary files, where others write, are removed when they are old. Raises OSError
+    when the folder cannot be written.
     """
     remove_drafts(folder)
     remove_old_drafts(cache_root())
+    remove_old_scratch()
     try:
         yield
     finally:

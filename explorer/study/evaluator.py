@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any, final
 
 from explorer import environment
 from explorer.cache import cache_root
+from explorer.disk_errors import FAILURE_KIND, heard
 from explorer.errors import DeviceNotAvailable, ExplorerError, RuntimeNotAvailable
 from explorer.measure.child import ChildFailed, Stop
 from explorer.measure.correction import Reference
@@ -27,7 +26,7 @@ from explorer.runtimes.registry import runtime
 from explorer.space.values import SearchSpace
 from explorer.study.anchor import RUNTIME, anchor_variant, keep_reference, read_reference
 from explorer.study.artifacts import Artifacts
-from explorer.study.building import DISK_FULL, Building, Built, understood
+from explorer.study.building import Building, Built, understood
 from explorer.study.evaluation import IsWorthMore, OnProgress, Prepared
 from explorer.study.sample_images import keep_sample_images
 
@@ -124,6 +123,7 @@ class MeasuringEvaluator:
         try:
             return judge(stored, variant, test.images, test.labels, test.fingerprint, logits, self._stop).accuracy
         except ChildFailed as failed:
+            _check_disk(failed)
             return Measurement.unknown(f"the test images could not be classified: {failed.reason}")
 
     def close(self) -> None:
@@ -186,8 +186,7 @@ class MeasuringEvaluator:
             try:
                 artifact = self._build(anchor_variant(self._space), on_progress).artifact.id
             except ChildFailed as failed:
-                if failed.kind == DISK_FULL:
-                    raise
+                _check_disk(failed)
                 self._why_no_anchor = f"the anchor cannot be built: {failed.reason}"
         folder = None if artifact is None else self._artifacts.folder / artifact
         self._anchor = Anchor(folder, read_reference(self._folder, artifact))
@@ -264,10 +263,15 @@ def _prepared(facts: Mapping[str, Any], left_out: Mapping[str, str]) -> Prepared
 
 def _failed(variant: Variant, failed: ChildFailed, stages: list[Stage]) -> TrialOutcome:
     """The outcome of a child's failure. Raises OSError when the disk is full."""
-    if failed.kind == DISK_FULL:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failed
+    _check_disk(failed)
     details = {"log": failed.log} if failed.log else {}
     return TrialOutcome(variant, stages=tuple(stages), details=details, failure=Failure(failed.kind, failed.reason))
+
+
+def _check_disk(failed: ChildFailed) -> None:
+    """Raises OSError when a child failed for the disk is full: no trial's fault, and over once there is space."""
+    if failed.kind == FAILURE_KIND:
+        raise heard(failed.reason) from failed
 
 
 def _int8_facts(facts: Mapping[str, Any]) -> dict[str, Any]:

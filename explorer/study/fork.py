@@ -5,7 +5,6 @@ It reads the old study's journal and not its database, so it is also the way out
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -91,7 +90,7 @@ class Fork:
         record = entry.record
         if record.outcome.artifact and not self._artifact(self._new_folder, entry).is_dir():
             with new_folder(self._artifact(self._new_folder, entry)) as draft:
-                shutil.copytree(self._artifact(self._old_folder, entry), draft, dirs_exist_ok=True)
+                _copy(self._artifact(self._old_folder, entry), draft)
         copy_reference(self._old_folder, self._new_folder)
         details = {**record.outcome.details, "forked_from": {"study": self._old_folder.name, "trial": record.number}}
         number = session.begin(record.variant, record.started)
@@ -105,3 +104,16 @@ class Fork:
     @staticmethod
     def _artifact(folder: Path, entry: Entry) -> Path:
         return folder / ARTIFACTS / str(entry.record.outcome.artifact)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the files of a folder into one that is there, each by itself: `shutil.copytree` hides what a disk refuses.
+
+    What is neither a file nor a folder is left out. Raises OSError.
+    """
+    for entry in sorted(source.rglob("*")):
+        place = target / entry.relative_to(source)
+        if entry.is_dir():
+            place.mkdir(exist_ok=True)
+        elif entry.is_file():
+            place.write_bytes(entry.read_bytes())

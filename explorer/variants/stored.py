@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from explorer.files import new_folder, write_json
+from explorer.files import new_folder, write_bytes, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,8 @@ def store_network(network: StagedNetwork, folder: Path) -> None:
     """Write `network` as `folder`, whole or not at all. Raises OSError."""
     groups = {name: m.groups for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
     with new_folder(folder) as draft:
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, draft / _WEIGHTS)
+        # safetensors' own writer says of a full disk what is no OSError
+        write_bytes(draft / _WEIGHTS, save({name: t.contiguous() for name, t in network.state_dict().items()}))
         write_json(draft / _GROUPS, groups)
 
 

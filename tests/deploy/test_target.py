@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import time
 
 import pytest
 
@@ -26,6 +28,17 @@ def test_target_interrupted_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt), target_folder(tmp_path / "bundle") as draft:
         interrupted(draft)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_target_removes_what_a_killed_export_to_the_same_place_left_a_day_ago(tmp_path):
+    old, young, other = (tmp_path / name for name in (".b[1].aa.tmp", ".b[1].bb.tmp", ".b1.cc.tmp"))
+    for draft in (old, young, other):
+        draft.mkdir()
+    for draft in (old, other):
+        os.utime(draft, (time.time() - 2 * 86_400, time.time() - 2 * 86_400))
+    with target_folder(tmp_path / "b[1]") as draft:
+        (draft / "manifest.json").write_text("{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, young.name, "b[1]"]
 
 
 def test_target_existing_needs_force(tmp_path):

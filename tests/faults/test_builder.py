@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
 
 from installing import ORPHAN, alive, installed, is_gone
 
+from explorer.disk_errors import DISK_FULL
 from explorer.errors import ExplorerError
 from explorer.measure import process_tree
+from explorer.measure.child import ChildFailed
 from explorer.records import TrialOutcome, Variant
 from explorer.space.read import load_space
 from explorer.study import building
@@ -129,6 +134,58 @@ def test_build_builder_killed_while_it_starts_again_fails_the_trial_and_the_next
     assert kind == "signal SIGKILL"
     assert "SIGKILL" in reason
     assert study.try_().failure is None
+
+
+@contextmanager
+def no_file_grows_beyond(n_bytes: int, process: int) -> Iterator[None]:
+    """The process, and what it starts, is refused as under a quota that is used up."""
+    unlimited = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (n_bytes, unlimited[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(process, resource.RLIMIT_FSIZE, unlimited)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "quantization", "pruning_ratio", "n_bytes"),
+    [
+        ("eager", "none", 0.3, 0),  # the pruned network's weights
+        ("eager", "none", 0.4, 20_000),  # the program
+        ("eager", "dynamic_int8", 0.5, 20_000),
+        ("onnxruntime", "none", 0.6, 2_000),
+        ("onnxruntime", "static_int8", 0.7, 4_000),
+    ],
+)
+def test_build_no_file_may_grow_is_a_full_disk_and_not_the_trials_failure(
+    study, runtime, quantization, pruning_ratio, n_bytes
+):
+    study.try_()
+    (builder,) = study.evaluator._building.processes()
+    variant = Variant(runtime=runtime, quantization=quantization, pruning_ratio=pruning_ratio)
+    with no_file_grows_beyond(n_bytes, builder), pytest.raises(OSError, match="File too large") as refused:
+        study.evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: False)
+    assert refused.value.errno in DISK_FULL
+    assert list(study.cache.rglob(".*.tmp")) == []
+    assert study.evaluator._building.processes() == [builder]
+    assert study.evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: False).failure is None
+
+
+def test_probe_that_may_write_no_samples_is_a_full_disk_and_not_the_trials_failure(study):
+    study.try_()
+    with no_file_grows_beyond(10_000, os.getpid()), pytest.raises(OSError, match="File too large") as refused:
+        study.try_()
+    assert refused.value.errno in DISK_FULL
+    assert isinstance(refused.value.__cause__, ChildFailed)
+    assert study.try_().failure is None
+
+
+def test_test_accuracy_on_a_full_disk_is_not_called_unknown(study):
+    artifact = str(study.try_().artifact)
+    with no_file_grows_beyond(10_000, os.getpid()), pytest.raises(OSError, match="File too large") as refused:
+        study.evaluator.judge_on_test(SOUND, artifact, lambda _: None)
+    assert refused.value.errno in DISK_FULL
+    assert study.evaluator.judge_on_test(SOUND, artifact, lambda _: None).value is not None
 
 
 def test_build_endless_loop_ends_at_the_deadline_with_its_orphan(study, monkeypatch):

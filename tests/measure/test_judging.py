@@ -46,6 +46,16 @@ def test_judge_again_takes_the_kept_logits(artifact_of, validation, tmp_path):
     assert judged(artifact, validation, cache).predictions.tolist() == ((first.predictions + 1) % 3).tolist()
 
 
+def test_judge_spoilt_logits_in_the_cache_are_computed_and_kept_again(artifact_of, validation, tmp_path):
+    artifact, cache = artifact_of(model()), tmp_path / "logits"
+    first = judged(artifact, validation, cache)
+    (kept,) = cache.iterdir()
+    content = kept.read_bytes()
+    kept.write_bytes(b"")
+    assert judged(artifact, validation, cache).accuracy == first.accuracy
+    assert kept.read_bytes() == content
+
+
 def test_judge_other_images_are_not_answered_from_the_cache(artifact_of, validation, tmp_path):
     artifact, cache = artifact_of(model()), tmp_path / "logits"
     judged(artifact, validation, cache)

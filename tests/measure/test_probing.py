@@ -70,6 +70,41 @@ def test_probe_again_knows_the_logits_and_says_the_same(artifact_of, validation,
     assert second.metrics["accuracy"] == first.metrics["accuracy"]
 
 
+def emptied(file):
+    file.write_bytes(b"")
+
+
+def cut_short(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def overwritten(file):
+    content = bytearray(file.read_bytes())
+    content[200:400] = bytes(200)
+    file.write_bytes(content)
+
+
+def of_other_images(file):
+    np.savez(file, logits=np.zeros((1, 59, 3), np.float32))
+
+
+def without_logits(file):
+    np.savez(file, others=np.zeros((1, 60, 3), np.float32))
+
+
+@pytest.mark.parametrize("spoil", [emptied, cut_short, overwritten, of_other_images, without_logits])
+def test_probe_spoilt_logits_in_the_cache_are_computed_and_kept_again(artifact_of, validation, tmp_path, spoil):
+    artifact = artifact_of(model())
+    first = measured(artifact, validation, tmp_path)
+    (kept,) = (tmp_path / "logits").iterdir()
+    content = kept.read_bytes()
+    spoil(kept)
+    again = measured(artifact, validation, tmp_path, "trial-1")
+    assert not again.details["has_known_logits"]
+    assert again.metrics["accuracy"] == first.metrics["accuracy"]
+    assert [(file, file.read_bytes()) for file in (tmp_path / "logits").iterdir()] == [(kept, content)]
+
+
 def test_probe_random_output_is_refused(artifact_of, validation, tmp_path):
     noise = helper.make_node("RandomNormalLike", ["scores"], ["noise"])
     added = helper.make_node("Add", ["scores", "noise"], ["noisy"])

@@ -20,7 +20,7 @@ WORD = {"name": "filename", "arg": {"as_string": "somewhere"}, "kind": 1}
 def program(programs) -> Any:
     """The description of a real program, to be changed."""
     with zipfile.ZipFile(io.BytesIO(programs["none"])) as archive:
-        return json.loads(archive.read("segment_0/models/model.json"))
+        return json.loads(archive.read("archive/models/model.json"))
 
 
 def refused(program: Any, match: str) -> None:

@@ -40,7 +40,7 @@ def saved(value: Any) -> bytes:
 
 def read_json(content: bytes, name: str) -> Any:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return json.loads(archive.read(f"segment_0/{name}"))
+        return json.loads(archive.read(f"archive/{name}"))
 
 
 @pytest.fixture

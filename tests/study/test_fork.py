@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fakes import OBJECTIVES, FakeEvaluator, RecordingView, small_space, start
 
-from explorer.errors import NotAvailable, UsageError
+from explorer.errors import ExplorerError, NotAvailable, UsageError
 from explorer.measure.correction import Reference
 from explorer.objectives import Constraint, Objective
 from explorer.records import Failure, Variant
@@ -142,3 +145,25 @@ def test_fork_invalid_trials_do_not_apply(tmp_path):
     _, evaluated, notes = fork(old, tmp_path / "forked", n_trials=5)
     assert notes[0] == "4 trials of small apply; 1 did not: their measurements are not valid"
     assert len(evaluated) == 1
+
+
+@contextmanager
+def no_file_grows_beyond(n_bytes: int) -> Iterator[None]:
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, unlimited[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+
+
+def test_fork_onto_a_full_disk_is_one_sentence_and_starts_again(old, tmp_path):
+    artifact = str(load_result(old).trials[2].outcome.artifact)
+    (old / "artifacts" / artifact / "large.bin").write_bytes(bytes(4_000_000))
+    with pytest.raises(ExplorerError, match=r"^disk full: .*File too large") as said, no_file_grows_beyond(2_000_000):
+        fork(old, tmp_path / "forked")
+    assert said.value.exit_code == 1
+    assert list((tmp_path / "forked").rglob(".*.tmp")) == []
+    result, _, _ = fork(old, tmp_path / "forked")
+    assert len(result.trials) == 12
+    assert (tmp_path / "forked" / "artifacts" / artifact / "large.bin").stat().st_size == 4_000_000

@@ -98,6 +98,17 @@ def over_rounds(measured: Sequence[Measurement]) -> Measurement:
     return Measurement(value, max(0.0, value - half), value + half, len(values))
 
 
+def is_decided(confirmation: Confirmation) -> bool:
+    """Whether more rounds will give confirmed values to no other finalist: each has them, or failed in every round.
+
+    False where all failed: nothing is confirmed then.
+    """
+    numbers = [finalist.trial for finalist in confirmation.finalists]
+    without = [number for number in numbers if _why_not(confirmation, number)]
+    takes = [take for number in without for take in confirmation.takes(number)]
+    return len(without) < len(numbers) and all(take is not None and take.failure is not None for take in takes)
+
+
 def _why_not(confirmation: Confirmation, number: int) -> str:
     """Why a finalist has no confirmed values; empty when it has: when most rounds are valid."""
     takes = confirmation.takes(number)

@@ -29,6 +29,7 @@ from explorer.study.judge import judge
 from explorer.study.result import StudyResult
 from explorer.study.seeds import derived_seed
 from explorer.study.session import Session
+from explorer.study.streak import Streak
 from explorer.study.view import StudyView
 
 
@@ -83,14 +84,16 @@ class Confirming:
         """Go on with what `begin` gave until it is whole; the session has it then.
 
         After each round the study's folder holds all rounds so far. Raises Interrupted, between measurements, and then
-        the next run goes on; OSError.
+        the next run goes on; NotAvailable when MAX_SAME_FAILURES measurements in a row failed, of which those in a
+        round that is not whole are not kept; OSError.
         """
         self._say_begin(confirmation)
+        streak = Streak("measurements of finalists", "start or confirm the study again to go on with this round")
         folder = self._result.folder
         while confirmation.ended is None:
             confirmation = replace(confirmation, ended=ending(self._result, confirmation, budget))
             if confirmation.ended is None:
-                confirmation = self._with_round(confirmation, budget)
+                confirmation = self._with_round(confirmation, budget, streak)
             write_growing(folder, confirmation)
         confirmation = self._with_test(confirmation)
         complete(folder)
@@ -98,7 +101,7 @@ class Confirming:
         self._say_end(confirmation)
         self._view.on_confirmed(self._session.result())
 
-    def _with_round(self, confirmation: Confirmation, budget: Budget) -> Confirmation:
+    def _with_round(self, confirmation: Confirmation, budget: Budget, streak: Streak) -> Confirmation:
         """One more round: every finalist once, in a fresh process each, in an order that seed and round give."""
         began, n_done = self._clock(), len(confirmation.rounds)
         order = list(confirmation.finalists)
@@ -110,6 +113,7 @@ class Confirming:
             done = n_done * len(order) + len(takes)
             self._view.on_progress(Progress(STAGE, done, total * len(order), note))
             takes.append(self._take(finalist.trial, finalist.artifact, n_done + 1))
+            streak.add(takes[-1].failure)
         seconds = confirmation.seconds + self._clock() - began
         return replace(confirmation, rounds=(*confirmation.rounds, tuple(takes)), seconds=seconds)
 
@@ -187,7 +191,7 @@ class Confirming:
 def confirm_if_due(confirming: Confirming, session: Session, view: StudyView) -> None:
     """Confirm the finalists, unless they are confirmed, or there are none; say why when they cannot be.
 
-    Raises Interrupted, StudyDamaged, OSError.
+    Raises Interrupted, StudyDamaged, NotAvailable when finalists fail the same way in a row, OSError.
     """
     result = session.result()
     if not any(trial.is_feasible for trial in result.trials):

@@ -37,8 +37,8 @@ def confirm_study(
 
     What an earlier confirmation found stays until this one is whole. `n_rounds`: exactly so many, else as
     `explorer.study.ending.Budget` says. The caller closes evaluator and view. Raises NothingFeasible when no trial
-    could be on a front; NotAvailable when artifacts are missing; Interrupted; StudyLocked, StudyDamaged,
-    StudyIncompatible; ExplorerError when the disk is full.
+    could be on a front; NotAvailable when artifacts are missing or finalists fail the same way in a row;
+    Interrupted; StudyLocked, StudyDamaged, StudyIncompatible; ExplorerError when the disk is full.
     """
     folder, space = found.folder, found.space
     with (

@@ -27,6 +27,7 @@ from explorer.study.ending import MAX_ROUNDS, MIN_ROUNDS, Budget
 from explorer.study.front import front_summary
 from explorer.study.interrupt import Interrupt
 from explorer.study.read import load_result
+from explorer.study.streak import MAX_SAME_FAILURES
 from explorer.study.watch import StudyWatch
 
 SPACE = {"n_trials": 4, "runtime": ("eager",), "quantization": ("none",), "pruning_ratio": (0.0,)}
@@ -264,6 +265,47 @@ def test_confirm_invalid_take_is_made_again_twice_at_most_within_its_round(tmp_p
     assert result.confirmation.seconds == 4 * MIN_ROUNDS + min(n_bad, 2)
     n_rounds = {e.trial.variant.width: e.trial.outcome.metrics["latency_ms"].n for e in front_summary(result).entries}
     assert n_rounds == {1.0: 5, 0.75: 5, 0.5: n_valid, 0.25: 5}
+
+
+HANGS = Failure("timeout in warm-up", "no answer within 60 s")
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_confirm_same_failure_five_times_in_a_row_stops_with_the_cause_and_goes_on_later(tmp_path, is_later):
+    def hanging(variant, name):
+        return HANGS if round_of(name) > 2 else settled(variant, name)
+
+    evaluator, outputs = fake(tmp_path, again=hanging), []
+    reason = r"5 measurements of finalists in a row failed the same way \(timeout in warm-up\): no answer within 60 s"
+    if is_later:
+        run(tmp_path, is_confirming=False)
+    with pytest.raises(NotAvailable, match=reason):
+        again(tmp_path, evaluator) if is_later else run(tmp_path, evaluator, outputs=outputs)
+    assert len(outputs) == (not is_later)
+    assert len(evaluator.measured_again) == 2 * 4 + MAX_SAME_FAILURES
+    # Four finalists fail in one round: the fifth failure is of the round after, which is not kept.
+    assert (read_confirmation(tmp_path), len(read_growing(tmp_path).rounds)) == (None, 3)
+    resumed = fake(tmp_path)
+    confirmation = (again if is_later else run)(tmp_path, resumed).confirmation
+    assert set(map(round_of, dict(resumed.measured_again))) == set(range(4, len(confirmation.rounds) + 1))
+
+
+def test_confirm_stops_within_a_round_that_is_then_made_again(tmp_path):
+    space = small_space(**{**SPACE, "pruning_ratio": (0.0, 0.2), "n_trials": 8})
+    with pytest.raises(NotAvailable, match="5 measurements of finalists in a row"):
+        run(tmp_path, fake(tmp_path, again=lambda variant, name: HANGS), space=space)
+    assert read_growing(tmp_path) is None
+    assert run(tmp_path, space=space).confirmation.ended is not None
+
+
+@pytest.mark.parametrize("is_other", [False, True])
+def test_confirm_other_results_between_failures_do_not_stop_it(tmp_path, is_other):
+    def measured(variant, name):
+        if variant.width in (0.5, 0.75):
+            return HANGS
+        return Failure("crash", "it died") if is_other and variant.width == 0.25 else settled(variant, name)
+
+    assert run(tmp_path, fake(tmp_path, again=measured)).confirmation.ended is not None
 
 
 def test_confirm_one_invalid_round_does_not_count(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.objectives import Objective
+from explorer.pareto.front import front_mask
 from explorer.pareto.membership import membership
 from explorer.pareto.reach import may_belong, optimistic
 from explorer.study.confirmation import Finalist, packed_hits
@@ -19,7 +20,7 @@ from explorer.study.samples import trial_samples
 from explorer.study.seeds import derived_seed
 
 MAX_FINALISTS = 16
-"""Beyond the baseline. Five rounds of so many take some minutes."""
+"""Beyond the baseline. Five rounds of so many take some minutes. A larger front of the search is taken whole."""
 
 MIN_PROBABILITY = 0.025
 
@@ -41,8 +42,8 @@ class Selection:
 
 
 def select_finalists(result: StudyResult, labels: NDArray[np.int64] | None, seed: int) -> Selection:
-    """The valid feasible trials that are on the front with a probability of at least MIN_PROBABILITY, the most probable
-    first and no more than MAX_FINALISTS, and the baseline.
+    """The baseline, the search's own front, and the other valid feasible trials that are on the front with a probability
+    of at least MIN_PROBABILITY, the most probable first, as long as there are no more than MAX_FINALISTS.
 
     `labels` [n] are those of the validation images, None when they are not at hand: accuracies are then not paired by
     image. The test split has no part in it.
@@ -51,12 +52,15 @@ def select_finalists(result: StudyResult, labels: NDArray[np.int64] | None, seed
     hits = [validation_hits(result, trial, labels) for trial in candidates]
     draws = _draws(candidates, hits, result.objectives, np.random.default_rng(derived_seed(seed, "finalists")))
     probabilities = membership(draws, directions_of(result))
-    order = sorted(range(len(candidates)), key=lambda i: (-probabilities[i], candidates[i].number))
-    possible = [i for i in order if probabilities[i] >= MIN_PROBABILITY and candidates[i].number != 0]
-    chosen = [_finalist(candidates[i], hits[i]) for i in possible[:MAX_FINALISTS]]
+    is_on_front = front_mask(objective_points(result, candidates), directions_of(result))
+    order = sorted(range(len(candidates)), key=lambda i: (not is_on_front[i], -probabilities[i], candidates[i].number))
+    is_possible = is_on_front | (probabilities >= MIN_PROBABILITY)
+    possible = [i for i in order if is_possible[i] and candidates[i].number != 0]
+    n_chosen = max(MAX_FINALISTS, sum(bool(is_on_front[i]) for i in possible))
+    chosen = [_finalist(candidates[i], hits[i]) for i in possible[:n_chosen]]
     if result.baseline is not None:
         chosen.insert(0, _finalist(result.baseline, validation_hits(result, result.baseline, labels)))
-    return Selection(tuple(chosen), tuple(candidates[i].number for i in possible[MAX_FINALISTS:]))
+    return Selection(tuple(chosen), tuple(candidates[i].number for i in possible[n_chosen:]))
 
 
 def validation_hits(

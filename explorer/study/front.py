@@ -76,7 +76,9 @@ class FrontSummary:
     and the ideal, is None also when no ideal exists. `where` are the constraints beyond the study's own.
     `n_complete` counts the trials that satisfy the study's constraints, `n_infeasible` those that do not.
     `is_confirmed`: the values are medians over `n_rounds` rounds in fresh processes, else the search's. `near` are the
-    finalists that are not on the front of these values and may belong to it, `unconfirmed` those without such values.
+    finalists that are not on the front of these values and may belong to it, `unlikely` those that hardly do,
+    `unconfirmed` those without such values. `left_out` are the trials that may belong to the front by the search's
+    values, and were too many to be measured again.
     `is_stale`: there is a confirmation, of other trials than the study has now; the search's values are shown.
     """
 
@@ -95,7 +97,9 @@ class FrontSummary:
     is_stale: bool = False
     n_rounds: int = 0
     near: tuple[FrontEntry, ...] = ()
+    unlikely: tuple[FrontEntry, ...] = ()
     unconfirmed: tuple[Unconfirmed, ...] = ()
+    left_out: tuple[int, ...] = ()
 
     @property
     def knee(self) -> FrontEntry | None:
@@ -124,6 +128,8 @@ class FrontSummary:
             "front": [entry.to_json() for entry in self.entries],
             "near": [entry.to_json() for entry in self.near],
             "unconfirmed": [{"trial": one.trial, "why": one.why} for one in self.unconfirmed],
+            "unlikely": [{"trial": one.trial.number, "probability": one.probability} for one in self.unlikely],
+            "left_out": list(self.left_out),
         }
 
 
@@ -179,8 +185,15 @@ def front_summary(
     shown = confirmed(result, confirmation)
     candidates = feasible_trials(shown.result, where)
     found = _entries(shown.result, candidates, _uncertain(shown.result, candidates))
+    possible = {trial.number for trial in feasible_trials(result, where)}
     return _summary(
-        result, where, found, is_confirmed=True, n_rounds=len(confirmation.rounds), unconfirmed=shown.unconfirmed
+        result,
+        where,
+        found,
+        is_confirmed=True,
+        n_rounds=len(confirmation.rounds),
+        unconfirmed=shown.unconfirmed,
+        left_out=tuple(number for number in confirmation.left_out if number in possible),
     )
 
 
@@ -197,10 +210,14 @@ def memberships(result: StudyResult) -> dict[int, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The entries on the front and near it, in the order in which they are shown, and the front's points [n, m]."""
+    """The entries on the front and near it, in the order in which they are shown, and the front's points [n, m].
+
+    `unlikely` are those, by number, of a probability that is known and too small to be near.
+    """
 
     front: tuple[FrontEntry, ...]
     near: tuple[FrontEntry, ...]
+    unlikely: tuple[FrontEntry, ...]
     points: NDArray[np.float64]
 
 
@@ -244,6 +261,7 @@ def _entries(shown: StudyResult, candidates: Sequence[TrialRecord], entries: Seq
     return _Found(
         front=tuple(told[i] for i in stated if mask[i]),
         near=tuple(told[i] for i in stated if not mask[i]),
+        unlikely=tuple(one for i, one in enumerate(entries) if one.probability is not None and i not in told),
         points=points[mask],
     )
 
@@ -265,6 +283,7 @@ def _summary(result: StudyResult, where: Sequence[Constraint], found: _Found, **
         n_invalid=states.count("invalid"),
         entries=found.front,
         near=found.near,
+        unlikely=found.unlikely,
         **known,
     )
 

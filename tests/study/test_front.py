@@ -100,8 +100,11 @@ def test_front_summary_json_is_what_the_interface_promises():
         "front",
         "near",
         "unconfirmed",
+        "unlikely",
+        "left_out",
     ]
     assert (answer["confirmed"], answer["near"], answer["unconfirmed"]) == (False, [], [])
+    assert (answer["unlikely"], answer["left_out"]) == ([], [])
     assert answer["objectives"][0] == {"metric": "accuracy", "direction": "maximize"}
     assert answer["trials"] == {"complete": 4, "infeasible": 1, "failed": 1, "invalid": 0}
     knee = answer["front"][1]
@@ -110,6 +113,18 @@ def test_front_summary_json_is_what_the_interface_promises():
     assert knee["variant"]["width"] == 0.75
     assert knee["metrics"]["latency_ms"] == {"value": 1.0, "low": None, "high": None, "n": None}
     assert knee["ratio_to_baseline"]["latency_ms"] == pytest.approx(1 / 3)
+
+
+def test_front_summary_json_has_a_place_for_every_finalist_and_for_those_left_out():
+    result = makers.make_near_result()
+    result = replace(result, confirmation=replace(result.confirmation, left_out=(1, 4)))
+    answer = front_summary(result).to_json()
+    assert [one["trial"] for one in answer["front"]] == [2]
+    assert [one["trial"] for one in answer["near"]] == [1]
+    assert answer["unlikely"] == [{"trial": 0, "probability": 0.0}]
+    assert answer["left_out"] == [1]  # trial 4 breaks a bound
+    assert front_summary(result, [Constraint("latency_ms", "<=", 0.5)]).left_out == ()
+    assert front_summary(result, is_search=True).to_json()["left_out"] == []
 
 
 def with_invalid(number):

@@ -42,8 +42,8 @@ class Selection:
 
 
 def select_finalists(result: StudyResult, labels: NDArray[np.int64] | None, seed: int) -> Selection:
-    """The baseline, the search's own front, and the other valid feasible trials that are on the front with a probability
-    of at least MIN_PROBABILITY, the most probable first, as long as there are no more than MAX_FINALISTS.
+    """The baseline, the search's own front, and the other valid feasible trials that are on the front with a
+    probability of at least MIN_PROBABILITY, the most probable first, as long as there are no more than MAX_FINALISTS.
 
     `labels` [n] are those of the validation images, None when they are not at hand: accuracies are then not paired by
     image. The test split has no part in it.

@@ -68,8 +68,7 @@ def test_finalists_have_the_searchs_whole_front_however_large():
 def test_finalists_have_a_member_of_the_searchs_front_that_is_hardly_likely_to_stay():
     trials = [makers.make_trial(n, {**row(0.9, 1.0 + 1e-4 * n), "accuracy": Measurement(0.9)}) for n in range(300)]
     reversed_numbers = [replace(trial, number=300 - trial.number) for trial in trials]
-    found, left_out = numbers(reversed_numbers)
-    assert found[0] == 300
+    assert numbers(reversed_numbers)[0][0] == 300
 
 
 def test_finalists_of_a_study_without_trials_are_none():

@@ -47,7 +47,8 @@ from explorer.runtimes.artifact import Artifact
 from explorer.study.anchor import read_reference
 from explorer.study.confirmation import Take
 from explorer.study.confirmed import confirmed
-from explorer.study.front import directions_of, front_summary, objective_points
+from explorer.study.feasibility import directions_of, objective_points
+from explorer.study.front import front_summary
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult, TrialRecord
 

@@ -14,14 +14,19 @@ _LOW, _HIGH = 2.5, 97.5
 """Percentiles: the ends of a 95 % interval."""
 
 
-def membership(draws: NDArray[np.float64], directions: Sequence[Direction]) -> NDArray[np.float64]:
+def membership(
+    draws: NDArray[np.float64], directions: Sequence[Direction], is_allowed: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """The share of the draws [d, n, m] in which each of n points is on the front, as ratios [n].
 
     In one draw all points are drawn together, so that what they have in common cancels. Equal points are on the front
-    together or not at all. Raises ValueError without draws, for NaN, infinities, or another number of columns.
+    together or not at all. Where `is_allowed` [d, n] is False, a point is no member and dominates none. Raises
+    ValueError without draws, for NaN, infinities, or another number of columns.
     """
     _check(draws)
-    is_member = np.array([front_mask(draw, directions) for draw in draws])
+    is_member = np.ones(draws.shape[:2], dtype=np.bool_) if is_allowed is None else is_allowed.copy()
+    for draw, members in zip(draws, is_member, strict=True):
+        members[members] = front_mask(draw[members], directions)
     shares: NDArray[np.float64] = is_member.mean(axis=0)
     return shares
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -18,40 +18,19 @@ import numpy as np
 from explorer.errors import NotAvailable
 from explorer.records import Measurement, Progress
 from explorer.runtimes.artifact import FILE_NAME
-from explorer.study.confirmation import STAGE, Confirmation, Ended, Take, state_of
+from explorer.study.confirmation import STAGE, Confirmation, Take, state_of
 from explorer.study.confirmation_file import complete, read_growing, write_growing
 from explorer.study.confirmed import confirmed
-from explorer.study.evaluation import Evaluator
+from explorer.study.ending import MIN_ROUNDS, Budget, ending
+from explorer.study.evaluation import MAX_ATTEMPTS, Evaluator
 from explorer.study.finalists import select_finalists
-from explorer.study.front import memberships
 from explorer.study.interrupt import Interrupt
 from explorer.study.judge import judge
 from explorer.study.result import StudyResult
 from explorer.study.seeds import derived_seed
 from explorer.study.session import Session
+from explorer.study.streak import Streak
 from explorer.study.view import StudyView
-
-MIN_ROUNDS, MAX_ROUNDS = 5, 10
-TIME_SHARE = 0.4
-"""The default budget: this share of the time that the search's trials took."""
-
-SETTLED = 0.95
-"""A membership is settled with at least this probability of being on the front, or of not being there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How much is measured again: exactly `n_rounds`; None: MIN_ROUNDS to MAX_ROUNDS, until all is settled, and after
-    MIN_ROUNDS only those that take no more than `seconds` in all, by what a round took so far.
-    """
-
-    n_rounds: int | None = None
-    seconds: float = float("inf")
-
-    @classmethod
-    def of_search(cls, result: StudyResult) -> Budget:
-        """The default: TIME_SHARE of the time that the trials took."""
-        return cls(seconds=TIME_SHARE * sum(trial.finished - trial.started for trial in result.trials))
 
 
 def missing_artifacts(result: StudyResult, confirmation: Confirmation) -> str:
@@ -105,14 +84,16 @@ class Confirming:
         """Go on with what `begin` gave until it is whole; the session has it then.
 
         After each round the study's folder holds all rounds so far. Raises Interrupted, between measurements, and then
-        the next run goes on; OSError.
+        the next run goes on; NotAvailable when MAX_SAME_FAILURES measurements in a row failed, of which those in a
+        round that is not whole are not kept; OSError.
         """
         self._say_begin(confirmation)
+        streak = Streak("measurements of finalists", "start or confirm the study again to go on with this round")
         folder = self._result.folder
         while confirmation.ended is None:
-            confirmation = replace(confirmation, ended=self._end(confirmation, budget))
+            confirmation = replace(confirmation, ended=ending(self._result, confirmation, budget))
             if confirmation.ended is None:
-                confirmation = self._with_round(confirmation, budget)
+                confirmation = self._with_round(confirmation, budget, streak)
             write_growing(folder, confirmation)
         confirmation = self._with_test(confirmation)
         complete(folder)
@@ -120,20 +101,7 @@ class Confirming:
         self._say_end(confirmation)
         self._view.on_confirmed(self._session.result())
 
-    def _end(self, confirmation: Confirmation, budget: Budget) -> Ended | None:
-        n_rounds = len(confirmation.rounds)
-        if budget.n_rounds is not None:
-            return "rounds" if n_rounds >= budget.n_rounds else None
-        if n_rounds < MIN_ROUNDS:
-            return None
-        probabilities = memberships(replace(self._result, confirmation=confirmation)).values()
-        if all(max(one, 1.0 - one) >= SETTLED for one in probabilities):
-            return "settled"
-        if n_rounds >= MAX_ROUNDS:
-            return "rounds"
-        return "time" if confirmation.seconds * (n_rounds + 1) / n_rounds > budget.seconds else None
-
-    def _with_round(self, confirmation: Confirmation, budget: Budget) -> Confirmation:
+    def _with_round(self, confirmation: Confirmation, budget: Budget, streak: Streak) -> Confirmation:
         """One more round: every finalist once, in a fresh process each, in an order that seed and round give."""
         began, n_done = self._clock(), len(confirmation.rounds)
         order = list(confirmation.finalists)
@@ -141,23 +109,30 @@ class Confirming:
         total = max(n_done + 1, budget.n_rounds or MIN_ROUNDS)
         takes: list[Take] = []
         for finalist in order:
-            self._interrupt.check()
             note = f"round {n_done + 1}, trial {finalist.trial}"
             done = n_done * len(order) + len(takes)
             self._view.on_progress(Progress(STAGE, done, total * len(order), note))
             takes.append(self._take(finalist.trial, finalist.artifact, n_done + 1))
+            streak.add(takes[-1].failure)
         seconds = confirmation.seconds + self._clock() - began
         return replace(confirmation, rounds=(*confirmation.rounds, tuple(takes)), seconds=seconds)
 
     def _take(self, number: int, artifact: str, round_number: int) -> Take:
+        """The first take that can be believed of a few, or the last one, as in the search."""
         trial = self._result.trial(number)
         assert trial is not None
         name = f"confirm-{round_number:02d}-trial-{number:05d}"
-        outcome = self._evaluator.measure_again(
-            trial.variant, artifact, name, self._view.on_progress, self._is_worth_more
-        )
-        _, checked, _ = judge(outcome, self._result.space, None if number == 0 else self._result.baseline_values())
-        return Take(number, checked.metrics, checked.invalid, checked.failure)
+        baseline = None if number == 0 else self._result.baseline_values()
+        for _ in range(MAX_ATTEMPTS):
+            self._interrupt.check()
+            outcome = self._evaluator.measure_again(
+                trial.variant, artifact, name, self._view.on_progress, self._is_worth_more
+            )
+            _, checked, _ = judge(outcome, self._result.space, baseline)
+            take = Take(number, checked.metrics, checked.invalid, checked.failure)
+            if not take.invalid:
+                break
+        return take
 
     def _is_worth_more(self, metrics: Mapping[str, Measurement]) -> bool:
         """A quarter of the timing budget in each round makes more than the whole in all of them, and processes differ
@@ -216,7 +191,7 @@ class Confirming:
 def confirm_if_due(confirming: Confirming, session: Session, view: StudyView) -> None:
     """Confirm the finalists, unless they are confirmed, or there are none; say why when they cannot be.
 
-    Raises Interrupted, StudyDamaged, OSError.
+    Raises Interrupted, StudyDamaged, NotAvailable when finalists fail the same way in a row, OSError.
     """
     result = session.result()
     if not any(trial.is_feasible for trial in result.trials):

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from explorer.cache import cache_root
 from explorer.errors import NothingFeasible
 from explorer.space.values import Vocabulary
-from explorer.study.confirm import Budget, Confirming
+from explorer.study.confirm import Confirming
 from explorer.study.disk import disk_full_is_said
 from explorer.study.drafts import no_drafts_left
+from explorer.study.ending import Budget
 from explorer.study.evaluation import Evaluator
 from explorer.study.interrupt import Interrupt
 from explorer.study.lock import study_lock
@@ -35,9 +36,9 @@ def confirm_study(
     """Measure the finalists of the study `found` again, or go on where that was interrupted.
 
     What an earlier confirmation found stays until this one is whole. `n_rounds`: exactly so many, else as
-    `explorer.study.confirm.Budget` says. The caller closes evaluator and view. Raises NothingFeasible when no trial
-    could be on a front; NotAvailable when artifacts are missing; Interrupted; StudyLocked, StudyDamaged,
-    StudyIncompatible; ExplorerError when the disk is full.
+    `explorer.study.ending.Budget` says. The caller closes evaluator and view. Raises NothingFeasible when no trial
+    could be on a front; NotAvailable when artifacts are missing or finalists fail the same way in a row;
+    Interrupted; StudyLocked, StudyDamaged, StudyIncompatible; ExplorerError when the disk is full.
     """
     folder, space = found.folder, found.space
     with (

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.measure.intervals import student
-from explorer.objectives import Objective
 from explorer.records import Measurement
 from explorer.study.confirmation import Confirmation, Take
 from explorer.study.draws import CONSTANT, accuracy_draws, round_draws
@@ -55,7 +54,7 @@ def confirmed(result: StudyResult, confirmation: Confirmation) -> Confirmed:
             trial = replace(searched, state="invalid")
         if number == 0:
             baseline = trial.values()
-        if why or (trial.broken() and searched.is_feasible):
+        if why or (trial.broken() and (searched.is_feasible or number != 0)):
             broken = " and ".join(f"`{text}`" for text in trial.broken())
             unconfirmed.append(Unconfirmed(number, why or f"its confirmed values break {broken}"))
         if not why or number == 0:
@@ -64,20 +63,21 @@ def confirmed(result: StudyResult, confirmation: Confirmation) -> Confirmed:
 
 
 def confirmed_draws(
-    confirmation: Confirmation, trials: Sequence[TrialRecord], objectives: Sequence[Objective]
+    confirmation: Confirmation, trials: Sequence[TrialRecord], metrics: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Objectives [d, n, m] of finalists with confirmed values, drawn from rounds and validation images together."""
+    """Metrics [d, n, m] of finalists, drawn from rounds and validation images together; NaN where no round has one."""
     generator = np.random.default_rng(derived_seed(confirmation.seed, "membership"))
     hits = {finalist.trial: finalist.hits() for finalist in confirmation.finalists}
-    metrics = [objective.metric for objective in objectives]
     values = np.full((len(confirmation.rounds), len(trials), len(metrics)), np.nan)
     for place, trial in enumerate(trials):
         for index, take in enumerate(confirmation.takes(trial.number)):
             values[index, place] = [_value(take, trial, metric) for metric in metrics]
     drawn = round_draws(values, generator)
     if "accuracy" in metrics:
-        accuracies = [trial.outcome.metrics["accuracy"] for trial in trials]
-        drawn[:, :, metrics.index("accuracy")] = accuracy_draws(accuracies, [hits[t.number] for t in trials], generator)
+        accuracies = [trial.outcome.metrics.get("accuracy", Measurement(None)) for trial in trials]
+        drawn[:, :, metrics.index("accuracy")] = accuracy_draws(
+            accuracies, [hits.get(t.number) for t in trials], generator
+        )
     return drawn
 
 
@@ -96,6 +96,17 @@ def over_rounds(measured: Sequence[Measurement]) -> Measurement:
         return Measurement(value, n=1)
     half = MEDIAN_WIDENS * student(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Measurement(value, max(0.0, value - half), value + half, len(values))
+
+
+def is_decided(confirmation: Confirmation) -> bool:
+    """Whether more rounds will give confirmed values to no other finalist: each has them, or failed in every round.
+
+    False where all failed: nothing is confirmed then.
+    """
+    numbers = [finalist.trial for finalist in confirmation.finalists]
+    without = [number for number in numbers if _why_not(confirmation, number)]
+    takes = [take for number in without for take in confirmation.takes(number)]
+    return len(without) < len(numbers) and all(take is not None and take.failure is not None for take in takes)
 
 
 def _why_not(confirmation: Confirmation, number: int) -> str:

@@ -13,6 +13,9 @@ OnProgress = Callable[[Progress], None]
 IsWorthMore = Callable[[Mapping[str, Measurement]], bool]
 """Whether a trial with these metrics, of a quarter of the timing budget, deserves the whole of it."""
 
+MAX_ATTEMPTS = 3
+"""A measurement that cannot be believed is made again; what disturbed it has often gone by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

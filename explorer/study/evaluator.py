@@ -27,11 +27,8 @@ from explorer.space.values import SearchSpace
 from explorer.study.anchor import RUNTIME, anchor_variant, keep_reference, read_reference
 from explorer.study.artifacts import Artifacts
 from explorer.study.building import Building, Built, understood
-from explorer.study.evaluation import IsWorthMore, OnProgress, Prepared
+from explorer.study.evaluation import MAX_ATTEMPTS, IsWorthMore, OnProgress, Prepared
 from explorer.study.sample_images import keep_sample_images
-
-_ATTEMPTS = 3
-"""A measurement that cannot be believed is made again; what disturbed it has often gone by then."""
 
 
 @final
@@ -168,7 +165,7 @@ class MeasuringEvaluator:
         stages: list[Stage],
     ) -> Measured:
         """The first valid measurement of a few, or the last one; `stages` gets each."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             measured, stage = self._measure(artifact, variant, name, on_progress, is_worth_more)
             stages.append(stage)
             if not measured.invalid:

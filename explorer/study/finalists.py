@@ -8,18 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.objectives import Objective
-from explorer.pareto.membership import membership
 from explorer.pareto.reach import may_belong, optimistic
+from explorer.records import Measurement
 from explorer.study.confirmation import Finalist, packed_hits
 from explorer.study.draws import CONSTANT, N_DRAWS, accuracy_draws, deviation
-from explorer.study.front import directions_of, feasible_trials, objective_points
+from explorer.study.feasibility import (
+    directions_of,
+    drawn_memberships,
+    is_surely_feasible,
+    objective_points,
+    possible_trials,
+    total_deviation,
+    value_front,
+)
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.samples import trial_samples
 from explorer.study.seeds import derived_seed
 
 MAX_FINALISTS = 16
-"""Beyond the baseline. Five rounds of so many take some minutes."""
+"""Beyond the baseline. Five rounds of so many take some minutes. A larger front of the search is taken whole."""
 
 MIN_PROBABILITY = 0.025
 
@@ -41,22 +48,28 @@ class Selection:
 
 
 def select_finalists(result: StudyResult, labels: NDArray[np.int64] | None, seed: int) -> Selection:
-    """The valid feasible trials that are on the front with a probability of at least MIN_PROBABILITY, the most probable
-    first and no more than MAX_FINALISTS, and the baseline.
+    """The baseline, the search's own front, and the other valid trials that are feasible and on the front with a
+    probability of at least MIN_PROBABILITY, the most probable first, as long as there are no more than MAX_FINALISTS.
 
     `labels` [n] are those of the validation images, None when they are not at hand: accuracies are then not paired by
     image. The test split has no part in it.
     """
-    candidates = _near(result, feasible_trials(result))
-    hits = [validation_hits(result, trial, labels) for trial in candidates]
-    draws = _draws(candidates, hits, result.objectives, np.random.default_rng(derived_seed(seed, "finalists")))
-    probabilities = membership(draws, directions_of(result))
-    order = sorted(range(len(candidates)), key=lambda i: (-probabilities[i], candidates[i].number))
-    possible = [i for i in order if probabilities[i] >= MIN_PROBABILITY and candidates[i].number != 0]
-    chosen = [_finalist(candidates[i], hits[i]) for i in possible[:MAX_FINALISTS]]
+    candidates = _near(result, possible_trials(result, BETWEEN_PROCESSES))
+    drawn = candidates if result.baseline is None else [*candidates, result.baseline]
+    hits = {trial.number: validation_hits(result, trial, labels) for trial in drawn}
+    generator = np.random.default_rng(derived_seed(seed, "finalists"))
+    probabilities, _ = drawn_memberships(
+        result, candidates, lambda trials, metrics: _draws(trials, [hits[t.number] for t in trials], metrics, generator)
+    )
+    is_on_front = value_front(result, candidates)
+    order = sorted(range(len(candidates)), key=lambda i: (not is_on_front[i], -probabilities[i], candidates[i].number))
+    is_possible = is_on_front | (probabilities >= MIN_PROBABILITY)
+    possible = [i for i in order if is_possible[i] and candidates[i].number != 0]
+    n_chosen = max(MAX_FINALISTS, sum(bool(is_on_front[i]) for i in possible))
+    chosen = [_finalist(candidates[i], hits[candidates[i].number]) for i in possible[:n_chosen]]
     if result.baseline is not None:
-        chosen.insert(0, _finalist(result.baseline, validation_hits(result, result.baseline, labels)))
-    return Selection(tuple(chosen), tuple(candidates[i].number for i in possible[MAX_FINALISTS:]))
+        chosen.insert(0, _finalist(result.baseline, hits[result.baseline.number]))
+    return Selection(tuple(chosen), tuple(candidates[i].number for i in possible[n_chosen:]))
 
 
 def validation_hits(
@@ -81,39 +94,34 @@ def _finalist(trial: TrialRecord, hits: NDArray[np.bool_] | None) -> Finalist:
 
 
 def _near(result: StudyResult, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The trials that are not dominated by far, so that thousands need not be drawn."""
+    """The trials that none dominates by far that is feasible in any case, so that thousands need not be drawn."""
     directions = directions_of(result)
     points = objective_points(result, trials)
-    far = _FAR * np.array([_deviations(trial, result.objectives) for trial in trials]).reshape(points.shape)
-    is_near = may_belong(optimistic(points, points - far, points + far, directions), points, directions)
+    sure = objective_points(result, [t for t in trials if is_surely_feasible(result, t, BETWEEN_PROCESSES)])
+    deviations = [total_deviation(t, o.metric, BETWEEN_PROCESSES) for t in trials for o in result.objectives]
+    far = _FAR * np.array(deviations).reshape(points.shape)
+    is_near = may_belong(optimistic(points, points - far, points + far, directions), sure, directions)
     return [trial for trial, near in zip(trials, is_near, strict=True) if near]
-
-
-def _deviations(trial: TrialRecord, objectives: Sequence[Objective]) -> list[float]:
-    """The standard deviation [m] of each objective, what differs between processes included."""
-    found = []
-    for objective in objectives:
-        measured = trial.outcome.metrics[objective.metric]
-        between = 0.0 if objective.metric in CONSTANT else BETWEEN_PROCESSES * trial.values()[objective.metric]
-        found.append(float(np.hypot(deviation(measured), between)))
-    return found
 
 
 def _draws(
     trials: Sequence[TrialRecord],
     hits: Sequence[NDArray[np.bool_] | None],
-    objectives: Sequence[Objective],
+    metrics: Sequence[str],
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Objectives [d, n, m]: one process of each trial for all of its timed metrics, its interval for each of them."""
+    """Metrics [d, n, m]: one process of each trial for all of its timed metrics, its interval for each of them.
+
+    NaN: it is not known.
+    """
     process = 1.0 + BETWEEN_PROCESSES * generator.standard_normal((N_DRAWS, len(trials)))
     columns = []
-    for objective in objectives:
-        measured = [trial.outcome.metrics[objective.metric] for trial in trials]
+    for metric in metrics:
+        measured = [trial.outcome.metrics.get(metric, Measurement(None)) for trial in trials]
         values = np.array([one.value for one in measured], dtype=np.float64)
-        if objective.metric == "accuracy":
+        if metric == "accuracy":
             columns.append(accuracy_draws(measured, hits, generator))
-        elif objective.metric in CONSTANT:
+        elif metric in CONSTANT:
             columns.append(np.tile(values, (N_DRAWS, 1)))
         else:
             inside = generator.standard_normal(process.shape) * [deviation(one) for one in measured]

@@ -13,14 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.errors import UsageError
-from explorer.objectives import Constraint, Direction, Objective
-from explorer.pareto.front import front_mask
+from explorer.objectives import Constraint, Objective
 from explorer.pareto.hypervolume import hypervolume, hypervolume_ratio, ideal_point
 from explorer.pareto.knee import knee_index
-from explorer.pareto.membership import membership, ties
+from explorer.pareto.membership import ties
 from explorer.records import Measurement
 from explorer.study.confirmed import Unconfirmed, confirmed, confirmed_draws
+from explorer.study.feasibility import (
+    directions_of,
+    drawn_memberships,
+    feasible_trials,
+    objective_points,
+    possible_trials,
+    value_front,
+    within,
+)
 from explorer.study.result import StudyResult, TrialRecord
 
 LIKELY = 0.5
@@ -76,7 +83,9 @@ class FrontSummary:
     and the ideal, is None also when no ideal exists. `where` are the constraints beyond the study's own.
     `n_complete` counts the trials that satisfy the study's constraints, `n_infeasible` those that do not.
     `is_confirmed`: the values are medians over `n_rounds` rounds in fresh processes, else the search's. `near` are the
-    finalists that are not on the front of these values and may belong to it, `unconfirmed` those without such values.
+    finalists that are not on the front of these values and may belong to it, `unlikely` those that hardly do,
+    `unconfirmed` those without such values. `left_out` are the trials that may belong to the front by the search's
+    values, and were too many to be measured again.
     `is_stale`: there is a confirmation, of other trials than the study has now; the search's values are shown.
     """
 
@@ -95,7 +104,9 @@ class FrontSummary:
     is_stale: bool = False
     n_rounds: int = 0
     near: tuple[FrontEntry, ...] = ()
+    unlikely: tuple[FrontEntry, ...] = ()
     unconfirmed: tuple[Unconfirmed, ...] = ()
+    left_out: tuple[int, ...] = ()
 
     @property
     def knee(self) -> FrontEntry | None:
@@ -124,38 +135,9 @@ class FrontSummary:
             "front": [entry.to_json() for entry in self.entries],
             "near": [entry.to_json() for entry in self.near],
             "unconfirmed": [{"trial": one.trial, "why": one.why} for one in self.unconfirmed],
+            "unlikely": [{"trial": one.trial.number, "probability": one.probability} for one in self.unlikely],
+            "left_out": list(self.left_out),
         }
-
-
-def directions_of(result: StudyResult) -> tuple[Direction, ...]:
-    """The direction of each objective."""
-    return tuple(objective.direction for objective in result.objectives)
-
-
-def feasible_trials(
-    result: StudyResult, where: Sequence[Constraint] = (), allow_invalid: bool = False
-) -> tuple[TrialRecord, ...]:
-    """The trials that satisfy the study's constraints and those of `where`, and that know every objective.
-
-    With `allow_invalid` also those whose measurements cannot be believed.
-    Raises UsageError for a bound relative to a baseline that the study does not have.
-    """
-    baseline = result.baseline_values()
-    wanted = {objective.metric for objective in result.objectives}
-    kept = []
-    for trial in result.trials:
-        is_taken = trial.is_feasible or (allow_invalid and trial.state == "invalid" and not trial.broken())
-        values = trial.values() if is_taken else {}
-        if wanted <= values.keys() and all(_violation(bound, values, baseline) <= 0 for bound in where):
-            kept.append(trial)
-    return tuple(kept)
-
-
-def objective_points(result: StudyResult, trials: Sequence[TrialRecord]) -> NDArray[np.float64]:
-    """The objectives [n, m] of `trials`, each of which must know all of them, in the metrics' own units."""
-    metrics = [objective.metric for objective in result.objectives]
-    rows = [[trial.outcome.metrics[metric].value for metric in metrics] for trial in trials]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(metrics))
 
 
 def front_summary(
@@ -177,40 +159,54 @@ def front_summary(
         found = _entries(result, candidates, [FrontEntry(t, False, {}) for t in candidates])
         return _summary(result, where, found, is_stale=is_stale)
     shown = confirmed(result, confirmation)
-    candidates = feasible_trials(shown.result, where)
+    candidates = within(possible_trials(shown.result), where, shown.result.baseline_values())
     found = _entries(shown.result, candidates, _uncertain(shown.result, candidates))
+    left_out = [trial for trial in result.trials if trial.number in confirmation.left_out]
     return _summary(
-        result, where, found, is_confirmed=True, n_rounds=len(confirmation.rounds), unconfirmed=shown.unconfirmed
+        result,
+        where,
+        found,
+        is_confirmed=True,
+        n_rounds=len(confirmation.rounds),
+        unconfirmed=shown.unconfirmed,
+        left_out=tuple(trial.number for trial in within(left_out, where, result.baseline_values())),
     )
 
 
 def memberships(result: StudyResult) -> dict[int, float]:
-    """Each finalist's probability of being on the front, by trial; of those whose confirmed values are feasible.
+    """Each finalist's probability of being on the front, by trial; of those whose confirmed values may be feasible.
 
     Empty without a confirmation.
     """
     if result.confirmation is None:
         return {}
     shown = confirmed(result, result.confirmation).result
-    return {one.trial.number: one.probability or 0.0 for one in _uncertain(shown, feasible_trials(shown))}
+    return {one.trial.number: one.probability or 0.0 for one in _uncertain(shown, possible_trials(shown))}
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The entries on the front and near it, in the order in which they are shown, and the front's points [n, m]."""
+    """The entries on the front and near it, in the order in which they are shown, and the front's points [n, m].
+
+    `unlikely` are those, by number, of a probability that is known and too small to be near.
+    """
 
     front: tuple[FrontEntry, ...]
     near: tuple[FrontEntry, ...]
+    unlikely: tuple[FrontEntry, ...]
     points: NDArray[np.float64]
 
 
 def _uncertain(shown: StudyResult, candidates: Sequence[TrialRecord]) -> list[FrontEntry]:
     """The candidates, which have confirmed values, with probabilities, ties and test accuracies."""
-    assert shown.confirmation is not None
+    confirmation = shown.confirmation
+    assert confirmation is not None
     if not candidates:
         return []
-    draws = confirmed_draws(shown.confirmation, candidates, shown.objectives)
-    probabilities, is_tied = membership(draws, directions_of(shown)), ties(draws)
+    probabilities, draws = drawn_memberships(
+        shown, candidates, lambda trials, metrics: confirmed_draws(confirmation, trials, metrics)
+    )
+    is_tied = ties(draws)
     return [
         FrontEntry(
             trial,
@@ -218,7 +214,7 @@ def _uncertain(shown: StudyResult, candidates: Sequence[TrialRecord]) -> list[Fr
             {},
             float(probabilities[index]),
             tuple(candidates[other].number for other in np.flatnonzero(is_tied[index]).tolist()),
-            shown.confirmation.test_accuracies.get(trial.number),
+            confirmation.test_accuracies.get(trial.number),
         )
         for index, trial in enumerate(candidates)
     ]
@@ -228,7 +224,7 @@ def _entries(shown: StudyResult, candidates: Sequence[TrialRecord], entries: Seq
     """Which of the candidates, one entry each, are on the front of their values, and which only may be."""
     directions, baseline = directions_of(shown), shown.baseline_values()
     points = objective_points(shown, candidates)
-    mask = front_mask(points, directions)
+    mask = value_front(shown, candidates)
     is_likely = mask & np.array([entry.is_likely for entry in entries], dtype=np.bool_)
     eligible = np.flatnonzero(is_likely if is_likely.any() else mask)
     place = knee_index(points[eligible], directions)
@@ -244,6 +240,7 @@ def _entries(shown: StudyResult, candidates: Sequence[TrialRecord], entries: Seq
     return _Found(
         front=tuple(told[i] for i in stated if mask[i]),
         near=tuple(told[i] for i in stated if not mask[i]),
+        unlikely=tuple(one for i, one in enumerate(entries) if one.probability is not None and i not in told),
         points=points[mask],
     )
 
@@ -265,6 +262,7 @@ def _summary(result: StudyResult, where: Sequence[Constraint], found: _Found, **
         n_invalid=states.count("invalid"),
         entries=found.front,
         near=found.near,
+        unlikely=found.unlikely,
         **known,
     )
 
@@ -286,12 +284,3 @@ def _volumes(result: StudyResult, front: NDArray[np.float64]) -> tuple[float | N
         return volume, None
     corner = [ideal[objective.metric] for objective in result.objectives]
     return volume, hypervolume_ratio(front, directions, reference, corner)
-
-
-def _violation(bound: Constraint, values: Mapping[str, float], baseline: Mapping[str, float]) -> float:
-    """How far `values` is beyond `bound`; a relative bound without a baseline is the caller's mistake."""
-    if bound.is_relative and bound.metric not in baseline:
-        raise UsageError(
-            f"`{bound}` needs the baseline's {bound.metric}, but trial 0 has none: give the bound as a number"
-        )
-    return bound.violation(values, baseline)

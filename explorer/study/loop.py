@@ -11,7 +11,6 @@ from pathlib import Path
 
 from explorer.cache import cache_root
 from explorer.errors import Interrupted, NotAvailable, NothingFeasible
-from explorer.records import Failure
 from explorer.space.values import SearchSpace, Vocabulary
 from explorer.study.confirm import Confirming, confirm_if_due
 from explorer.study.disk import disk_full_is_said
@@ -24,9 +23,8 @@ from explorer.study.misses import nothing_feasible_message
 from explorer.study.now import noted
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.session import Session, open_session, stored_study
+from explorer.study.streak import Streak
 from explorer.study.view import StudyView
-
-MAX_SAME_FAILURES = 5
 
 
 def run_study(
@@ -47,9 +45,9 @@ def run_study(
     Unless `is_confirming` is False its finalists are then measured again, if that was not done yet.
     `write_outputs` gets the result at the end and at an interruption. The caller closes evaluator and view; a study
     that was begun closes the evaluator before it lets its lock go. `clock` gives seconds. Raises NothingFeasible at the
-    end of a study without a feasible trial; Interrupted; NotAvailable when the baseline or MAX_SAME_FAILURES trials in
-    a row failed; StudyLocked, StudyDamaged, StudyIncompatible; ExplorerError when the disk is full. The study is whole
-    and can be resumed after each of them.
+    end of a study without a feasible trial; Interrupted; NotAvailable when the baseline or MAX_SAME_FAILURES trials, or
+    measurements of finalists, in a row failed; StudyLocked, StudyDamaged, StudyIncompatible; ExplorerError when the
+    disk is full. The study is whole and can be resumed after each of them.
     """
     began = clock()
     with disk_full_is_said(folder):
@@ -125,22 +123,13 @@ def _run(
 
 def _trials(session: Session, evaluator: Evaluator, view: StudyView, interrupt: Interrupt, limit: _Limit) -> None:
     """Run trials until a limit is reached or no variant is left. Raises NotAvailable when they all fail alike."""
-    streak: list[Failure] = []
+    streak = Streak("trials", "start the study again to resume it")
     while not (reason := limit.reached(session.n_finished)):
         record = _trial(session, evaluator, view, interrupt)
         if record is None:
             reason = f"every variant of the search space was tried ({session.grid.n_variants})"
             break
-        failure = record.outcome.failure
-        if failure is None or any(failure.kind != earlier.kind for earlier in streak):
-            streak.clear()
-        if failure is not None:
-            streak.append(failure)
-        if len(streak) >= MAX_SAME_FAILURES:
-            raise NotAvailable(
-                f"{len(streak)} trials in a row failed the same way ({failure and failure.kind}): "
-                f"{streak[-1].reason}. Remove the cause and start the study again to resume it"
-            )
+        streak.add(record.outcome.failure)
     view.on_note(f"the study ends: {reason}")
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from explorer.objectives import Direction
 from explorer.pareto.front import front_mask
 from explorer.pareto.hypervolume import hypervolume, hypervolume_history, ideal_point
-from explorer.study.front import FrontSummary, directions_of, front_summary
+from explorer.study.feasibility import directions_of
+from explorer.study.front import FrontSummary, front_summary
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.points import TRIAL_AXIS, Point, measured_points
 from explorer.views.rows import shown_metrics, varying_parameters

@@ -18,7 +18,7 @@ import numpy as np
 
 from explorer.pareto.front import front_mask
 from explorer.pareto.hypervolume import hypervolume, ideal_point
-from explorer.study.front import directions_of
+from explorer.study.feasibility import directions_of
 from explorer.study.importance import parameter_importance
 from explorer.study.result import StudyResult
 from explorer.views.page_columns import known

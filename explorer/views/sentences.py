@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from explorer.study.front import FrontEntry, FrontSummary
+from explorer.study.front import LIKELY, FrontEntry, FrontSummary
 from explorer.study.misses import nothing_feasible_message
 from explorer.study.result import StudyResult
 from explorer.views.rows import varying_parameters
@@ -21,9 +21,17 @@ from explorer.views.wording import (
 # "As accurate as the baseline, for most purposes": one point of accuracy.
 _TOLERATED_LOSS = 0.01
 
+NONE_IS_LIKELY = (
+    f"No member of the front is on it with a probability of at least {100 * LIKELY:.0f} %, "
+    "so all of them were eligible."
+)
+
 
 def recommendation(result: StudyResult, summary: FrontSummary) -> tuple[str, ...]:
-    """Which trial to take: the knee; then the fastest that costs at most one point of accuracy. Why none, if none."""
+    """Which trial to take: the knee; then the fastest that costs at most one point of accuracy. Why none, if none.
+
+    Both are chosen among the likely members of the front; where there is none, among all, and that is said.
+    """
     glyphs, result = Glyphs(), confirmed_values(result, summary)
     if summary.knee is None:
         return (nothing_feasible_message(result, summary.where),)
@@ -33,6 +41,8 @@ def recommendation(result: StudyResult, summary: FrontSummary) -> tuple[str, ...
         sentences.append(
             f"The fastest within one point of the baseline's accuracy is {_entry_text(result, nearly, glyphs)}."
         )
+    if not any(entry.is_likely for entry in summary.entries):
+        sentences.append(NONE_IS_LIKELY)
     return tuple(sentences)
 
 
@@ -76,11 +86,11 @@ def _is_better(gain: str) -> bool:
 
 
 def _nearly_as_accurate(result: StudyResult, summary: FrontSummary) -> FrontEntry | None:
-    """The fastest entry within one point of the baseline's accuracy; None without both metrics among the objectives."""
+    """The fastest eligible entry within one point of the baseline's accuracy; None where the objectives lack either."""
     speed = next((o.metric for o in result.objectives if o.metric.startswith("latency")), None)
     accuracy = result.baseline_values().get("accuracy")
     is_judged = any(objective.metric == "accuracy" for objective in result.objectives)
     if speed is None or accuracy is None or not is_judged or better_direction(speed) != "minimize":
         return None
-    near = [e for e in summary.entries if e.trial.values()["accuracy"] >= accuracy - _TOLERATED_LOSS]
+    near = [e for e in summary.eligible if e.trial.values()["accuracy"] >= accuracy - _TOLERATED_LOSS]
     return min(near, key=lambda entry: entry.trial.values()[speed], default=None)

@@ -15,8 +15,9 @@ from explorer.study.result import StudyResult, TrialRecord
 class Standing:
     """What the confirmation says of one finalist.
 
-    `probability` of being on the front, None where its values are not confirmed or break a constraint. `ties` are the
-    trials that cannot be told from it in any objective. `why` says why it is not confirmed; empty: it is.
+    `probability` of being on the front, None where its values are not confirmed or break a constraint in any case.
+    `ties` are the trials that cannot be told from it in any objective. `why` says why it is not confirmed; empty: it
+    is.
     """
 
     probability: float | None = None

@@ -41,6 +41,16 @@ def print_front(console: Console, result: StudyResult, summary: FrontSummary) ->
     console.print(Text(front_sentence(result, summary, glyphs), style="dim"))
     for one in summary.unconfirmed:
         console.print(Text(f"Trial {one.trial} is not confirmed: {one_line(one.why)}", style="yellow"))
+    if summary.left_out:
+        console.print(Text(left_out_sentence(summary.left_out), style="yellow"))
+
+
+def left_out_sentence(numbers: Sequence[int]) -> str:
+    """Which trials may belong to the front, and were too many to be measured again."""
+    named = ", ".join(map(str, numbers))
+    if len(numbers) == 1:
+        return f"1 more trial may belong to the front and was not measured again: trial {named}."
+    return f"{len(numbers)} more trials may belong to the front and were not measured again: trials {named}."
 
 
 def front_sentence(result: StudyResult, summary: FrontSummary, glyphs: Glyphs) -> str:

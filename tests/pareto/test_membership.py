@@ -41,6 +41,12 @@ def test_membership_without_uncertainty_is_the_front(rows):
     assert membership(np.stack([points, points]), DOWN).tolist() == front_mask(points, DOWN).astype(float).tolist()
 
 
+def test_membership_point_that_is_not_allowed_is_none_and_dominates_none():
+    draws = np.tile(np.array([[0.0, 0.0], [1.0, 1.0]]), (4, 1, 1))
+    is_allowed = np.array([[True, True], [False, True], [True, False], [False, False]])
+    assert membership(draws, DOWN, is_allowed).tolist() == [0.5, 0.25]
+
+
 @pytest.mark.parametrize("draws", [np.ones((0, 2, 2)), np.ones((2, 2))])
 def test_membership_without_draws_is_refused(draws):
     with pytest.raises(ValueError, match="draws must have the shape"):

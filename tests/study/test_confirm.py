@@ -21,12 +21,13 @@ from fakes import (
 from explorer.errors import Interrupted, NotAvailable, NothingFeasible, StudyDamaged
 from explorer.objectives import Constraint
 from explorer.records import Failure, Measurement, Variant
-from explorer.study.confirm import MAX_ROUNDS, MIN_ROUNDS, Budget
 from explorer.study.confirm_again import confirm_study
 from explorer.study.confirmation_file import GROWING_NAME, NAME, read_confirmation, read_growing
+from explorer.study.ending import MAX_ROUNDS, MIN_ROUNDS, Budget
 from explorer.study.front import front_summary
 from explorer.study.interrupt import Interrupt
 from explorer.study.read import load_result
+from explorer.study.streak import MAX_SAME_FAILURES
 from explorer.study.watch import StudyWatch
 
 SPACE = {"n_trials": 4, "runtime": ("eager",), "quantization": ("none",), "pruning_ratio": (0.0,)}
@@ -45,6 +46,11 @@ def jitter(variant, name, size=0.005):
 def settled(variant, name):
     values = known_metrics(variant)
     return noisy(values, jitter(variant, name))
+
+
+def round_of(name):
+    """The number of the round that samples are named after."""
+    return int(name.split("-")[1])
 
 
 def fake(folder, **options):
@@ -228,6 +234,92 @@ def test_confirm_finalist_without_valid_rounds_is_said_to_be_unconfirmed(tmp_pat
     assert lost.trial not in {entry.trial.number for entry in summary.entries}
     assert any(f"trial {lost.trial} is not confirmed" in note for note in view.notes)
     assert summary.to_json()["unconfirmed"] == [{"trial": lost.trial, "why": lost.why}]
+
+
+def test_confirm_nothing_valid_is_not_settled_however_many_rounds(tmp_path):
+    view = RecordingView()
+    evaluator = fake(tmp_path, again=lambda variant, name: ("stolen CPU",))
+    result = run(tmp_path, evaluator, view, clock=lambda: 0.0)
+    assert (len(result.confirmation.rounds), result.confirmation.ended) == (MAX_ROUNDS, "rounds")
+    assert not any("who is on the front is settled" in note for note in view.notes)
+
+
+@pytest.mark.parametrize(("n_bad", "n_rounds", "ended"), [(4, 9, "settled"), (99, MAX_ROUNDS, "rounds")])
+def test_confirm_finalist_without_valid_rounds_may_get_them_in_further_ones(tmp_path, n_bad, n_rounds, ended):
+    def measured(variant, name):
+        is_bad = variant == Variant(width=0.5) and round_of(name) <= n_bad
+        return ("stolen CPU",) if is_bad else settled(variant, name)
+
+    result = run(tmp_path, fake(tmp_path, again=measured), clock=lambda: 0.0)
+    assert (len(result.confirmation.rounds), result.confirmation.ended) == (n_rounds, ended)
+
+
+@pytest.mark.parametrize(("n_bad", "n_rounds"), [(99, MIN_ROUNDS), (3, 7)])
+def test_confirm_finalist_that_fails_is_waited_for_unless_it_fails_in_every_round(tmp_path, n_bad, n_rounds):
+    def measured(variant, name):
+        is_bad = variant == Variant(width=0.5) and round_of(name) <= n_bad
+        return Failure("crash", "the probe died") if is_bad else settled(variant, name)
+
+    confirmation = run(tmp_path, fake(tmp_path, again=measured), clock=lambda: 0.0).confirmation
+    assert (len(confirmation.rounds), confirmation.ended) == (n_rounds, "settled")
+
+
+@pytest.mark.parametrize(("n_bad", "n_valid"), [(1, 5), (2, 5), (3, 4)])
+def test_confirm_invalid_take_is_made_again_twice_at_most_within_its_round(tmp_path, n_bad, n_valid):
+    n_made = {}
+
+    def measured(variant, name):
+        n_made[name] = n_made.get(name, 0) + 1
+        is_bad = variant == Variant(width=0.5) and round_of(name) == 2 and n_made[name] <= n_bad
+        return ("a gap in the clock",) if is_bad else settled(variant, name)
+
+    evaluator = fake(tmp_path, again=measured)
+    result = run(tmp_path, evaluator, clock=lambda: float(len(evaluator.measured_again)))
+    assert sorted(n_made.values())[-2:] == [1, min(n_bad, 2) + 1]
+    assert result.confirmation.seconds == 4 * MIN_ROUNDS + min(n_bad, 2)
+    n_rounds = {e.trial.variant.width: e.trial.outcome.metrics["latency_ms"].n for e in front_summary(result).entries}
+    assert n_rounds == {1.0: 5, 0.75: 5, 0.5: n_valid, 0.25: 5}
+
+
+HANGS = Failure("timeout in warm-up", "no answer within 60 s")
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_confirm_same_failure_five_times_in_a_row_stops_with_the_cause_and_goes_on_later(tmp_path, is_later):
+    def hanging(variant, name):
+        return HANGS if round_of(name) > 2 else settled(variant, name)
+
+    evaluator, outputs = fake(tmp_path, again=hanging), []
+    reason = r"5 measurements of finalists in a row failed the same way \(timeout in warm-up\): no answer within 60 s"
+    if is_later:
+        run(tmp_path, is_confirming=False)
+    with pytest.raises(NotAvailable, match=reason):
+        again(tmp_path, evaluator) if is_later else run(tmp_path, evaluator, outputs=outputs)
+    assert len(outputs) == (not is_later)
+    assert len(evaluator.measured_again) == 2 * 4 + MAX_SAME_FAILURES
+    # Four finalists fail in one round: the fifth failure is of the round after, which is not kept.
+    assert (read_confirmation(tmp_path), len(read_growing(tmp_path).rounds)) == (None, 3)
+    resumed = fake(tmp_path)
+    confirmation = (again if is_later else run)(tmp_path, resumed).confirmation
+    assert set(map(round_of, dict(resumed.measured_again))) == set(range(4, len(confirmation.rounds) + 1))
+
+
+def test_confirm_stops_within_a_round_that_is_then_made_again(tmp_path):
+    space = small_space(**{**SPACE, "pruning_ratio": (0.0, 0.2), "n_trials": 8})
+    with pytest.raises(NotAvailable, match="5 measurements of finalists in a row"):
+        run(tmp_path, fake(tmp_path, again=lambda variant, name: HANGS), space=space)
+    assert read_growing(tmp_path) is None
+    assert run(tmp_path, space=space).confirmation.ended is not None
+
+
+@pytest.mark.parametrize("is_other", [False, True])
+def test_confirm_other_results_between_failures_do_not_stop_it(tmp_path, is_other):
+    def measured(variant, name):
+        if variant.width in (0.5, 0.75):
+            return HANGS
+        return Failure("crash", "it died") if is_other and variant.width == 0.25 else settled(variant, name)
+
+    assert run(tmp_path, fake(tmp_path, again=measured)).confirmation.ended is not None
 
 
 def test_confirm_one_invalid_round_does_not_count(tmp_path):

@@ -49,12 +49,26 @@ def test_finalists_infeasible_and_invalid_trials_are_none():
     assert set(found) == {0, 2, 3}
 
 
-def test_finalists_are_limited_and_those_left_out_are_named():
-    trials = [makers.make_trial(n, row(0.5 + 0.01 * n, 1.0 + n)) for n in range(MAX_FINALISTS + 6)]
-    found, left_out = numbers(trials)
+def test_finalists_beside_the_searchs_front_are_limited_and_those_left_out_are_named():
+    on_it = [makers.make_trial(n, row(0.5 + 0.01 * n, 1.0 + n)) for n in range(12)]
+    beside = [makers.make_trial(12 + n, row(0.5 + 0.01 * n, 1.005 * (1.0 + n))) for n in range(12)]
+    found, left_out = numbers([*on_it, *beside])
     assert len(found) == MAX_FINALISTS + 1
-    assert set(found) | set(left_out) == {trial.number for trial in trials}
-    assert len(left_out) == 5
+    assert set(range(12)) <= set(found)
+    assert sorted([*found, *left_out]) == list(range(24))
+
+
+def test_finalists_have_the_searchs_whole_front_however_large():
+    trials = [makers.make_trial(n, row(0.5 + 0.01 * n, 1.0 + n)) for n in range(MAX_FINALISTS + 6)]
+    found, left_out = numbers([*trials, makers.make_trial(MAX_FINALISTS + 6, row(0.5, 1.005))])
+    assert sorted(found) == [trial.number for trial in trials]
+    assert left_out == (MAX_FINALISTS + 6,)
+
+
+def test_finalists_have_a_member_of_the_searchs_front_that_is_hardly_likely_to_stay():
+    trials = [makers.make_trial(n, {**row(0.9, 1.0 + 1e-4 * n), "accuracy": Measurement(0.9)}) for n in range(300)]
+    reversed_numbers = [replace(trial, number=300 - trial.number) for trial in trials]
+    assert numbers(reversed_numbers)[0][0] == 300
 
 
 def test_finalists_of_a_study_without_trials_are_none():

@@ -8,8 +8,7 @@ import pytest
 
 from explorer.errors import UsageError
 from explorer.objectives import Constraint, Objective
-from explorer.records import Measurement
-from explorer.study.front import feasible_trials, front_summary, objective_points
+from explorer.study.front import front_summary
 
 makers = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
 
@@ -77,17 +76,6 @@ def test_front_summary_ties_are_all_kept_by_number():
     assert sum(entry.is_knee for entry in summary.entries) == 1
 
 
-def test_feasible_trials_unknown_objective_is_left_out():
-    row = {"accuracy": 0.9, "latency_ms": Measurement.unknown("no clock"), "cost_usd_per_million": 0.1}
-    assert feasible_trials(makers.make_result([makers.make_trial(0, row)])) == ()
-
-
-def test_objective_points_follow_the_objectives_order():
-    result = makers.make_small_result()
-    assert objective_points(result, result.trials[:1]).tolist() == [[0.92, 3.0, 0.06]]
-    assert objective_points(result, []).shape == (0, 3)
-
-
 def test_front_summary_json_is_what_the_interface_promises():
     answer = json.loads(json.dumps(front_summary(makers.make_small_result()).to_json(), allow_nan=False))
     assert list(answer) == [
@@ -100,8 +88,11 @@ def test_front_summary_json_is_what_the_interface_promises():
         "front",
         "near",
         "unconfirmed",
+        "unlikely",
+        "left_out",
     ]
     assert (answer["confirmed"], answer["near"], answer["unconfirmed"]) == (False, [], [])
+    assert (answer["unlikely"], answer["left_out"]) == ([], [])
     assert answer["objectives"][0] == {"metric": "accuracy", "direction": "maximize"}
     assert answer["trials"] == {"complete": 4, "infeasible": 1, "failed": 1, "invalid": 0}
     knee = answer["front"][1]
@@ -110,6 +101,18 @@ def test_front_summary_json_is_what_the_interface_promises():
     assert knee["variant"]["width"] == 0.75
     assert knee["metrics"]["latency_ms"] == {"value": 1.0, "low": None, "high": None, "n": None}
     assert knee["ratio_to_baseline"]["latency_ms"] == pytest.approx(1 / 3)
+
+
+def test_front_summary_json_has_a_place_for_every_finalist_and_for_those_left_out():
+    result = makers.make_near_result()
+    result = replace(result, confirmation=replace(result.confirmation, left_out=(1, 4)))
+    answer = front_summary(result).to_json()
+    assert [one["trial"] for one in answer["front"]] == [2]
+    assert [one["trial"] for one in answer["near"]] == [1]
+    assert answer["unlikely"] == [{"trial": 0, "probability": 0.0}]
+    assert answer["left_out"] == [1, 4]
+    assert front_summary(result, [Constraint("latency_ms", "<=", 0.5)]).left_out == ()
+    assert front_summary(result, is_search=True).to_json()["left_out"] == []
 
 
 def with_invalid(number):

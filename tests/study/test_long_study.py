@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from explorer.objectives import Constraint
 from explorer.pareto.front import front_mask
 from explorer.study import storage, worth
-from explorer.study.front import directions_of, feasible_trials, objective_points
+from explorer.study.feasibility import directions_of, feasible_trials, objective_points
 from explorer.study.result import StudyResult
 
 N_TRIALS = 240

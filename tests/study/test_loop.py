@@ -16,10 +16,10 @@ from explorer.objectives import Constraint, Objective
 from explorer.records import Failure, Measurement, Variant
 from explorer.study.journal import Journal
 from explorer.study.lock import study_lock
-from explorer.study.loop import MAX_SAME_FAILURES
 from explorer.study.read import load_result
 from explorer.study.samplers import SAMPLERS
 from explorer.study.storage import StudyStorage
+from explorer.study.streak import MAX_SAME_FAILURES
 
 CRASH = Failure("signal SIGSEGV", "the probe died of SIGSEGV while measuring latency")
 

@@ -25,7 +25,7 @@ from explorer.views.compare import compare
 from explorer.views.csv_text import trials_csv
 from explorer.views.infos import front_info, history_info
 from explorer.views.page_data import page_data
-from explorer.views.sentences import recommendation
+from explorer.views.sentences import NONE_IS_LIKELY, recommendation
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "explorer" / "views" / "page"
@@ -83,7 +83,8 @@ const run = {
     const number = (row) => (row < 0 ? null : derived.number[row]);
     const rows = [...derived.number.keys()];
     return {
-      front: derived.front.map(number), knee: number(derived.knee),
+      front: derived.front.map(number), knee: number(derived.knee), nearly: number(derived.nearly),
+      advice: derived.advice().map((line) => line.map((part) => part.trial ?? part).join("")),
       stairs: derived.stairs("latency_ms", "accuracy").map(number),
       states: rows.map(derived.stateOf), places: rows.map((row) => derived.placeText(row, view.x, view.y).join("; ")),
       ties: derived.tiePairs().map((pair) => pair.map(number)), test: derived.testAccuracy(1),
@@ -456,6 +457,54 @@ def test_derive_js_confirmed_study_has_pythons_front_knee_and_step_line(makers, 
             assert {n for n, state in enumerate(found["states"]) if state == "near"} == {
                 entry.trial.number for entry in summary.near
             }
+
+
+# (accuracy, latency in each round): trial 2 is the fastest within a point of the baseline, and seldom on the front.
+SELDOM_ON_IT = [(0.9, (9.0,) * 5), (0.91, (1.0, 1.0, 2.0, 2.0, 2.0)), (0.905, (1.99, 1.99, 1.99, 5.0, 5.0))]
+NONE_LIKELY = [
+    (0.9, (9.0,) * 5),
+    (0.9, (2.0, 2.1, 2.2, 2.3, 2.4)),
+    (0.9, (2.4, 2.0, 2.1, 2.2, 2.3)),
+    (0.9, (2.3, 2.4, 2.0, 2.1, 2.2)),
+    (0.9, (2.2, 2.3, 2.4, 2.0, 2.1)),
+]
+
+
+def study_of_rounds(makers, rows):
+    """A confirmed study of trials with these accuracies and latencies in each round."""
+    space = makers.make_space(objectives=[Objective("accuracy", "maximize"), Objective("latency_ms", "minimize")])
+    trials = [makers.make_trial(n, {"accuracy": accuracy, "latency_ms": 2.0}) for n, (accuracy, _) in enumerate(rows)]
+    again = {n: {"latency_ms": latencies} for n, (_, latencies) in enumerate(rows)}
+    return makers.make_confirmed(makers.make_result(trials, space), again)
+
+
+def named_by_python(result):
+    return [
+        int(text.split(" is trial ")[1].split()[0].strip(",")) for text in advice_of(result) if " is trial " in text
+    ]
+
+
+def advice_of(result):
+    return recommendation(result, front_summary(result))
+
+
+def test_recommendation_passes_over_members_that_are_unlikely_on_the_page_too(makers, run_node):
+    result = study_of_rounds(makers, SELDOM_ON_IT)
+    summary = front_summary(result)
+    assert {entry.trial.number: entry.is_likely for entry in summary.entries} == {1: True, 2: False}
+    found = confirmed_of(run_node, result)
+    assert (found["knee"], found["nearly"]) == (1, 1)
+    assert named_by_python(result) == [1]
+    assert not any(NONE_IS_LIKELY in text for text in (*advice_of(result), *found["advice"]))
+
+
+def test_recommendation_where_no_member_is_likely_says_so_on_the_page_too(makers, run_node):
+    result = study_of_rounds(makers, NONE_LIKELY)
+    summary = front_summary(result)
+    assert not any(entry.is_likely for entry in summary.entries)
+    found = confirmed_of(run_node, result)
+    assert list(dict.fromkeys([found["knee"], found["nearly"]])) == named_by_python(result)
+    assert advice_of(result)[-1] == found["advice"][-1] == NONE_IS_LIKELY
 
 
 def test_derive_js_says_where_each_trial_of_a_confirmed_study_stands(makers, run_node):

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -77,6 +78,22 @@ def test_print_front_finalist_that_is_not_confirmed_is_named_with_the_reason(mak
     result = makers.make_confirmed(makers.make_small_result(), invalid=[2])
     text = printed(print_front, result, front_summary(result))
     assert "Trial 2 is not confirmed: 5 of 5 rounds gave no valid measurement" in text
+
+
+@pytest.mark.parametrize(
+    ("left_out", "sentence"),
+    [
+        ((), ""),
+        ((3,), "1 more trial may belong to the front and was not measured again: trial 3."),
+        ((1, 3), "2 more trials may belong to the front and were not measured again: trials 1, 3."),
+    ],
+)
+def test_print_front_names_the_trials_that_were_too_many_to_measure_again(makers, left_out, sentence):
+    result = makers.make_confirmed(makers.make_small_result(), finalists=[0, 2])
+    result = replace(result, confirmation=replace(result.confirmation, left_out=left_out))
+    text = printed(print_front, result, front_summary(result))
+    assert sentence in text
+    assert ("more trial" in text) == bool(left_out)
 
 
 def test_print_front_confirmed_baseline_has_confirmed_values(makers):

@@ -1,7 +1,8 @@
 // The confirmation: who may be on the front, how probably, and who cannot be told from whom.
 import { isKnown } from "explore/format";
 
-// As in explorer/study/front.py: the knee is among the members with at least this probability, where there are some.
+// As in explorer/study/front.py: the recommendation is of the members with at least this probability, where there are
+// some.
 const LIKELY = 0.5;
 
 /** What the confirmation says, as explorer/views/page_confirmation.py has it; null where nothing is confirmed. */
@@ -34,13 +35,18 @@ export function standings(snapshot, derived) {
   const isNear = (row) => row >= 0 && derived.isFeasible[row] === 1 && !derived.isFront[row];
   const near = (said?.near ?? []).map(derived.indexOf).filter(isNear);
   const nearRows = new Set(near);
+  const probability = (row) => (said && isKnown(trials.membership?.[row]) ? trials.membership[row] : null);
   const tiesOf = (row) => said?.ties[number[row]] ?? [];
   return {
     confirmation: said,
     isConfirmed: (row) => Boolean(said && trials.confirmed?.[row]),
     near,
     isNear: (row) => nearRows.has(row),
-    probability: (row) => (said && isKnown(trials.membership?.[row]) ? trials.membership[row] : null),
+    probability,
+    /** Whether the members of the front are confirmed, and none of them is more likely on it than not. */
+    isNoneLikely: () =>
+      derived.front.length > 0 &&
+      derived.front.every((row) => probability(row) !== null && probability(row) < LIKELY),
     tiesOf,
     /** `[row, row]` of every two trials that cannot be told apart. */
     tiePairs: () =>

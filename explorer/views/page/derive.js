@@ -36,7 +36,7 @@ export function derive(snapshot, view) {
   const front = measured.filter((index) => isFront[index]);
   const baseline = baselineRow(trials);
   const named = front.length
-    ? recommendation(values, objectives, trials.number, isFront, baseline, likelyOf(snapshot, isFront))
+    ? recommendation(values, objectives, trials.number, likelyOf(snapshot, isFront), baseline)
     : { knee: null, nearly: null };
   let nMeasuredFeasible = 0;
   for (const index of measured) nMeasuredFeasible += mask[index];

@@ -29,21 +29,21 @@ export function kneeRow(columns, directions, front) {
 }
 
 /**
- * Which trials the recommendation names: `knee`, and `nearly`, the fastest of the front within one point of the
- * baseline's accuracy; rows, null where there is none. `baseline` is the baseline's row, null without one.
- * The knee is that of `likely`, a part of the front.
+ * Which trials the recommendation names: `knee`, and `nearly`, the fastest within one point of the baseline's
+ * accuracy; rows, null where there is none. Both are of `eligible`, the front or the likely part of it (a mask).
+ * `baseline` is the baseline's row, null without one.
  */
-export function recommendation(values, objectives, numbers, front, baseline, likely = front) {
+export function recommendation(values, objectives, numbers, eligible, baseline) {
   const directions = objectives.map((objective) => objective.direction);
   const columns = objectives.map((objective) => values[objective.metric]);
-  const knee = kneeRow(columns, directions, likely);
+  const knee = kneeRow(columns, directions, eligible);
   const speed = objectives.find((objective) => objective.metric.startsWith("latency"));
   const isJudged = objectives.some((objective) => objective.metric === "accuracy");
   const accuracy = baseline === null || !values.accuracy ? null : values.accuracy[baseline];
   if (!speed || !isJudged || accuracy === null) return { knee, nearly: null };
   const order = [values[speed.metric], minimized(columns[0], directions[0]), numbers];
   let nearly = null;
-  for (const row of rowsOf(front)) {
+  for (const row of rowsOf(eligible)) {
     const isNear = values.accuracy[row] >= accuracy - TOLERATED_LOSS;
     if (isNear && (nearly === null || isBefore(order, row, nearly))) nearly = row;
   }

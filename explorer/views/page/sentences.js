@@ -6,6 +6,9 @@ import { hiddenRows } from "explore/front";
 const noneHas = (n) =>
   n === 1 ? "The one finished trial has no result." : `Of ${thousands(n)} finished trials none has a result.`;
 const REASONS = "The reasons are below, under “Failed and infeasible”.";
+// As in explorer/views/sentences.py.
+const NONE_IS_LIKELY =
+  "No member of the front is on it with a probability of at least 50 %, so all of them were eligible.";
 
 /** Functions that put a row, or the whole study, into words. */
 export function sentences(derived, snapshot) {
@@ -71,6 +74,7 @@ export function sentences(derived, snapshot) {
         );
         if (derived.nearly >= 0 && derived.nearly !== derived.knee)
           lines.push(["The fastest within one point of the baseline’s accuracy is ", ...entry(derived.nearly)]);
+        if (derived.isNoneLikely()) lines.push([NONE_IS_LIKELY]);
         return lines;
       }
       if (!derived.number.length)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -217,7 +217,7 @@ class TrialOutcome:
     variant: Variant
     metrics: Mapping[str, Measurement] = field(default_factory=dict)
     artifact: str | None = None
-    stages: tuple[Stage, ...] = ()
+    stages: Collection[Stage] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     invalid: tuple[str, ...] = ()

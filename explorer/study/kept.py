@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from sys import intern
 from typing import Any, final
 
@@ -48,11 +50,47 @@ class PackedDetails(Mapping[str, Any]):
         return details
 
 
+@final
+class PackedStages(Collection[Stage]):
+    """Stages whose names and flags are shared with all other trials, beside their seconds: half of the memory."""
+
+    __slots__ = ("_kinds", "_seconds")
+
+    def __init__(self, stages: Collection[Stage]) -> None:
+        self._kinds = _shared(tuple((stage.name, stage.is_cached) for stage in stages))
+        self._seconds = array("d", [stage.seconds for stage in stages]).tobytes()
+
+    def __iter__(self) -> Iterator[Stage]:
+        seconds = array("d", self._seconds)
+        return (Stage(name, took, is_cached) for (name, is_cached), took in zip(self._kinds, seconds, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __contains__(self, stage: object) -> bool:
+        return stage in tuple(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PackedStages | tuple) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"PackedStages({tuple(self)})"
+
+
+@lru_cache(maxsize=256)
+def _shared(kinds: tuple[tuple[str, bool], ...]) -> tuple[tuple[str, bool], ...]:
+    return kinds
+
+
 def kept(record: TrialRecord) -> TrialRecord:
     """An equal record in a fraction of the memory."""
     outcome = record.outcome
     details = outcome.details if isinstance(outcome.details, PackedDetails) else PackedDetails(outcome.details)
-    stages = tuple(Stage(intern(stage.name), stage.seconds, stage.is_cached) for stage in outcome.stages)
     violations = {intern(text): amount for text, amount in record.violations.items()}
-    smaller = replace(outcome, metrics=Metrics.of(outcome.metrics), details=details, stages=stages)
+    smaller = replace(
+        outcome, metrics=Metrics.of(outcome.metrics), details=details, stages=PackedStages(outcome.stages)
+    )
     return replace(record, outcome=smaller, violations=violations)

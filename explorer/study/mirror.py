@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 _POPULATION = 20
 """Trials in a generation of the genetic samplers: a study of 60 trials still has three generations."""
 
-_MOST_SHOWN, _N_KEPT, _N_BEST = 1250, 1000, 250
+_MOST_SHOWN, _N_KEPT, _N_BEST = 1000, 800, 200
 """TPE is shown at most so many trials; beyond that, so many are kept, among them so many for being the best."""
 
-_MOST_ASKED = 250
+_MOST_ASKED = 125
 """Each proposal leaves a trial in Optuna's study that nobody needs: after so many, TPE gets a study without them."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from explorer.records import Measurement, Stage, TrialOutcome, Variant
-from explorer.study.kept import PackedDetails, kept
+from explorer.study.kept import PackedDetails, PackedStages, kept
 from explorer.study.result import TrialRecord
 
 DETAILS = {"exit_shares": [0.25, 0.75], "timing": {"seconds": 1.5, "why": "Kühn, größer"}, "none": None}
@@ -30,6 +30,18 @@ def test_packed_details_change_of_what_was_read_changes_nothing():
 def test_packed_details_that_no_json_has_say_so():
     with pytest.raises(TypeError, match="not JSON serializable"):
         PackedDetails({"why": object()})
+
+
+def test_packed_stages_are_what_they_were():
+    stages = (Stage("network", 0.25, is_cached=True), Stage("measure", 1 / 3))
+    packed = PackedStages(stages)
+    assert packed == stages
+    assert tuple(packed) == stages
+    assert (len(packed), len(PackedStages(()))) == (2, 0)
+    assert stages[1] in packed
+    assert Stage("measure", 0.5) not in packed
+    assert packed != stages[:1]
+    assert PackedStages(packed) == packed
 
 
 def test_kept_record_is_equal_and_smaller():

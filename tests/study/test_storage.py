@@ -28,7 +28,8 @@ def entry(number: int, failure: Failure | None = None) -> Entry:
         {} if failure else {name: Measurement(value) for name, value in known_metrics(GRID.variant(number)).items()}
     )
     outcome = TrialOutcome(GRID.variant(number), metrics, "a", failure=failure)
-    return Entry(TrialRecord(number, "failed" if failure else "complete", outcome, {"a": -1.0}, 1.0, 2.0), {}, "w")
+    record = TrialRecord(number, "failed" if failure else "complete", outcome, {"a": -1.0}, 1.0, 2.0)
+    return Entry(record, record.values(), "w")
 
 
 def begin(storage: StudyStorage, index: int) -> int:
@@ -52,12 +53,13 @@ def test_storage_finished_trials_are_read_back(storage, path):
     for index, one in enumerate(entries):
         assert begin(storage, index) == index
         storage.finish(one, SPACE.objectives)
-    storage.set_reference_point({"accuracy": 0.1})
+    reference = {objective.metric: 0.1 for objective in SPACE.objectives}
+    storage.set_reference_point(reference)
     stored = read_study(path, "small")
     assert stored is not None
     assert stored.entries == tuple(entries)
     assert stored.facts == FACTS
-    assert stored.reference_point == {"accuracy": 0.1}
+    assert stored.reference_point == reference
 
 
 def test_storage_running_and_interrupted_trials_are_not_read(storage, path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import warnings
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -24,7 +25,8 @@ class Interrupt:
 
     A second one means that the user will not wait: every descendant process is killed and Interrupted is raised where
     the main thread stands, so that terminals are restored; a third ends the process on the spot. Nothing is lost
-    by either: a study survives SIGKILL. Only the main thread can enter.
+    by either: a study survives SIGKILL. Where Python lets no exception out (in `__del__`, and when a weak reference
+    ends) the second one is left to the next `check`. Only the main thread can enter.
     """
 
     def __init__(self) -> None:
@@ -38,9 +40,12 @@ class Interrupt:
             end.setblocking(False)
         self._old_wakeup = signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
         self._handlers = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        self._old_hook = sys.unraisablehook
+        sys.unraisablehook = self._on_unraisable
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        sys.unraisablehook = self._old_hook
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._old_wakeup)
@@ -75,6 +80,10 @@ class Interrupt:
             os._exit(Interrupted.exit_code)
         warnings.simplefilter("ignore", ResourceWarning)  # what was open where the main thread stands ends with it
         raise Interrupted(f"stopped at once by a second {self._name}: start the study again to resume it")
+
+    def _on_unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, Interrupted):
+            self._old_hook(lost)
 
 
 def _kill_descendants() -> None:

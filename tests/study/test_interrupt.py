@@ -99,6 +99,33 @@ except Interrupted as error:
     assert done.stderr == ""
 
 
+def test_interrupt_second_signal_where_no_exception_gets_out_is_left_to_the_next_check(monkeypatch):
+    others = []
+    monkeypatch.setattr(sys, "unraisablehook", others.append)
+
+    class Ending:
+        def __init__(self, error: Exception | None) -> None:
+            self.error = error
+
+        def __del__(self) -> None:
+            if self.error is not None:
+                raise self.error
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)  # where the signal's handler raises at the latest
+
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        ending = Ending(None)
+        del ending
+        assert others == []
+        with pytest.raises(Interrupted, match="interrupted by SIGTERM"):
+            interrupt.check()
+        ending = Ending(ValueError("of somebody else"))
+        del ending
+        assert [str(one.exc_value) for one in others] == ["of somebody else"]
+    assert sys.unraisablehook == others.append
+
+
 def test_interrupt_third_signal_ends_the_process():
     script = """
 import os, signal

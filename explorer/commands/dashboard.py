@@ -24,6 +24,7 @@ from explorer.views.server.thread import Server
 from explorer.views.wording import one_line
 
 _S_BETWEEN_LOOKS = 1.0
+_OPENED = "whoever sees the link reads the study and can export bundles into its folder"
 
 
 def dashboard(study: str, studies: Path | None, port: int | None, host: str, is_remote_allowed: bool) -> None:
@@ -32,9 +33,8 @@ def dashboard(study: str, studies: Path | None, port: int | None, host: str, is_
     """
     if not is_loopback(host) and not is_remote_allowed:
         raise UsageError(
-            f"--host {host} opens the dashboard to other machines: whoever sees the link reads the study, and the "
-            "connection is not encrypted. Add --allow-remote if that is meant; else leave --host out, and forward the "
-            "port with ssh"
+            f"--host {host} opens the dashboard to other machines: {_OPENED}, and the connection is not encrypted. Add "
+            "--allow-remote if that is meant; else leave --host out, and forward the port with ssh"
         )
     watch = StudyWatch(study_folder(study, studies))
     sight = watch.look()
@@ -47,7 +47,7 @@ def dashboard(study: str, studies: Path | None, port: int | None, host: str, is_
             try:
                 server.prepare()
                 if not is_loopback(host):
-                    note(f"open to other machines, at every address that {host} stands for, without encryption")
+                    note(f"open to other machines, at every address of {host}, without encryption: {_OPENED}")
                 note(f"dashboard of {one_line(sight.result.name)}: {server.link}")
                 note("Ctrl-C ends it")
                 open_browser(server.link)

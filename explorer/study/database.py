@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -101,6 +101,19 @@ def _rolled_back(path: Path) -> sqlite3.Connection:
         with closing(sqlite3.connect(copy)) as source:
             source.backup(memory)
     return memory
+
+
+def remove_cold_journal(path: Path) -> None:
+    """Remove a rollback journal whose head a crash left unwritten: nothing to roll back, which SQLite would leave there
+    until it writes. What is to be rolled back is. A database that does not open is left to whoever reads it.
+    """
+    if not path.with_name(f"{path.name}-journal").exists():
+        return
+    with suppress(sqlite3.Error), closing(connect_to_read(path)) as connection:
+        connection.execute("PRAGMA schema_version").fetchone()
+        # From the one mode to the other it removes the journal, under a lock (https://sqlite.org/pragma.html).
+        connection.execute("PRAGMA journal_mode=PERSIST").fetchone()
+        connection.execute("PRAGMA journal_mode=DELETE").fetchone()
 
 
 def _has_log(path: Path) -> bool:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from explorer.cache import cache_root
 from explorer.files import remove_drafts, remove_old_drafts, remove_old_scratch
+from explorer.study.database import remove_cold_journal
 from explorer.study.evaluation import Evaluator
+from explorer.study.locate import DATABASE_NAME
 
 
 @contextmanager
@@ -20,6 +22,7 @@ def no_drafts_left(folder: Path, evaluator: Evaluator) -> Iterator[None]:
     when the folder cannot be written.
     """
     remove_drafts(folder)
+    remove_cold_journal(folder / DATABASE_NAME)
     remove_old_drafts(cache_root())
     remove_old_scratch()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 
 import pytest
@@ -93,7 +94,14 @@ def test_export_button_exports_the_selected_trial(site, browser):
     page.locator("#export").click()
     page.wait_for_selector("#exported")
     said = page.locator("#exported").inner_text()
+    page.evaluate("location.hash = 'trial=0'")
+    page.get_by_text(re.compile("--trial 0 --force$")).wait_for()
+    page.locator("#export").click()
+    page.wait_for_selector("#exported")
+    of_the_dominated = page.locator("#exported").inner_text()
     context.close()
+    assert "Its manifest says that it is " in of_the_dominated
+    assert "Its manifest" not in said
     assert said.startswith(f"Exported to {site.result.folder}/exports/trial-{knee}.")
     assert "Accuracy on the test split, which chose nothing: " in said
     assert (site.result.folder / "exports" / f"trial-{knee}" / "manifest.json").is_file()

@@ -45,6 +45,20 @@ def test_study_interrupted_while_the_builder_writes_leaves_no_draft(tmp_path):
     assert len(load_result(tmp_path).trials) == 2
 
 
+@pytest.mark.parametrize("journal", [b"", bytes(512)], ids=["empty", "without its head"])
+def test_study_killed_before_its_journal_had_a_head_leaves_none_though_it_is_interrupted_at_once(tmp_path, journal):
+    class Interrupting(FakeEvaluator):
+        def prepare(self, on_progress):
+            raise Interrupted("interrupted by SIGHUP")
+
+    before = start(small_space(n_trials=2), tmp_path).trials
+    (tmp_path / "study.db-journal").write_bytes(journal)
+    with pytest.raises(Interrupted, match="SIGHUP"):
+        start(small_space(n_trials=4), tmp_path, Interrupting(tmp_path))
+    assert not (tmp_path / "study.db-journal").exists()
+    assert load_result(tmp_path).trials == before
+
+
 def test_study_whose_builder_dies_while_it_writes_ends_without_its_draft(tmp_path):
     def write(variant: Variant, number: int) -> None:
         if number == 1:

@@ -11,7 +11,7 @@ export function makeExports(exportTrial, redraw) {
     redraw();
     exportTrial(number)
       .then(
-        (made) => ({ folder: made.folder, accuracy: made.test_accuracy }),
+        (made) => ({ folder: made.folder, accuracy: made.test_accuracy, objections: made.objections }),
         (error) => ({ error: error.message }),
       )
       .then((result) => {
@@ -37,11 +37,12 @@ export function makeExports(exportTrial, redraw) {
   return { button, said, isPossible };
 }
 
-function sentence(number, { folder, accuracy, error }) {
+function sentence(number, { folder, accuracy, objections, error }) {
   if (error) return `Trial ${number} was not exported: ${error}`;
   const isKnown = accuracy?.value !== undefined && accuracy.value !== null;
   const test = isKnown
     ? ` Accuracy on the test split, which chose nothing: ${(100 * accuracy.value).toFixed(2)} %.`
     : "";
-  return `Exported to ${folder}.${test} \`explore verify ${folder}\` proves it.`;
+  const but = objections?.length ? ` Its manifest says that it ${objections.join(" and ")}.` : "";
+  return `Exported to ${folder}.${but}${test} \`explore verify ${folder}\` proves it.`;
 }

@@ -26,7 +26,7 @@ export function wholeSheet(state, index, found, exports) {
       ? h("p", { class: "banner", role: "alert" }, `Not valid: ${detail.invalid.join("; ")}.`)
       : null,
     place.length ? h("p", { class: "place" }, sentence(place)) : null,
-    detail?.command ? command(detail.command, exports?.button(state)) : null,
+    detail?.command ? command(commandOf(detail, derived.isFront[index]), exports?.button(state)) : null,
     detail?.command ? exports?.said(state) : null,
     h("div", { class: "variant-grid" }, h("div", {}, left), h("div", {}, right)),
     detail?.measurement.length ? h("div", { class: "variant-grid" }, detail.measurement.map(measurementPart)) : null,
@@ -41,6 +41,9 @@ const sentence = (notes) => {
   const text = notes.join("; ");
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
 };
+
+// What others dominate, or what breaks a constraint, is exported only when it is said to be meant.
+const commandOf = ({ command }, isOnFront) => (isOnFront ? command : `${command} --force`);
 
 function command(text, exporting) {
   const button = h("button", { type: "button", class: "main" }, "Copy");

@@ -83,7 +83,7 @@ async def _exported(result: StudyResult, number: int) -> Response:
         text = one_line(complaint.decode("utf-8", "replace"), _MOST_SAID).removeprefix("explore: ")
         return _error(422, text or f"the export ended with status {process.returncode}")
     facts: dict[str, Any] = json.loads(said)
-    return JSONResponse({"folder": facts["folder"], "test_accuracy": facts["test_accuracy"]})
+    return JSONResponse({name: facts[name] for name in ("folder", "test_accuracy", "objections")})
 
 
 def _error(status: int, sentence: str) -> Response:

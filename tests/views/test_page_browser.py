@@ -8,7 +8,7 @@ import pytest
 
 from explorer.measure.cost import Prices
 from explorer.objectives import Objective
-from explorer.records import Progress
+from explorer.records import Progress, Variant
 from explorer.space.limits import parse_constraint
 from explorer.study.front import front_summary
 from explorer.study.importance import parameter_importance
@@ -239,6 +239,39 @@ def test_page_reload_keeps_the_view(makers, open_page):
     assert page.get_by_role("spinbutton", name="latency at most").input_value() == "1.5"
     assert page.locator("th[aria-sort=ascending]").inner_text().startswith("width")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.complaints == []
+
+
+def test_page_values_beyond_the_symbols_and_colors_share_one_of_their_own(makers, open_page):
+    thresholds = tuple(round(0.1 * n, 1) for n in range(1, 11))
+    runtimes = ("eager", *(f"runtime {n}" for n in range(1, 10)))
+    space = makers.make_space(exit_threshold=thresholds, runtime=runtimes)
+    trials = [
+        makers.make_trial(
+            n,
+            {"accuracy": 0.5 + n / 100, "latency_ms": 1.0 + n, "cost_usd_per_million": 1.0},
+            Variant(exit_threshold=thresholds[n], runtime=runtimes[n]),
+        )
+        for n in range(10)
+    ]
+    page = open_page(makers.make_result(trials, space), view="shape=exit_threshold&color=runtime&theme=light")
+    marker = page.evaluate(
+        """() => document.getElementById("plot-front").data.find((trace) => trace.meta === "front").marker"""
+    )
+    for kinds in (marker["symbol"], marker["color"]):
+        assert len(set(kinds[:8])) == 8
+        assert kinds[8] == kinds[9]
+        assert kinds[8] not in kinds[:8]
+    colors, shapes = (scale.locator(".key").all_text_contents() for scale in page.locator("#plot-legend .scale").all())
+    assert colors[-2:] == ["runtime 7", "other values"]
+    assert [shapes[place] for place in (0, 7, -1)] == ["●0.1", "⧗0.8", "▼other values"]
+    assert len(colors) == len(shapes) == 9
+    assert page.complaints == []
+
+
+def test_page_values_that_the_symbols_suffice_for_have_no_others(makers, open_page):
+    page = open_page(makers.make_seeded_result(30), view="shape=width&color=runtime")
+    assert "other values" not in page.locator("#plot-legend").inner_text()
     assert page.complaints == []
 
 

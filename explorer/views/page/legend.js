@@ -1,7 +1,9 @@
 // The legend of the front's picture: what each mark means, and how many there are.
 import { fill, h, s } from "explore/dom";
-import { looks } from "explore/marks";
-import { SYMBOLS, palette } from "explore/theme";
+import { looks, wordColor } from "explore/marks";
+import { MAX_KINDS, OTHER_SYMBOL, SYMBOLS, palette } from "explore/theme";
+
+const OTHERS = "other values";
 
 /** Draw it of elements, not by Plotly: it keeps its place while data arrive, and names in it are only text. */
 export function drawLegend(element, state, mode) {
@@ -62,13 +64,9 @@ function colorKey(state, colors) {
   if (!view.color || !derived.front.length) return null;
   const words = derived.wordsOf(view.color);
   if (words) {
-    const patches = words.map((word, place) =>
-      h(
-        "span",
-        { class: "key" },
-        h("i", { class: "patch", style: { background: colors.words[place % colors.words.length] } }),
-        word,
-      ),
+    const shown = words.length > MAX_KINDS ? [...words.slice(0, MAX_KINDS), OTHERS] : words;
+    const patches = shown.map((word, place) =>
+      h("span", { class: "key" }, h("i", { class: "patch", style: { background: wordColor(colors, place) } }), word),
     );
     return h("span", { class: "scale" }, `color: ${derived.title(view.color)}`, patches);
   }
@@ -95,16 +93,17 @@ function shapeKey(state, colors) {
     star: "★",
     pentagon: "⬟",
     hourglass: "⧗",
+    [OTHER_SYMBOL]: "▼",
   };
-  const kinds = derived
-    .kindsOf(view.shape)
-    .map((kind, place) =>
-      h(
-        "span",
-        { class: "key" },
-        h("i", { class: "sign", style: { color: colors.front } }, signs[SYMBOLS[place % SYMBOLS.length]]),
-        kind.text,
-      ),
+  const { kinds, hasOthers } = derived.kindsOf(view.shape);
+  const key = (symbol, text) =>
+    h(
+      "span",
+      { class: "key" },
+      h("i", { class: "sign", style: { color: colors.front } }, signs[symbol]),
+      text,
     );
-  return h("span", { class: "scale" }, `shape: ${derived.title(view.shape)}`, kinds);
+  const keys = kinds.map((kind, place) => key(SYMBOLS[place], kind.text));
+  if (hasOthers) keys.push(key(OTHER_SYMBOL, OTHERS));
+  return h("span", { class: "scale" }, `shape: ${derived.title(view.shape)}`, keys);
 }

@@ -447,6 +447,18 @@ def test_page_of_a_confirmed_study_shows_probabilities_ties_and_both_values(make
     assert page.complaints == []
 
 
+def test_page_of_a_confirmed_study_counts_apart_what_is_no_finalist(makers, open_page):
+    searched = makers.make_small_result()
+    page = open_page(searched)
+    assert "dominated 1" in page.locator("#plot-legend").inner_text()
+    page = open_page(makers.make_confirmed(searched, finalists=[0, 1, 2]), view="trial=3")
+    legend = page.locator("#plot-legend").inner_text()
+    assert "not among the confirmed finalists 1" in legend
+    assert "dominated" not in legend
+    assert "Not among the confirmed finalists" in page.locator("#variant").inner_text()
+    assert page.complaints == []
+
+
 def test_page_shows_an_invalid_trial_loudly(makers, open_page):
     page = open_page(makers.make_near_result(), view="trial=3")
     page.wait_for_selector("#variant-body .banner")

@@ -12,9 +12,14 @@ export function drawLegend(element, state, mode) {
   const stairs = new Set(derived.stairs(view.x, view.y));
   const aside = derived.front.filter((index) => !stairs.has(index)).length;
   const n = (number) => number.toLocaleString("en-US");
-  const { feasible, infeasible, invalid, failed } = derived.counts;
+  const { feasible, candidates, infeasible, invalid, failed } = derived.counts;
   const near = derived.near.length;
-  const dominated = feasible - derived.front.length - near;
+  const dominated = candidates - derived.front.length - near;
+  const behind = [
+    dominated ? `dominated ${n(dominated)}` : null,
+    // Of these nobody knows whether a confirmed value is dominated: there is none.
+    feasible > candidates ? `not among the confirmed finalists ${n(feasible - candidates)}` : null,
+  ].filter(Boolean);
   const isFlat = mode === "2d";
   const thirds = derived.objectives
     .map((o) => o.metric)
@@ -27,7 +32,7 @@ export function drawLegend(element, state, mode) {
       : null,
     near && isFlat ? item(colors, "near", `near it ${n(near)}`) : null,
     isFlat && derived.tiePairs().length ? item(colors, "tie", "a tie") : null,
-    dominated ? item(colors, "rest", `dominated ${n(dominated)}`) : null,
+    behind.length ? item(colors, "rest", behind.join(", ")) : null,
     infeasible && isFlat ? item(colors, "cross", `infeasible ${n(infeasible)}`) : null,
     invalid && isFlat ? item(colors, "diamond", `not valid ${n(invalid)}`) : null,
     derived.knee >= 0 ? item(colors, "knee", "knee") : null,

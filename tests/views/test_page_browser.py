@@ -1,9 +1,11 @@
 """The page as a browser shows it: offline from a file, and live from its server."""
 
 import re
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from explorer.measure.cost import Prices
@@ -27,9 +29,13 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
   return kind.startsWith("webgl") ? null : context.call(this, kind, ...rest);
 };
 """
+LARGE_STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "large_study.py"))
 POINTS = "#plot-front .scatterlayer path.point"
 # The trials that the picture draws as the front.
 FRONT = """() => document.getElementById("plot-front").data.find((trace) => trace.meta === "front").customdata"""
+
+# The picture of what is behind the front of a large study.
+CLOUD = """() => document.getElementById("plot-front").layout.images[0].source"""
 
 # What is on the page at the moment in which the front's points have come.
 AT_THE_FRONT = """
@@ -285,6 +291,51 @@ def test_page_many_rows_only_those_in_sight_are_elements(makers, open_page):
     assert page.complaints == []
 
 
+@pytest.mark.parametrize("view", ["", "mode=3d"])
+def test_page_many_points_a_click_finds_the_trial_under_it_whatever_the_window_was(open_page, view):
+    result = LARGE_STUDY["large_result"](3300)
+    one, other = lonely_trials(result)
+    page = open_page(result, view=view)
+    click_on(page, one)
+    page.locator("#variant-heading", has_text=f"Trial {one.number}").wait_for()
+    drawn = page.evaluate(CLOUD)
+    page.set_viewport_size({"width": 900, "height": 900})
+    for _ in range(100):
+        if page.evaluate(CLOUD) != drawn:
+            break
+        page.wait_for_timeout(100)
+    click_on(page, other)
+    page.locator("#variant-heading", has_text=f"Trial {other.number}").wait_for(timeout=10_000)
+    assert page.locator("#tip strong").text_content() == f"Trial {other.number}"
+    assert page.complaints == []
+
+
+def test_page_many_points_an_invalid_trial_is_drawn_as_a_diamond_and_an_infeasible_one_as_a_cross(makers, open_page):
+    page = open_page(makers.make_small_result())
+    infeasible, invalid, feasible = page.evaluate(
+        """async () => {
+            const { drawCloud } = await import("explore/cloud");
+            const axis = (column) => ({ column, scale: 1, range: [0, 1], isLog: false });
+            const axes = { x: axis([0.25, 0.5, 0.75]), y: axis([0.5, 0.5, 0.5]) };
+            const derived = { isFeasible: [0, 0, 1], isInvalid: (index) => index === 1 };
+            const picture = new Image();
+            const colors = { faint: "black", rest: "black" };
+            picture.src = drawCloud([0, 1, 2], axes, { width: 100, height: 100 }, colors, { derived }).url;
+            await picture.decode();
+            const canvas = new OffscreenCanvas(100, 100);
+            const context = canvas.getContext("2d");
+            context.drawImage(picture, 0, 0, 100, 100);
+            const isInked = (x, y) => context.getImageData(x, y, 1, 1).data[3] > 40;
+            // The middle, beside it, and at a corner of the mark.
+            return [25, 50, 75].map((x) => [isInked(x, 50), isInked(x + 2, 50), isInked(x + 1, 51)]);
+        }"""
+    )
+    assert infeasible == [True, False, True]
+    assert invalid == [False, True, True]
+    assert feasible == [True, False, True]
+    assert page.complaints == []
+
+
 def test_page_without_webgl_says_so_and_stays_flat(makers, open_page):
     page = open_page(makers.make_seeded_result(30), view="mode=3d")
     assert "needs WebGL" in page.locator("#plot-note").inner_text()
@@ -402,6 +453,34 @@ def drag(page):
     page.mouse.move(box["x"] + 400, box["y"] + 260, steps=5)
     page.mouse.up()
     wait_for_address(page, "zoom")
+
+
+def lonely_trials(result):
+    """Two trials behind the front that lie far from all others in the usual picture."""
+    measured = [trial for trial in result.trials if trial.state != "failed"]
+    values = [trial.values() for trial in measured]
+    points = np.array([[np.log10(one["latency_ms"]), one["accuracy"]] for one in values])
+    feasible = np.array([trial.is_feasible for trial in measured])
+    points /= np.ptp(points[feasible], axis=0)
+    gaps = np.array([np.sort(np.hypot(*(points - point).T))[1] for point in points])
+    front = {entry.trial.number for entry in front_summary(result).entries}
+    behind = [place for place, trial in enumerate(measured) if trial.is_feasible and trial.number not in front]
+    return [measured[place] for place in sorted(behind, key=lambda place: -gaps[place])[:2]]
+
+
+def click_on(page, trial):
+    """Click where the usual picture has a trial."""
+    values = trial.values()
+    place = page.evaluate(
+        """([x, y]) => {
+            const element = document.getElementById("plot-front");
+            const { xaxis, yaxis } = element._fullLayout;
+            const box = element.getBoundingClientRect();
+            return [box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(y)];
+        }""",
+        [values["latency_ms"], 100 * values["accuracy"]],
+    )
+    page.mouse.click(*place)
 
 
 def sorted_by_number(summary):

@@ -229,6 +229,35 @@ def test_page_filter_of_the_table_pales_the_other_points(makers, open_page):
     assert page.complaints == []
 
 
+def test_page_filter_reaches_the_failures_and_the_measurements_of_the_anchor(makers, open_page):
+    result = makers.make_seeded_result(40)
+    trials = [
+        replace(t, outcome=replace(t.outcome, details={"anchor": {"slowness": 1.01, "dispersion": 0.01}}))
+        if t.state != "failed"
+        else t
+        for t in result.trials
+    ]
+    page = open_page(replace(result, trials=tuple(trials)), view="brush.width=0.2,0.6")
+    kept = {t.number for t in trials if t.variant.width <= 0.6}
+    numbers = page.locator("#failures button").all_inner_texts()
+    assert numbers
+    assert {int(number) for number in numbers} <= kept
+    not_complete = {t.number for t in trials if t.state != "complete"}
+    assert 0 < len(not_complete & kept) < len(not_complete)
+    pale = page.evaluate(
+        """() => document.getElementById("plot-steady").data.flatMap(
+        (trace) => trace.customdata.filter((_, place) => !trace.selectedpoints.includes(place)))"""
+    )
+    measured = [t.number for t in trials if t.state != "failed"]
+    assert sorted(pale) == [number for number in measured if number not in kept]
+    said = f"{len(measured) - len(pale)} of {len(measured)} measurements pass the filter"
+    assert said in page.locator("#steady-said").inner_text()
+    page.fill("#table-filter", "nothing-has-this")
+    wait_for_address(page, "filter")
+    page.locator("#failures-empty", has_text=f"None of the {len(not_complete)} passes the filter.").wait_for()
+    assert page.complaints == []
+
+
 def test_page_reload_keeps_the_view(makers, open_page):
     page = open_page(
         makers.make_seeded_result(30), view="x=peak_memory_mib&logx=1&trial=3&limit.latency_ms<%3D=1.5&theme=dark"

@@ -86,7 +86,8 @@ const run = {
       front: derived.front.map(number), knee: number(derived.knee), nearly: number(derived.nearly),
       advice: derived.advice().map((line) => line.map((part) => part.trial ?? part).join("")),
       stairs: derived.stairs("latency_ms", "accuracy").map(number),
-      states: rows.map(derived.stateOf), places: rows.map((row) => derived.placeText(row, view.x, view.y).join("; ")),
+      counts: derived.counts, states: rows.map(derived.stateOf),
+      places: rows.map((row) => derived.placeText(row, view.x, view.y).join("; ")),
       ties: derived.tiePairs().map((pair) => pair.map(number)), test: derived.testAccuracy(1),
       searched: derived.searched("latency_ms", 2), history: historyOf({ snapshot: whole }).values,
     };
@@ -457,6 +458,24 @@ def test_derive_js_confirmed_study_has_pythons_front_knee_and_step_line(makers, 
             assert {n for n, state in enumerate(found["states"]) if state == "near"} == {
                 entry.trial.number for entry in summary.near
             }
+
+
+def test_derive_js_only_confirmed_finalists_of_a_confirmed_study_are_called_dominated(makers, run_node):
+    searched = makers.make_small_result()
+    more = [replace(searched.trial(3), number=number) for number in (6, 7)]
+    searched = replace(searched, trials=(*searched.trials, *more))
+    assert confirmed_of(run_node, searched)["places"][3] == confirmed_of(run_node, searched)["places"][6] == "dominated"
+    result = makers.make_confirmed(searched, finalists=[0, 1, 2, 3, 6], invalid=[6])
+    result = replace(result, confirmation=replace(result.confirmation, left_out=(7,)))
+    found = confirmed_of(run_node, result)
+    assert found["places"][3].split("; ")[0] == "dominated"
+    assert found["places"][6].split("; ")[0] == "not among the confirmed finalists"
+    assert "not confirmed: " in found["places"][6]
+    assert found["places"][7].split("; ") == [
+        "not among the confirmed finalists",
+        "it may belong to the front, and was one too many to measure again",
+    ]
+    assert found["counts"]["feasible"] - found["counts"]["candidates"] == 2
 
 
 # (accuracy, latency in each round): trial 2 is the fastest within a point of the baseline, and seldom on the front.

@@ -1,14 +1,16 @@
 """The page as a browser shows it: offline from a file, and live from its server."""
 
 import re
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from explorer.measure.cost import Prices
 from explorer.objectives import Objective
-from explorer.records import Progress
+from explorer.records import Progress, Variant
 from explorer.space.limits import parse_constraint
 from explorer.study.front import front_summary
 from explorer.study.importance import parameter_importance
@@ -27,9 +29,13 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
   return kind.startsWith("webgl") ? null : context.call(this, kind, ...rest);
 };
 """
+LARGE_STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "large_study.py"))
 POINTS = "#plot-front .scatterlayer path.point"
 # The trials that the picture draws as the front.
 FRONT = """() => document.getElementById("plot-front").data.find((trace) => trace.meta === "front").customdata"""
+
+# The picture of what is behind the front of a large study.
+CLOUD = """() => document.getElementById("plot-front").layout.images[0].source"""
 
 # What is on the page at the moment in which the front's points have come.
 AT_THE_FRONT = """
@@ -228,6 +234,35 @@ def test_page_filter_of_the_table_pales_the_other_points(makers, open_page):
     assert page.complaints == []
 
 
+def test_page_filter_reaches_the_failures_and_the_measurements_of_the_anchor(makers, open_page):
+    result = makers.make_seeded_result(40)
+    trials = [
+        replace(t, outcome=replace(t.outcome, details={"anchor": {"slowness": 1.01, "dispersion": 0.01}}))
+        if t.state != "failed"
+        else t
+        for t in result.trials
+    ]
+    page = open_page(replace(result, trials=tuple(trials)), view="brush.width=0.2,0.6")
+    kept = {t.number for t in trials if t.variant.width <= 0.6}
+    numbers = page.locator("#failures button").all_inner_texts()
+    assert numbers
+    assert {int(number) for number in numbers} <= kept
+    not_complete = {t.number for t in trials if t.state != "complete"}
+    assert 0 < len(not_complete & kept) < len(not_complete)
+    pale = page.evaluate(
+        """() => document.getElementById("plot-steady").data.flatMap(
+        (trace) => trace.customdata.filter((_, place) => !trace.selectedpoints.includes(place)))"""
+    )
+    measured = [t.number for t in trials if t.state != "failed"]
+    assert sorted(pale) == [number for number in measured if number not in kept]
+    said = f"{len(measured) - len(pale)} of {len(measured)} measurements pass the filter"
+    assert said in page.locator("#steady-said").inner_text()
+    page.fill("#table-filter", "nothing-has-this")
+    wait_for_address(page, "filter")
+    page.locator("#failures-empty", has_text=f"None of the {len(not_complete)} passes the filter.").wait_for()
+    assert page.complaints == []
+
+
 def test_page_reload_keeps_the_view(makers, open_page):
     page = open_page(
         makers.make_seeded_result(30), view="x=peak_memory_mib&logx=1&trial=3&limit.latency_ms<%3D=1.5&theme=dark"
@@ -247,6 +282,39 @@ def test_page_reload_keeps_the_view(makers, open_page):
     assert page.complaints == []
 
 
+def test_page_values_beyond_the_symbols_and_colors_share_one_of_their_own(makers, open_page):
+    thresholds = tuple(round(0.1 * n, 1) for n in range(1, 11))
+    runtimes = ("eager", *(f"runtime {n}" for n in range(1, 10)))
+    space = makers.make_space(exit_threshold=thresholds, runtime=runtimes)
+    trials = [
+        makers.make_trial(
+            n,
+            {"accuracy": 0.5 + n / 100, "latency_ms": 1.0 + n, "cost_usd_per_million": 1.0},
+            Variant(exit_threshold=thresholds[n], runtime=runtimes[n]),
+        )
+        for n in range(10)
+    ]
+    page = open_page(makers.make_result(trials, space), view="shape=exit_threshold&color=runtime&theme=light")
+    marker = page.evaluate(
+        """() => document.getElementById("plot-front").data.find((trace) => trace.meta === "front").marker"""
+    )
+    for kinds in (marker["symbol"], marker["color"]):
+        assert len(set(kinds[:8])) == 8
+        assert kinds[8] == kinds[9]
+        assert kinds[8] not in kinds[:8]
+    colors, shapes = (scale.locator(".key").all_text_contents() for scale in page.locator("#plot-legend .scale").all())
+    assert colors[-2:] == ["runtime 7", "other values"]
+    assert [shapes[place] for place in (0, 7, -1)] == ["●0.1", "⧗0.8", "▼other values"]
+    assert len(colors) == len(shapes) == 9
+    assert page.complaints == []
+
+
+def test_page_values_that_the_symbols_suffice_for_have_no_others(makers, open_page):
+    page = open_page(makers.make_seeded_result(30), view="shape=width&color=runtime")
+    assert "other values" not in page.locator("#plot-legend").inner_text()
+    assert page.complaints == []
+
+
 def test_page_many_rows_only_those_in_sight_are_elements(makers, open_page):
     result = makers.make_seeded_result(1)
     many = tuple(replace(result.trials[0], number=number) for number in range(1, 1500))
@@ -254,6 +322,51 @@ def test_page_many_rows_only_those_in_sight_are_elements(makers, open_page):
     assert page.locator("#trials-table tbody tr").count() < 60
     page.locator("#table-scroll").evaluate("scroller => { scroller.scrollTop = scroller.scrollHeight; }")
     page.wait_for_selector("#trials-table tr[data-trial='1499']")
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("view", ["", "mode=3d"])
+def test_page_many_points_a_click_finds_the_trial_under_it_whatever_the_window_was(open_page, view):
+    result = LARGE_STUDY["large_result"](3300)
+    one, other = lonely_trials(result)
+    page = open_page(result, view=view)
+    click_on(page, one)
+    page.locator("#variant-heading", has_text=f"Trial {one.number}").wait_for()
+    drawn = page.evaluate(CLOUD)
+    page.set_viewport_size({"width": 900, "height": 900})
+    for _ in range(100):
+        if page.evaluate(CLOUD) != drawn:
+            break
+        page.wait_for_timeout(100)
+    click_on(page, other)
+    page.locator("#variant-heading", has_text=f"Trial {other.number}").wait_for(timeout=10_000)
+    assert page.locator("#tip strong").text_content() == f"Trial {other.number}"
+    assert page.complaints == []
+
+
+def test_page_many_points_an_invalid_trial_is_drawn_as_a_diamond_and_an_infeasible_one_as_a_cross(makers, open_page):
+    page = open_page(makers.make_small_result())
+    infeasible, invalid, feasible = page.evaluate(
+        """async () => {
+            const { drawCloud } = await import("explore/cloud");
+            const axis = (column) => ({ column, scale: 1, range: [0, 1], isLog: false });
+            const axes = { x: axis([0.25, 0.5, 0.75]), y: axis([0.5, 0.5, 0.5]) };
+            const derived = { isFeasible: [0, 0, 1], isInvalid: (index) => index === 1 };
+            const picture = new Image();
+            const colors = { faint: "black", rest: "black" };
+            picture.src = drawCloud([0, 1, 2], axes, { width: 100, height: 100 }, colors, { derived }).url;
+            await picture.decode();
+            const canvas = new OffscreenCanvas(100, 100);
+            const context = canvas.getContext("2d");
+            context.drawImage(picture, 0, 0, 100, 100);
+            const isInked = (x, y) => context.getImageData(x, y, 1, 1).data[3] > 40;
+            // The middle, beside it, and at a corner of the mark.
+            return [25, 50, 75].map((x) => [isInked(x, 50), isInked(x + 2, 50), isInked(x + 1, 51)]);
+        }"""
+    )
+    assert infeasible == [True, False, True]
+    assert invalid == [False, True, True]
+    assert feasible == [True, False, True]
     assert page.complaints == []
 
 
@@ -376,6 +489,34 @@ def drag(page):
     wait_for_address(page, "zoom")
 
 
+def lonely_trials(result):
+    """Two trials behind the front that lie far from all others in the usual picture."""
+    measured = [trial for trial in result.trials if trial.state != "failed"]
+    values = [trial.values() for trial in measured]
+    points = np.array([[np.log10(one["latency_ms"]), one["accuracy"]] for one in values])
+    feasible = np.array([trial.is_feasible for trial in measured])
+    points /= np.ptp(points[feasible], axis=0)
+    gaps = np.array([np.sort(np.hypot(*(points - point).T))[1] for point in points])
+    front = {entry.trial.number for entry in front_summary(result).entries}
+    behind = [place for place, trial in enumerate(measured) if trial.is_feasible and trial.number not in front]
+    return [measured[place] for place in sorted(behind, key=lambda place: -gaps[place])[:2]]
+
+
+def click_on(page, trial):
+    """Click where the usual picture has a trial."""
+    values = trial.values()
+    place = page.evaluate(
+        """([x, y]) => {
+            const element = document.getElementById("plot-front");
+            const { xaxis, yaxis } = element._fullLayout;
+            const box = element.getBoundingClientRect();
+            return [box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(y)];
+        }""",
+        [values["latency_ms"], 100 * values["accuracy"]],
+    )
+    page.mouse.click(*place)
+
+
 def sorted_by_number(summary):
     return sorted(summary.entries, key=lambda entry: entry.trial.number)
 
@@ -416,6 +557,18 @@ def test_page_of_a_confirmed_study_shows_probabilities_ties_and_both_values(make
     cells = page.locator("#trials-table tr[data-trial='2']").inner_text()
     assert "= 1" in cells
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.complaints == []
+
+
+def test_page_of_a_confirmed_study_counts_apart_what_is_no_finalist(makers, open_page):
+    searched = makers.make_small_result()
+    page = open_page(searched)
+    assert "dominated 1" in page.locator("#plot-legend").inner_text()
+    page = open_page(makers.make_confirmed(searched, finalists=[0, 1, 2]), view="trial=3")
+    legend = page.locator("#plot-legend").inner_text()
+    assert "not among the confirmed finalists 1" in legend
+    assert "dominated" not in legend
+    assert "Not among the confirmed finalists" in page.locator("#variant").inner_text()
     assert page.complaints == []
 
 

@@ -26,20 +26,23 @@ export function drawCloud(indices, axes, box, colors, { derived, matches }) {
     places.x.push(x);
     places.y.push(y);
   }
+  const kindOf = (index) =>
+    derived.isInvalid(index) ? "invalid" : derived.isFeasible[index] ? "feasible" : "infeasible";
   const layers = [
-    [false, colors.faint, drawCross],
-    [true, colors.rest, drawDot],
+    ["infeasible", colors.faint, drawCross],
+    ["invalid", colors.faint, drawDiamond],
+    ["feasible", colors.rest, drawDot],
   ];
-  for (const [isFeasible, color, mark] of layers) {
+  for (const [kind, color, mark] of layers) {
     Object.assign(context, { fillStyle: color, strokeStyle: color, lineWidth: 1 });
     for (const isKept of [false, true]) {
-      context.globalAlpha = (isFeasible ? 0.75 : 0.6) * (isKept ? 1 : PALE);
+      context.globalAlpha = (kind === "feasible" ? 0.75 : 0.6) * (isKept ? 1 : PALE);
       context.beginPath();
       places.rows.forEach((index, place) => {
-        if (Boolean(derived.isFeasible[index]) !== isFeasible || (!matches || matches[index] === 1) !== isKept) return;
+        if (kindOf(index) !== kind || (!matches || matches[index] === 1) !== isKept) return;
         mark(context, places.x[place], places.y[place]);
       });
-      if (isFeasible) context.fill();
+      if (kind === "feasible") context.fill();
       else context.stroke();
     }
   }
@@ -77,4 +80,12 @@ function drawCross(context, x, y) {
   context.lineTo(x + 2, y + 2);
   context.moveTo(x + 2, y - 2);
   context.lineTo(x - 2, y + 2);
+}
+
+function drawDiamond(context, x, y) {
+  context.moveTo(x, y - 2.6);
+  context.lineTo(x + 2.6, y);
+  context.lineTo(x, y + 2.6);
+  context.lineTo(x - 2.6, y);
+  context.closePath();
 }

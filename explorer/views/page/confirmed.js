@@ -35,6 +35,7 @@ export function standings(snapshot, derived) {
   const isNear = (row) => row >= 0 && derived.isFeasible[row] === 1 && !derived.isFront[row];
   const near = (said?.near ?? []).map(derived.indexOf).filter(isNear);
   const nearRows = new Set(near);
+  const leftOut = new Set(said?.left_out ?? []);
   const probability = (row) => (said && isKnown(trials.membership?.[row]) ? trials.membership[row] : null);
   const tiesOf = (row) => said?.ties[number[row]] ?? [];
   return {
@@ -55,6 +56,8 @@ export function standings(snapshot, derived) {
           .filter((other) => Number(trial) < other)
           .map((other) => [derived.indexOf(Number(trial)), derived.indexOf(other)]),
       ),
+    /** Whether a trial may belong to the study's front and is no finalist, since these were too many. */
+    isLeftOut: (row) => leftOut.has(number[row]),
     whyNot: (row) => said?.why[number[row]] ?? "",
     /** `{value, low, high}` on the test split; null where it is not known. */
     testAccuracy: (row) => measurementOf(said?.test_accuracies[number[row]]),

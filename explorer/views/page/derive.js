@@ -38,8 +38,11 @@ export function derive(snapshot, view) {
   const named = front.length
     ? recommendation(values, objectives, trials.number, likelyOf(snapshot, isFront), baseline)
     : { knee: null, nearly: null };
-  let nMeasuredFeasible = 0;
-  for (const index of measured) nMeasuredFeasible += mask[index];
+  let [nMeasuredFeasible, nCandidates] = [0, 0];
+  for (const index of measured) {
+    nMeasuredFeasible += mask[index];
+    nCandidates += candidates[index];
+  }
   const derived = {
     trials,
     objectives,
@@ -59,6 +62,7 @@ export function derive(snapshot, view) {
     nearly: named.nearly ?? -1,
     counts: {
       feasible: nMeasuredFeasible,
+      candidates: nCandidates,
       infeasible: measured.length - nMeasuredFeasible - nInvalid,
       invalid: nInvalid,
       failed: nFailed,

@@ -172,8 +172,8 @@ function restTraces(state, colors, placed) {
   ];
 }
 
-// What a filter leaves out stays where it is, and pales.
-function dimmed(indices, matches, opacity) {
+/** What a filter leaves out stays where it is, and pales. */
+export function dimmed(indices, matches, opacity) {
   if (!matches) return { selectedpoints: null };
   const kept = [];
   indices.forEach((index, place) => matches[index] && kept.push(place));

@@ -1,7 +1,9 @@
 // The legend of the front's picture: what each mark means, and how many there are.
 import { fill, h, s } from "explore/dom";
-import { looks } from "explore/marks";
-import { SYMBOLS, palette } from "explore/theme";
+import { looks, wordColor } from "explore/marks";
+import { MAX_KINDS, OTHER_SYMBOL, SYMBOLS, palette } from "explore/theme";
+
+const OTHERS = "other values";
 
 /** Draw it of elements, not by Plotly: it keeps its place while data arrive, and names in it are only text. */
 export function drawLegend(element, state, mode) {
@@ -10,9 +12,14 @@ export function drawLegend(element, state, mode) {
   const stairs = new Set(derived.stairs(view.x, view.y));
   const aside = derived.front.filter((index) => !stairs.has(index)).length;
   const n = (number) => number.toLocaleString("en-US");
-  const { feasible, infeasible, invalid, failed } = derived.counts;
+  const { feasible, candidates, infeasible, invalid, failed } = derived.counts;
   const near = derived.near.length;
-  const dominated = feasible - derived.front.length - near;
+  const dominated = candidates - derived.front.length - near;
+  const behind = [
+    dominated ? `dominated ${n(dominated)}` : null,
+    // Of these nobody knows whether a confirmed value is dominated: there is none.
+    feasible > candidates ? `not among the confirmed finalists ${n(feasible - candidates)}` : null,
+  ].filter(Boolean);
   const isFlat = mode === "2d";
   const thirds = derived.objectives
     .map((o) => o.metric)
@@ -25,7 +32,7 @@ export function drawLegend(element, state, mode) {
       : null,
     near && isFlat ? item(colors, "near", `near it ${n(near)}`) : null,
     isFlat && derived.tiePairs().length ? item(colors, "tie", "a tie") : null,
-    dominated ? item(colors, "rest", `dominated ${n(dominated)}`) : null,
+    behind.length ? item(colors, "rest", behind.join(", ")) : null,
     infeasible && isFlat ? item(colors, "cross", `infeasible ${n(infeasible)}`) : null,
     invalid && isFlat ? item(colors, "diamond", `not valid ${n(invalid)}`) : null,
     derived.knee >= 0 ? item(colors, "knee", "knee") : null,
@@ -62,13 +69,9 @@ function colorKey(state, colors) {
   if (!view.color || !derived.front.length) return null;
   const words = derived.wordsOf(view.color);
   if (words) {
-    const patches = words.map((word, place) =>
-      h(
-        "span",
-        { class: "key" },
-        h("i", { class: "patch", style: { background: colors.words[place % colors.words.length] } }),
-        word,
-      ),
+    const shown = words.length > MAX_KINDS ? [...words.slice(0, MAX_KINDS), OTHERS] : words;
+    const patches = shown.map((word, place) =>
+      h("span", { class: "key" }, h("i", { class: "patch", style: { background: wordColor(colors, place) } }), word),
     );
     return h("span", { class: "scale" }, `color: ${derived.title(view.color)}`, patches);
   }
@@ -95,16 +98,17 @@ function shapeKey(state, colors) {
     star: "★",
     pentagon: "⬟",
     hourglass: "⧗",
+    [OTHER_SYMBOL]: "▼",
   };
-  const kinds = derived
-    .kindsOf(view.shape)
-    .map((kind, place) =>
-      h(
-        "span",
-        { class: "key" },
-        h("i", { class: "sign", style: { color: colors.front } }, signs[SYMBOLS[place % SYMBOLS.length]]),
-        kind.text,
-      ),
+  const { kinds, hasOthers } = derived.kindsOf(view.shape);
+  const key = (symbol, text) =>
+    h(
+      "span",
+      { class: "key" },
+      h("i", { class: "sign", style: { color: colors.front } }, signs[symbol]),
+      text,
     );
-  return h("span", { class: "scale" }, `shape: ${derived.title(view.shape)}`, kinds);
+  const keys = kinds.map((kind, place) => key(SYMBOLS[place], kind.text));
+  if (hasOthers) keys.push(key(OTHER_SYMBOL, OTHERS));
+  return h("span", { class: "scale" }, `shape: ${derived.title(view.shape)}`, keys);
 }

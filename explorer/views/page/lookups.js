@@ -2,8 +2,8 @@
 import { gainText, isKnown, labelText, numberText, parameterText } from "explore/format";
 import { staircase } from "explore/front";
 import { boundKey } from "explore/limits";
+import { MAX_KINDS } from "explore/theme";
 
-const MAX_KINDS = 8;
 const WIDE_SPAN = 8;
 
 /** Functions that answer by a metric's or parameter's name, or by a row. */
@@ -60,14 +60,16 @@ export function lookups(derived) {
           ? parameterText(parameters.get(name), value)
           : String(value),
     wordsOf: (name) => parameters.get(name)?.ticks ?? null,
+    /** `{kinds, hasOthers}`: `{value, text}` of its smallest values, and whether a measured trial has none of these. */
     kindsOf: (name) => {
       if (!kinds.has(name)) {
-        const found = [...new Set(columnOf(name).filter(isKnown))].sort((a, b) => a - b).slice(0, MAX_KINDS);
+        const column = columnOf(name);
+        const found = [...new Set(column.filter(isKnown))].sort((a, b) => a - b).slice(0, MAX_KINDS);
         const parameter = parameters.get(name);
-        kinds.set(
-          name,
-          found.map((value) => ({ value, text: parameter ? parameterText(parameter, value) : String(value) })),
-        );
+        kinds.set(name, {
+          kinds: found.map((value) => ({ value, text: parameter ? parameterText(parameter, value) : String(value) })),
+          hasOthers: derived.measured.some((row) => !found.includes(column[row])),
+        });
       }
       return kinds.get(name);
     },

@@ -1,6 +1,6 @@
 // How a trial looks in the picture: its place, color, size and shape.
 import { isKnown } from "explore/format";
-import { SYMBOLS, colorScale } from "explore/theme";
+import { OTHER_SYMBOL, SYMBOLS, colorScale } from "explore/theme";
 
 const FRONT_SIZE = 12;
 const ASIDE_SIZE = 9;
@@ -41,9 +41,10 @@ export function frontMarker(state, colors, front, onStairs) {
   };
   if (view.color) {
     const words = derived.wordsOf(view.color);
-    if (words)
-      marker.color = front.map((index) => colors.words[derived.columnOf(view.color)[index] % colors.words.length]);
-    else {
+    if (words) {
+      const column = derived.columnOf(view.color);
+      marker.color = front.map((index) => wordColor(colors, column[index]));
+    } else {
       const found = looks(derived, view.color, front);
       if (found.isKnown)
         Object.assign(marker, {
@@ -65,19 +66,14 @@ export function frontMarker(state, colors, front, onStairs) {
   return marker;
 }
 
-/** Each row's symbol, one for each kind of the parameter that the view shows as shapes. */
+/** The color of a parameter's word by its place; the words beyond the last color share one that is of none of them. */
+export const wordColor = (colors, place) => colors.words[place] ?? colors.ink;
+
+/** Each row's symbol, one for each kind of the parameter that the view shows as shapes, and one for all others. */
 export function symbolsOf(state, indices) {
   const { view, derived } = state;
   if (!view.shape) return "circle";
-  const kinds = derived.kindsOf(view.shape);
   const column = derived.columnOf(view.shape);
-  return indices.map(
-    (index) =>
-      SYMBOLS[
-        Math.max(
-          0,
-          kinds.findIndex((kind) => kind.value === column[index]),
-        ) % SYMBOLS.length
-      ],
-  );
+  const symbols = new Map(derived.kindsOf(view.shape).kinds.map((kind, place) => [kind.value, SYMBOLS[place]]));
+  return indices.map((index) => symbols.get(column[index]) ?? OTHER_SYMBOL);
 }

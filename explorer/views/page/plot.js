@@ -10,6 +10,8 @@ import { hasWebGL, isNarrow, palette, plotConfig } from "explore/theme";
 import { showTip } from "explore/tip";
 
 const MOVED_PX = 5;
+// While a window is being resized a large study is drawn so often: it takes too long for every frame.
+const RESIZED_MS = 100;
 
 /** The front's figure: `draw(state)` brings it up to date, the pointer selects. */
 export function makeFrontPlot(onSelect, onZoom, describe) {
@@ -22,7 +24,7 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
 
   // A large study's points are no elements: the pointer finds them by their places.
   const found = (event) => {
-    if (!rest.places || !last || last.view.mode === "3d") return -1;
+    if (!rest.places || !last || shownMode !== "2d") return -1;
     const box = element.getBoundingClientRect();
     const margin = marginOf();
     return nearestRow(
@@ -42,7 +44,7 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
     if (row >= 0) onSelect(last.derived.number[row]);
   });
   element.addEventListener("pointermove", (event) => {
-    if (!rest.places || pressed) return;
+    if (!rest.places || pressed || shownMode !== "2d") return;
     const row = found(event);
     if (row >= 0) showTip(tip, describe(last.derived.number[row]), event);
     else tip.hidden = true;
@@ -69,7 +71,7 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
     });
   };
 
-  return {
+  const plot = {
     draw(state, isDragging) {
       const { view, derived } = state;
       last = state;
@@ -102,6 +104,14 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
     },
     isLarge: (state) => state.derived.measured.length > MAX_SVG_POINTS,
   };
+  new ResizeObserver(() => {
+    if (!rest.places || shownMode !== "2d") return;
+    // The points are elsewhere now: until they are drawn again the pointer finds none, rather than another.
+    rest.places = null;
+    tip.hidden = true;
+    setTimeout(() => plot.draw(last, false), RESIZED_MS);
+  }).observe(element);
+  return plot;
 }
 
 function plotNotes(state) {

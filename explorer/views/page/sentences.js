@@ -33,7 +33,8 @@ export function sentences(derived, snapshot) {
       if (index === derived.knee) notes.push("the knee of the front");
       else if (group === "front") notes.push("on the front");
       else if (group === "near") notes.push("near the front, and may belong to it");
-      else if (group === "feasible") notes.push("dominated");
+      else if (group === "feasible")
+        notes.push(derived.isCandidate[index] ? "dominated" : "not among the confirmed finalists");
       if (index === derived.baseline) notes.push("the baseline");
       if (group === "front" && hiddenRows(derived.isFront, derived.stairs(x, y)).includes(index)) {
         const others = objectives.map((one) => one.metric).filter((name) => name !== x && name !== y);
@@ -56,6 +57,8 @@ export function sentences(derived, snapshot) {
       const ties = derived.tiesOf(index);
       if (ties.length) notes.push(`a tie with trial ${ties.join(", ")}`);
       if (derived.isConfirmed(index)) notes.push(`confirmed in ${derived.confirmation.n_rounds} rounds`);
+      if (group === "feasible" && derived.isLeftOut(index))
+        notes.push("it may belong to the front, and was one too many to measure again");
       if (derived.whyNot(index)) notes.push(`not confirmed: ${derived.whyNot(index)}`);
       return notes;
     },

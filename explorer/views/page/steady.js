@@ -1,13 +1,14 @@
 // How steady the machine was: the anchor's time over its reference, measurement by measurement.
 /* global Plotly */
 import { byId, say } from "explore/dom";
-import { isKnown } from "explore/format";
+import { dimmed } from "explore/flat";
+import { countText, isKnown, thousands } from "explore/format";
 import { axisTitle, baseLayout, isNarrow, plotConfig } from "explore/theme";
 
 const COMES = "Appears a moment after the other figures, with the first trial that was measured beside the anchor.";
 
 /** Draw the anchor's history, which comes with the insights; `onSelect` is called with the trial of a point. */
-export function drawSteadiness({ insights }, colors, onSelect) {
+export function drawSteadiness({ insights, derived, matches }, colors, onSelect) {
   const { sentence, readings = [] } = insights?.steadiness ?? {};
   const element = byId("plot-steady");
   const isThere = readings.length > 0;
@@ -18,7 +19,7 @@ export function drawSteadiness({ insights }, colors, onSelect) {
     say(byId("steady-empty"), sentence ?? COMES);
     return;
   }
-  const places = readings.map((one, index) => ({ ...one, place: index + 1 }));
+  const places = readings.map((one, index) => ({ ...one, place: index + 1, row: derived.indexOf(one.trial) }));
   const square = { color: colors.knee, size: 5, symbol: "square" };
   const doubt = { color: colors.ink, size: 9, symbol: "diamond-open", line: { width: 1.6 } };
   const groups = [
@@ -28,7 +29,11 @@ export function drawSteadiness({ insights }, colors, onSelect) {
   ]
     .map(([words, holds, marker]) => ({ words, marker, points: places.filter(holds) }))
     .filter(({ points }) => points.length);
-  say(byId("steady-said"), `${sentence} In the picture ${groups.map(({ words }) => words).join(", ")}.`);
+  const passing = places.filter(({ row }) => matches?.[row]).length;
+  const filtered = matches
+    ? ` ${thousands(passing)} of ${countText(places.length, "measurement")} pass the filter; the others are pale.`
+    : "";
+  say(byId("steady-said"), `${sentence} In the picture ${groups.map(({ words }) => words).join(", ")}.${filtered}`);
   const layout = baseLayout(colors);
   Object.assign(layout, {
     uirevision: "steady",
@@ -38,7 +43,7 @@ export function drawSteadiness({ insights }, colors, onSelect) {
   });
   Object.assign(layout.xaxis, { title: axisTitle("measurements, in their order", 6), rangemode: "tozero" });
   Object.assign(layout.yaxis, { title: axisTitle("slower than the reference [%]", 6) });
-  const data = groups.map(({ points, marker }) => traceOf(points, marker, colors));
+  const data = groups.map(({ points, marker }) => traceOf(points, marker, colors, matches));
   const isFirst = !element.data;
   Plotly.react(element, data, layout, { ...plotConfig, displayModeBar: false });
   if (isFirst)
@@ -48,7 +53,7 @@ export function drawSteadiness({ insights }, colors, onSelect) {
     });
 }
 
-function traceOf(points, marker, colors) {
+function traceOf(points, marker, colors, matches) {
   const words = (one) =>
     `trial ${one.trial}${one.round ? `, round ${one.round}` : ""}${one.is_invalid ? ", not valid" : ""}`;
   return {
@@ -59,9 +64,14 @@ function traceOf(points, marker, colors) {
     customdata: points.map((one) => one.trial),
     text: points.map(words),
     marker,
+    ...dimmed(
+      points.map((one) => one.row),
+      matches,
+      0.12,
+    ),
     error_y: {
       type: "data",
-      array: points.map((one) => 100 * one.slowness * one.spread),
+      array: points.map((one) => (!matches || matches[one.row] ? 100 * one.slowness * one.spread : 0)),
       color: colors.bar,
       thickness: 1,
       width: 0,

@@ -1,6 +1,6 @@
 // The study: how its hypervolume grew, what each parameter decides, and what failed and why.
 import { byId, fill, h, say } from "explore/dom";
-import { countText } from "explore/format";
+import { countText, thousands } from "explore/format";
 import { drawHistory, historyOf } from "explore/history";
 import { drawShares } from "explore/shares";
 import { drawSteadiness } from "explore/steady";
@@ -8,6 +8,7 @@ import { palette } from "explore/theme";
 
 const STATES = ["complete", "infeasible", "failed", "invalid"];
 const MAX_FAILURES = 200;
+const NONE_FAILED = "None so far. A trial that fails or breaks a limit of the study appears here with the reason.";
 
 /** The section; `draw(state)` brings it up to date. */
 export function makeStudy(onSelect) {
@@ -55,11 +56,12 @@ function drawTrust({ snapshot, derived }) {
   return say(byId("trust"), sentences.filter(Boolean).join(" "));
 }
 
-function drawFailures({ snapshot, derived }, onSelect) {
+function drawFailures({ snapshot, derived, matches }, onSelect) {
   const { trials } = derived;
-  const found = derived.number
+  const all = derived.number
     .map((number, index) => ({ number, index }))
     .filter(({ index }) => trials.state[index] !== 0);
+  const found = matches ? all.filter(({ index }) => matches[index]) : all;
   const groups = new Map();
   for (const { number, index } of found) {
     const reason = snapshot.reasons[number] ?? "no reason was given";
@@ -68,6 +70,7 @@ function drawFailures({ snapshot, derived }, onSelect) {
     groups.get(key).numbers.push(number);
   }
   byId("failures-empty").hidden = groups.size > 0;
+  say(byId("failures-empty"), all.length ? `None of the ${thousands(all.length)} passes the filter.` : NONE_FAILED);
   const kinds = [...groups.values()].sort((a, b) =>
     a.state === b.state ? b.numbers.length - a.numbers.length : a.state === "failed" ? -1 : 1,
   );

@@ -51,7 +51,10 @@ const DARK = {
   scale: ["#4f8be0", "#6d9bd0", "#8aaabf", "#a5b7a8", "#c0c48c", "#decf66", "#fee838"],
 };
 
+/** The symbols of a parameter's values, and of all values beyond these; there are as many colors of words. */
 export const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "star", "pentagon", "hourglass"];
+export const OTHER_SYMBOL = "triangle-down";
+export const MAX_KINDS = SYMBOLS.length;
 
 const wantsDark = () => window.matchMedia("(prefers-color-scheme: dark)");
 

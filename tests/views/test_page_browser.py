@@ -242,6 +242,55 @@ def test_page_reload_keeps_the_view(makers, open_page):
     assert page.complaints == []
 
 
+# What a browser does to a page that changes its address too often, and how often it was asked.
+REFUSES_ADDRESSES = """
+window.nAddresses = 0;
+history.replaceState = () => {
+  window.nAddresses += 1;
+  throw new DOMException("too many calls", "SecurityError");
+};
+"""
+# A slider that is dragged, each step seen by the page before the next; then how often the address was to change.
+DRAG_SLIDER = """async (slider) => {
+  for (let step = 200; step >= 0; step -= 4) {
+    slider.value = step;
+    slider.dispatchEvent(new Event("input"));
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  }
+  return window.nAddresses;
+}"""
+
+
+def test_page_whose_address_the_browser_refuses_to_change_follows_its_sliders(makers, open_page):
+    result = makers.make_seeded_result(60)
+    page = open_page(result, script=REFUSES_ADDRESSES)
+    n_steps = 51
+    assert page.get_by_role("slider", name="peak memory at most").evaluate(DRAG_SLIDER) < n_steps / 2
+    expected = front_summary(result, [parse_constraint(least_memory(result))])
+    assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(expected)]
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.locator("#copy-link").click()
+    page.locator("#said", has_text="The link is copied.").wait_for()
+    assert "peak_memory_mib" in page.evaluate("window.copied")
+    assert page.evaluate("window.nAddresses") > 0
+    assert page.complaints == []
+
+
+def test_page_that_is_left_at_once_keeps_its_view_in_the_address(makers, open_page):
+    page = open_page(makers.make_seeded_result(20))
+    address = page.get_by_role("slider", name="peak memory at most").evaluate(
+        """async (slider) => {
+          slider.value = 0;
+          slider.dispatchEvent(new Event("input"));
+          await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+          window.dispatchEvent(new PageTransitionEvent("pagehide"));
+          return location.hash;
+        }"""
+    )
+    assert "limit.peak_memory_mib" in address
+    assert page.complaints == []
+
+
 def test_page_many_rows_only_those_in_sight_are_elements(makers, open_page):
     result = makers.make_seeded_result(1)
     many = tuple(replace(result.trials[0], number=number) for number in range(1, 1500))

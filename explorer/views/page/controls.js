@@ -62,11 +62,11 @@ function offer(id, choices) {
   );
 }
 
-/** The buttons of the status line. */
-export function makeTools(store) {
+/** The buttons of the status line; `linkNow()` puts the view in the address bar and gives the link. */
+export function makeTools(store, linkNow) {
   const link = byId("copy-link");
   link.addEventListener("click", async () => {
-    const isDone = await copy(location.href);
+    const isDone = await copy(linkNow());
     say(
       byId("said"),
       isDone ? "The link is copied." : "This browser does not let pages copy; the link is in the address bar.",

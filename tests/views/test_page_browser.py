@@ -400,6 +400,32 @@ def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp
         server.stop()
 
 
+def test_live_page_zoomed_keeps_its_axes_when_a_trial_spans_much_more(makers, browser, tmp_path):
+    trials = [makers.make_trial(n, {"accuracy": 0.7 + n / 50, "latency_ms": 1.0 + n}) for n in range(5)]
+    trials.append(makers.make_trial(5, {"accuracy": 0.9, "latency_ms": 400.0}))
+    full = makers.make_result(trials, folder=tmp_path)
+    feed = Feed(replace(full, trials=full.trials[:5]))
+    server = Server(feed, port=None)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    axes = """() => { const { xaxis, yaxis } = document.getElementById("plot-front")._fullLayout;
+    return [xaxis.type, yaxis.type, ...xaxis.range, ...yaxis.range]; }"""
+    try:
+        page.goto(server.link)
+        page.wait_for_selector("body[data-ready=true]")
+        drag(page)
+        zoomed = page.evaluate(axes)
+        assert zoomed[:2] == ["linear", "linear"]
+        feed.on_trial_end(full.trials[5], full)
+        page.locator("#table-count", has_text=re.compile("^6 trials")).wait_for()
+        assert page.evaluate(axes) == zoomed
+        assert "logx=0&logy=0" in page.url
+    finally:
+        context.close()
+        server.stop()
+
+
 def wait_for_address(page, text, is_there=True):
     """Until the view in the address has, or has no longer, that text."""
     # not wait_for_function: it evaluates text in the page, which its policy forbids

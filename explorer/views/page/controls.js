@@ -1,6 +1,6 @@
 // The controls: axes and looks of the picture, the theme, and the link to what is shown.
 import { byId, copy, fill, h, say } from "explore/dom";
-import { isLogAxis } from "explore/flat";
+import { isLogAxis } from "explore/ranges";
 import { isDark } from "explore/theme";
 
 /** Axes and looks; `draw(state)` brings them up to date. */

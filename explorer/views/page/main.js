@@ -76,7 +76,7 @@ async function run(snapshot, live) {
 
   const plot = makeFrontPlot(
     (number) => select(number),
-    (zoom) => store.look({ zoom }),
+    (part) => store.look(part),
     (number) => describeTrial(store.get(), number),
   );
   const whatIf = makeWhatIf(store, onDrag);

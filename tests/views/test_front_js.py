@@ -41,6 +41,7 @@ import { costOf } from "explore/cost";
 import { derive } from "explore/derive";
 import { toCsv } from "explore/export";
 import { historyOf } from "explore/history";
+import { follow } from "explore/live";
 import { differenceOf, turned, verdictText } from "explore/pair";
 import { isLogAxis, rangeOf } from "explore/ranges";
 import { unpacked } from "explore/unpack";
@@ -98,6 +99,32 @@ const run = {
     const derived = derive(whole, view);
     return ["x", "y"].map((letter) => [isLogAxis(view, derived, letter), rangeOf(view, derived, letter)]);
   },
+  async wakes({ answers }) {
+    const [sources, heard, said] = [[], {}, []];
+    const listens = (name, act) => (heard[name] = act);
+    globalThis.window = { addEventListener: listens };
+    globalThis.document = { addEventListener: listens, hidden: false };
+    globalThis.EventSource = class {
+      isOpen = true;
+      constructor() { sources.push(this); }
+      addEventListener() {}
+      close() { this.isOpen = false; }
+    };
+    // The requests are answered in reverse order.
+    const waiting = [];
+    globalThis.fetch = () => new Promise((done) => waiting.unshift(done));
+    const state = { connection: "lost", snapshot: { trials: { number: [] } } };
+    follow({ get: () => state, set: (part) => said.push(part.snapshot?.name ?? part.connection) }).connect();
+    heard.online();
+    heard.visibilitychange();
+    for (const [place, name] of answers.entries()) {
+      waiting[place]({ ok: name !== null, status: name === null ? 500 : 200, json: async () => ({ name, live: {} }) });
+      await new Promise((done) => setTimeout(done));
+    }
+    const found = { nOpen: sources.filter((one) => one.isOpen).length, said };
+    setTimeout(() => process.exit(), 0); // whatever tries again later
+    return found;
+  },
   drawn({ snapshot }) {
     const whole = unpacked(snapshot);
     const view = usualView(whole);
@@ -131,7 +158,7 @@ const run = {
     };
   },
 };
-console.log(JSON.stringify(JSON.parse(text).map((one) => run[one.kind](one))));
+console.log(JSON.stringify(await Promise.all(JSON.parse(text).map((one) => run[one.kind](one)))));
 """
 
 
@@ -408,6 +435,12 @@ def test_ranges_js_zoom_is_kept_on_the_axes_that_it_was_made_on(makers, run_node
     assert not is_log  # a trial came that a logarithmic axis cannot hold
     assert ends == pytest.approx([-0.055, 1.055])
     assert y == zoom[2:]
+
+
+@pytest.mark.parametrize("late", ["late", None])
+def test_live_js_laptop_that_wakes_up_opens_one_stream(run_node, late):
+    found = run_node([{"kind": "wakes", "answers": ["first", late]}])[0]
+    assert found == {"nOpen": 1, "said": ["first"]}
 
 
 def test_export_js_csv_has_the_columns_and_cells_of_pythons(makers, run_node):

@@ -400,6 +400,54 @@ def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp
         server.stop()
 
 
+def test_live_page_shows_a_pinned_trial_as_soon_as_it_is_there(makers, browser, tmp_path):
+    full = makers.make_seeded_result(12, folder=tmp_path)
+    feed = Feed(replace(full, trials=full.trials[:11]))
+    server = Server(feed, port=None)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    try:
+        page.goto(f"{server.link}#pinned=3,11")
+        page.wait_for_selector("body[data-ready=true]")
+        assert "Select or pin another trial" in page.locator("#compare").inner_text()
+        feed.on_trial_end(full.trials[11], full)
+        page.wait_for_selector("#compare table")
+    finally:
+        context.close()
+        server.stop()
+
+
+def test_live_page_of_a_study_begun_anew_shows_the_new_trial_of_that_number(makers, browser, tmp_path):
+    old, new = makers.make_seeded_result(12, folder=tmp_path), makers.make_seeded_result(12, seed=1, folder=tmp_path)
+    day = 86_400.0
+    later = [replace(trial, started=trial.started + day, finished=trial.finished + day) for trial in new.trials]
+    feed = Feed(old)
+    server = Server(feed, port=None)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    finished = """(seconds) => document.getElementById("variant-body").textContent
+    .includes(new Date(1000 * seconds).toLocaleString())"""
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/")[2]))
+    try:
+        page.goto(f"{server.link}#trial=1&pinned=1,2")
+        page.wait_for_selector("body[data-ready=true]")
+        page.wait_for_selector("#export-command")
+        assert page.evaluate(finished, old.trials[1].finished)
+        feed.update(replace(new, trials=tuple(later)), "running")
+        for _ in range(600):
+            if page.evaluate(finished, later[1].finished) and asked.count("compare/1/2") == 2:
+                break
+            page.wait_for_timeout(100)
+        assert asked.count("trials/1") == asked.count("compare/1/2") == 2
+        assert page.evaluate(finished, later[1].finished)
+    finally:
+        context.close()
+        server.stop()
+
+
 def test_live_page_zoomed_keeps_its_axes_when_a_trial_spans_much_more(makers, browser, tmp_path):
     trials = [makers.make_trial(n, {"accuracy": 0.7 + n / 50, "latency_ms": 1.0 + n}) for n in range(5)]
     trials.append(makers.make_trial(5, {"accuracy": 0.9, "latency_ms": 400.0}))

@@ -20,7 +20,8 @@ from explorer.models.shipped import shipped
 from explorer.runtimes.registry import runtime
 from explorer.space.overrides import Overrides
 from explorer.space.read import load_space
-from explorer.space.values import SearchSpace, Vocabulary, uniform_width
+from explorer.space.values import SearchSpace, Vocabulary
+from explorer.study.extent import n_possible_trials
 from explorer.study.installed import installed_part
 from explorer.study.vocabulary import vocabulary
 
@@ -65,7 +66,7 @@ def check(file: Path, data: Path | None, is_json: bool, is_skipping: bool = Fals
 
 def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
     n_variants = space.n_variants(words)
-    n_trials = min(space.search.n_trials, n_variants + (not _has_baseline(space)))
+    n_trials = n_possible_trials(space)
     pairs = space.executions(words)
     n_pairs = len(space.parameters["runtime"].values) * len(space.parameters["quantization"].values)
     return {
@@ -80,15 +81,6 @@ def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
         "constraints": [str(constraint) for constraint in space.constraints],
         "estimate_s": _estimate(space, n_trials),
     }
-
-
-def _has_baseline(space: SearchSpace) -> bool:
-    """Whether the baseline, which is always measured, is a variant of the space itself."""
-    baseline = space.baseline()
-    return all(
-        getattr(baseline, name) in {uniform_width(value) for value in parameter.values}  # type: ignore[arg-type]
-        for name, parameter in space.parameters.items()
-    )
 
 
 def _estimate(space: SearchSpace, n_trials: int) -> dict[str, float]:

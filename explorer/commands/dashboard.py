@@ -14,9 +14,9 @@ from explorer.commands.serving import open_browser, wait
 from explorer.errors import Interrupted, StudyError, UsageError
 from explorer.measure import cores
 from explorer.space.values import SearchSpace
+from explorer.study.extent import n_possible_trials
 from explorer.study.interrupt import Interrupt
 from explorer.study.locate import study_folder
-from explorer.study.vocabulary import vocabulary
 from explorer.study.watch import Sight, StudyWatch
 from explorer.views.pace import TrialPace
 from explorer.views.server.feed import Feed, Status
@@ -79,8 +79,8 @@ def _follow(watch: StudyWatch, sight: Sight, feed: Feed, interrupt: Interrupt) -
 
 def _tell(feed: Feed, sight: Sight) -> None:
     """What the coordinator's own page would show."""
-    search, trials = sight.result.space.search, sight.result.trials
-    pace = None if sight.since is None else TrialPace.of_run(search, sight.since, trials, time.time)
+    space, trials = sight.result.space, sight.result.trials
+    pace = None if sight.since is None else TrialPace.of_run(space, sight.since, trials, time.time)
     running, progress = (None, None) if sight.now is None else (sight.now.running, sight.now.progress)
     feed.update(sight.result, _status(sight), running, progress, pace)
 
@@ -88,14 +88,7 @@ def _tell(feed: Feed, sight: Sight) -> None:
 def _status(sight: Sight) -> Status:
     if sight.since is not None:
         return "running"
-    return "finished" if len(sight.result.trials) >= _n_possible(sight.result.space) else "interrupted"
-
-
-def _n_possible(space: SearchSpace) -> int:
-    """How many trials the study can have: what was asked for, unless the space has fewer variants."""
-    words, n_trials = vocabulary(), space.search.n_trials
-    is_known = words.runtimes.keys() >= set(space.parameters["runtime"].values)
-    return min(n_trials, space.n_variants(words)) if is_known else n_trials
+    return "finished" if len(sight.result.trials) >= n_possible_trials(sight.result.space) else "interrupted"
 
 
 def _off_measuring_cores(space: SearchSpace) -> AbstractContextManager[None]:

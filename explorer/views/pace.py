@@ -7,7 +7,8 @@ from itertools import takewhile
 from typing import final
 
 from explorer.records import Progress
-from explorer.space.values import SearchSettings
+from explorer.space.values import SearchSpace
+from explorer.study.extent import n_possible_trials
 from explorer.study.result import TrialRecord
 
 # Less than this says nothing about the pace.
@@ -19,8 +20,9 @@ _MIN_SECONDS = 2.0
 class TrialPace:
     """The time of this run's trials. `clock` gives seconds that never go back (`time.monotonic`)."""
 
-    def __init__(self, search: SearchSettings, clock: Callable[[], float]) -> None:
-        self._search = search
+    def __init__(self, space: SearchSpace, clock: Callable[[], float]) -> None:
+        self._n_possible = n_possible_trials(space)
+        self._timeout_s = space.search.timeout_s
         self._clock = clock
         self._started = clock()
         self._first_trial: float | None = None
@@ -29,13 +31,13 @@ class TrialPace:
 
     @classmethod
     def of_run(
-        cls, search: SearchSettings, since: float, trials: Sequence[TrialRecord], clock: Callable[[], float]
+        cls, space: SearchSpace, since: float, trials: Sequence[TrialRecord], clock: Callable[[], float]
     ) -> TrialPace:
         """The pace of a run that another process began at `since`, by its trials; `clock` and they tell the same time.
 
         `trials` are all of the study, in the order in which they finished.
         """
-        pace = cls(search, clock)
+        pace = cls(space, clock)
         pace._started = pace._last_end = since
         here = list(takewhile(lambda trial: trial.started >= since, reversed(trials)))
         if here:
@@ -61,9 +63,9 @@ class TrialPace:
         if not self._n_here or self._first_trial is None:
             return None
         mean = (self._last_end - self._first_trial) / self._n_here
-        left = mean * max(0, self._search.n_trials - n_done) - (self._clock() - self._last_end)
-        timeout = self._search.timeout_s
-        return max(0.0, left if timeout is None else min(left, timeout - self.elapsed_s()))
+        left = mean * max(0, self._n_possible - n_done) - (self._clock() - self._last_end)
+        timeout_s = self._timeout_s
+        return max(0.0, left if timeout_s is None else min(left, timeout_s - self.elapsed_s()))
 
 
 @final

@@ -10,7 +10,7 @@
      "space":       [{"name", "fixed": its one value | null: it is among "parameters"}],     every parameter, in order
      "prices":      {"hardware_usd_per_hour", "memory_usd_per_gib_hour", "other_usd_per_million"},
      "reference_point": {metric: number} | null,  "ideal_point": {metric: number} | null,
-     "n_trials": asked for,
+     "n_trials": those that the study can have,
      "trials": {                                columns of one length, in the order in which the trials finished
         "number": [int], "state": [0 complete | 1 infeasible | 2 failed | 3 invalid], "seconds", "finished": [Unix s],
         "is_cached": [0 | 1], "batch_size": [int],
@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from explorer.objectives import Constraint
 from explorer.pareto.hypervolume import ideal_point
+from explorer.study.extent import n_possible_trials
 from explorer.study.result import StudyResult
 from explorer.views.infos import axis_directions
 from explorer.views.page_columns import (
@@ -102,7 +103,7 @@ def page_data(result: StudyResult, is_packed: bool | None = None, shown: Shown |
         },
         "reference_point": finite(result.reference_point),
         "ideal_point": finite(ideal_point(result.objectives)),
-        "n_trials": result.space.search.n_trials,
+        "n_trials": n_possible_trials(result.space),
         "trials": _packed_rows(shown, metrics, ticks) if is_packed else _plain_rows(shown, metrics, ticks),
         "confirmation": page_confirmation(shown),
         "reasons": packed_reasons(reasons) if is_packed and reasons else reasons,

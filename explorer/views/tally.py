@@ -11,6 +11,7 @@ from explorer.objectives import Objective
 from explorer.pareto.archive import Archive
 from explorer.pareto.hypervolume import hypervolume, ideal_point
 from explorer.space.values import SearchSpace
+from explorer.study.extent import n_possible_trials
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.pace import TrialPace
 from explorer.views.page_columns import is_from_cache
@@ -30,8 +31,9 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class TallyInfo:
-    """Where a study stands. `seconds_left` is None before the first trial of this run has ended.
+    """Where a study stands.
 
+    `n_trials` are those that it can have. `seconds_left` is None before the first trial of this run has ended.
     `hypervolume_ratio` is the share of the box between reference and ideal; None when either does not exist.
     `n_cached` are the trials for which nothing had to be built. `failures` are the last ones, newest first, as
     (trial, reason).
@@ -103,7 +105,8 @@ class Tally:
     def __init__(self, space: SearchSpace, clock: Callable[[], float]) -> None:
         """`clock` gives seconds that never go back (`time.monotonic`)."""
         self._space = space
-        self._pace = TrialPace(space.search, clock)
+        self._n_possible = n_possible_trials(space)
+        self._pace = TrialPace(space, clock)
         self._count = _Count(space.objectives, None)
         self._baseline: Mapping[str, float] = {}
 
@@ -128,7 +131,7 @@ class Tally:
         count = self._count
         volume, share = count.hypervolume()
         return TallyInfo(
-            n_trials=self._space.search.n_trials,
+            n_trials=self._n_possible,
             n_done=count.n_seen,
             n_complete=count.states["complete"],
             n_infeasible=count.states["infeasible"],

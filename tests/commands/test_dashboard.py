@@ -19,7 +19,6 @@ from explorer.commands import dashboard as command
 from explorer.commands.dashboard import dashboard
 from explorer.errors import Interrupted, NotAvailable, UsageError
 from explorer.measure import cores
-from explorer.space.values import Parameter
 
 EXPLORE = str(Path(sys.executable).with_name("explore"))
 LINK = re.compile(r"http://([^/]+)/\?token=(\S+)")
@@ -197,25 +196,6 @@ def test_process_leaves_the_measuring_cores_alone():
         assert os.sched_getaffinity(0) == set(available)
     ended.set()
     other.join()
-
-
-@pytest.mark.parametrize(
-    ("n_trials", "values", "expected"), [(4, {}, 4), (60, {"width": (0.5, 1.0), "runtime": ("eager",)}, 16)]
-)
-def test_study_has_no_more_trials_than_variants(n_trials, values, expected):
-    from explorer.commands.dashboard import _n_possible
-
-    assert _n_possible(small_space(n_trials=n_trials, **values)) == expected
-
-
-def test_study_with_a_runtime_that_is_not_known_here_counts_its_trials():
-    from dataclasses import replace
-
-    from explorer.commands.dashboard import _n_possible
-
-    space = small_space(n_trials=60)
-    parameters = {**space.parameters, "runtime": Parameter("runtime", ("of-elsewhere",))}
-    assert _n_possible(replace(space, parameters=parameters)) == 60
 
 
 def test_second_ctrl_c_ends_it_at_once_and_names_what_shows_it_again(folder, monkeypatch):

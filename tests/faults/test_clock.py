@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from explorer.measure.peak import Peaks
 from explorer.records import TrialOutcome, Variant
-from explorer.space.values import SearchSettings
 from explorer.study import lock, loop, session
 from explorer.study.front import front_summary
 from explorer.study.lock import held_since, study_lock
@@ -93,5 +92,5 @@ def test_pace_of_a_run_by_any_clock_is_unknown_or_a_time_to_come(since, times, n
         TrialRecord(number, "complete", TrialOutcome(Variant()), {}, started, started + took)
         for number, (started, took) in enumerate(times)
     ]
-    left = TrialPace.of_run(SearchSettings("random", 8, timeout_s, 0), since, trials, lambda: now).seconds_left(3)
+    left = TrialPace.of_run(small_space(n_trials=8, timeout_s=timeout_s), since, trials, lambda: now).seconds_left(3)
     assert left is None or (left >= 0 and math.isfinite(left))

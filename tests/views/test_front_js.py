@@ -41,7 +41,9 @@ import { costOf } from "explore/cost";
 import { derive } from "explore/derive";
 import { toCsv } from "explore/export";
 import { historyOf } from "explore/history";
+import { follow } from "explore/live";
 import { differenceOf, turned, verdictText } from "explore/pair";
+import { isLogAxis, rangeOf } from "explore/ranges";
 import { unpacked } from "explore/unpack";
 import { usualView } from "explore/url";
 
@@ -92,6 +94,38 @@ const run = {
       searched: derived.searched("latency_ms", 2), history: historyOf({ snapshot: whole }).values,
     };
   },
+  axes({ snapshot, look }) {
+    const whole = unpacked(snapshot);
+    const view = { ...usualView(whole), ...look };
+    const derived = derive(whole, view);
+    return ["x", "y"].map((letter) => [isLogAxis(view, derived, letter), rangeOf(view, derived, letter)]);
+  },
+  async wakes({ answers }) {
+    const [sources, heard, said] = [[], {}, []];
+    const listens = (name, act) => (heard[name] = act);
+    globalThis.window = { addEventListener: listens };
+    globalThis.document = { addEventListener: listens, hidden: false };
+    globalThis.EventSource = class {
+      isOpen = true;
+      constructor() { sources.push(this); }
+      addEventListener() {}
+      close() { this.isOpen = false; }
+    };
+    // The requests are answered in reverse order.
+    const waiting = [];
+    globalThis.fetch = () => new Promise((done) => waiting.unshift(done));
+    const state = { connection: "lost", snapshot: { trials: { number: [] } } };
+    follow({ get: () => state, set: (part) => said.push(part.snapshot?.name ?? part.connection) }).connect();
+    heard.online();
+    heard.visibilitychange();
+    for (const [place, name] of answers.entries()) {
+      waiting[place]({ ok: name !== null, status: name === null ? 500 : 200, json: async () => ({ name, live: {} }) });
+      await new Promise((done) => setTimeout(done));
+    }
+    const found = { nOpen: sources.filter((one) => one.isOpen).length, said };
+    setTimeout(() => process.exit(), 0); // whatever tries again later
+    return found;
+  },
   drawn({ snapshot }) {
     const whole = unpacked(snapshot);
     const view = usualView(whole);
@@ -125,7 +159,7 @@ const run = {
     };
   },
 };
-console.log(JSON.stringify(JSON.parse(text).map((one) => run[one.kind](one))));
+console.log(JSON.stringify(await Promise.all(JSON.parse(text).map((one) => run[one.kind](one)))));
 """
 
 
@@ -367,6 +401,47 @@ def test_unpack_js_makes_only_the_columns_that_the_front_needs(run_node):
     # Whether anybody knows the energy by now, only its column says.
     needed = {"accuracy", "latency_ms", "cost_usd_per_million", "peak_memory_mib", "energy_mj"}
     assert {name for name, ends in made.items() if ends} == needed
+
+
+def axes_of(run_node, makers, latencies, **look):
+    """Per axis whether it is logarithmic and its ends: y is the accuracy, 0.5 and then 0.6."""
+    trials = [
+        makers.make_trial(n, {"accuracy": 0.6 if n else 0.5, "latency_ms": one}) for n, one in enumerate(latencies)
+    ]
+    snapshot = page_data(makers.make_result(trials))
+    return run_node([{"kind": "axes", "snapshot": snapshot, "look": look}])[0]
+
+
+def test_ranges_js_axis_is_logarithmic_where_it_spans_much_or_is_asked_to_be(makers, run_node):
+    assert [is_log for is_log, _ in axes_of(run_node, makers, [1.0, 2.0])] == [False, False]
+    assert [is_log for is_log, _ in axes_of(run_node, makers, [1.0, 20.0], isLogY=True)] == [True, True]
+    (is_log, ends), _ = axes_of(run_node, makers, [1.0, 100.0], isLogX=True)
+    assert is_log
+    assert ends == pytest.approx([-0.11, 2.11])
+
+
+@pytest.mark.parametrize("x", ["trial", "latency_ms"])
+def test_ranges_js_axis_that_holds_zero_is_linear_also_where_log_is_asked_for(makers, run_node, x):
+    (is_log, ends), _ = axes_of(run_node, makers, [0.0, 1.0], x=x, isLogX=True)
+    assert not is_log
+    assert ends == pytest.approx([-0.055, 1.055])
+
+
+def test_ranges_js_zoom_is_kept_on_the_axes_that_it_was_made_on(makers, run_node):
+    zoom = [0.5, 1.5, 0.2, 0.3]
+    linear = axes_of(run_node, makers, [1.0, 100.0], zoom=zoom, isLogX=False, isLogY=False)
+    assert linear == [[False, zoom[:2]], [False, zoom[2:]]]
+    assert axes_of(run_node, makers, [1.0, 2.0], zoom=zoom, isLogX=True)[0] == [True, zoom[:2]]
+    (is_log, ends), (_, y) = axes_of(run_node, makers, [0.0, 1.0], zoom=zoom, isLogX=True)
+    assert not is_log  # a trial came that a logarithmic axis cannot hold
+    assert ends == pytest.approx([-0.055, 1.055])
+    assert y == zoom[2:]
+
+
+@pytest.mark.parametrize("late", ["late", None])
+def test_live_js_laptop_that_wakes_up_opens_one_stream(run_node, late):
+    found = run_node([{"kind": "wakes", "answers": ["first", late]}])[0]
+    assert found == {"nOpen": 1, "said": ["first"]}
 
 
 def test_export_js_csv_has_the_columns_and_cells_of_pythons(makers, run_node):

@@ -37,9 +37,9 @@ def seconds_left_by_records(makers, clock, since, **search):
     times = [(100.0, 101.0), (200.0, 201.0), (300.0, 301.0)]
     made = [makers.make_trial(n, {"accuracy": 0.5}) for n in range(3)]
     trials = [replace(one, started=begin, finished=end) for one, (begin, end) in zip(made, times, strict=True)]
-    space = makers.make_space(n_trials=10, **search)
+    space = makers.make_space(**{"n_trials": 10, **search})
     clock.now = 310.0
-    return TrialPace.of_run(space.search, since, trials, clock).seconds_left(3)
+    return TrialPace.of_run(space, since, trials, clock).seconds_left(3)
 
 
 def test_pace_of_a_run_elsewhere_counts_its_own_trials_only(makers, clock):
@@ -47,10 +47,16 @@ def test_pace_of_a_run_elsewhere_counts_its_own_trials_only(makers, clock):
     assert seconds_left_by_records(makers, clock, 50.0) == pytest.approx((301.0 - 100.0) / 3 * 7 - 9.0)
 
 
+def test_pace_of_a_space_with_fewer_variants_than_trials_ends_with_them(makers, clock):
+    few = {"width": (0.5, 1.0), "pruning_ratio": (0.0,), "exit_threshold": (1.0,)}  # of 5 executions each
+    left = seconds_left_by_records(makers, clock, 50.0, **{**few, "n_trials": 60})
+    assert left == pytest.approx((301.0 - 100.0) / 3 * 7 - 9.0)
+
+
 def test_pace_of_a_run_elsewhere_that_has_finished_no_trial_is_unknown(makers, clock):
     assert seconds_left_by_records(makers, clock, 305.0) is None
     space = makers.make_space(n_trials=10)
-    assert TrialPace.of_run(space.search, 0.0, (), clock).seconds_left(0) is None
+    assert TrialPace.of_run(space, 0.0, (), clock).seconds_left(0) is None
 
 
 def test_pace_of_a_run_elsewhere_ends_with_its_time(makers, clock):

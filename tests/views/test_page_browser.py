@@ -315,6 +315,55 @@ def test_page_values_that_the_symbols_suffice_for_have_no_others(makers, open_pa
     assert page.complaints == []
 
 
+# What a browser does to a page that changes its address too often, and how often it was asked.
+REFUSES_ADDRESSES = """
+window.nAddresses = 0;
+history.replaceState = () => {
+  window.nAddresses += 1;
+  throw new DOMException("too many calls", "SecurityError");
+};
+"""
+# A slider that is dragged, each step seen by the page before the next; then how often the address was to change.
+DRAG_SLIDER = """async (slider) => {
+  for (let step = 200; step >= 0; step -= 4) {
+    slider.value = step;
+    slider.dispatchEvent(new Event("input"));
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  }
+  return window.nAddresses;
+}"""
+
+
+def test_page_whose_address_the_browser_refuses_to_change_follows_its_sliders(makers, open_page):
+    result = makers.make_seeded_result(60)
+    page = open_page(result, script=REFUSES_ADDRESSES)
+    n_steps = 51
+    assert page.get_by_role("slider", name="peak memory at most").evaluate(DRAG_SLIDER) < n_steps / 2
+    expected = front_summary(result, [parse_constraint(least_memory(result))])
+    assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(expected)]
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.locator("#copy-link").click()
+    page.locator("#said", has_text="The link is copied.").wait_for()
+    assert "peak_memory_mib" in page.evaluate("window.copied")
+    assert page.evaluate("window.nAddresses") > 0
+    assert page.complaints == []
+
+
+def test_page_that_is_left_at_once_keeps_its_view_in_the_address(makers, open_page):
+    page = open_page(makers.make_seeded_result(20))
+    address = page.get_by_role("slider", name="peak memory at most").evaluate(
+        """async (slider) => {
+          slider.value = 0;
+          slider.dispatchEvent(new Event("input"));
+          await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+          window.dispatchEvent(new PageTransitionEvent("pagehide"));
+          return location.hash;
+        }"""
+    )
+    assert "limit.peak_memory_mib" in address
+    assert page.complaints == []
+
+
 def test_page_many_rows_only_those_in_sight_are_elements(makers, open_page):
     result = makers.make_seeded_result(1)
     many = tuple(replace(result.trials[0], number=number) for number in range(1, 1500))
@@ -464,6 +513,80 @@ def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp
         assert "zoom" in page.url
         page.locator("#importance-empty", has_text="it takes 20 measured trials to tell, and there are 18").wait_for()
         assert errors == []
+    finally:
+        context.close()
+        server.stop()
+
+
+def test_live_page_shows_a_pinned_trial_as_soon_as_it_is_there(makers, browser, tmp_path):
+    full = makers.make_seeded_result(12, folder=tmp_path)
+    feed = Feed(replace(full, trials=full.trials[:11]))
+    server = Server(feed, port=None)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    try:
+        page.goto(f"{server.link}#pinned=3,11")
+        page.wait_for_selector("body[data-ready=true]")
+        assert "Select or pin another trial" in page.locator("#compare").inner_text()
+        feed.on_trial_end(full.trials[11], full)
+        page.wait_for_selector("#compare table")
+    finally:
+        context.close()
+        server.stop()
+
+
+def test_live_page_of_a_study_begun_anew_shows_the_new_trial_of_that_number(makers, browser, tmp_path):
+    old, new = makers.make_seeded_result(12, folder=tmp_path), makers.make_seeded_result(12, seed=1, folder=tmp_path)
+    day = 86_400.0
+    later = [replace(trial, started=trial.started + day, finished=trial.finished + day) for trial in new.trials]
+    feed = Feed(old)
+    server = Server(feed, port=None)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    finished = """(seconds) => document.getElementById("variant-body").textContent
+    .includes(new Date(1000 * seconds).toLocaleString())"""
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/")[2]))
+    try:
+        page.goto(f"{server.link}#trial=1&pinned=1,2")
+        page.wait_for_selector("body[data-ready=true]")
+        page.wait_for_selector("#export-command")
+        assert page.evaluate(finished, old.trials[1].finished)
+        feed.update(replace(new, trials=tuple(later)), "running")
+        for _ in range(600):
+            if page.evaluate(finished, later[1].finished) and asked.count("compare/1/2") == 2:
+                break
+            page.wait_for_timeout(100)
+        assert asked.count("trials/1") == asked.count("compare/1/2") == 2
+        assert page.evaluate(finished, later[1].finished)
+    finally:
+        context.close()
+        server.stop()
+
+
+def test_live_page_zoomed_keeps_its_axes_when_a_trial_spans_much_more(makers, browser, tmp_path):
+    trials = [makers.make_trial(n, {"accuracy": 0.7 + n / 50, "latency_ms": 1.0 + n}) for n in range(5)]
+    trials.append(makers.make_trial(5, {"accuracy": 0.9, "latency_ms": 400.0}))
+    full = makers.make_result(trials, folder=tmp_path)
+    feed = Feed(replace(full, trials=full.trials[:5]))
+    server = Server(feed, port=None)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    axes = """() => { const { xaxis, yaxis } = document.getElementById("plot-front")._fullLayout;
+    return [xaxis.type, yaxis.type, ...xaxis.range, ...yaxis.range]; }"""
+    try:
+        page.goto(server.link)
+        page.wait_for_selector("body[data-ready=true]")
+        drag(page)
+        zoomed = page.evaluate(axes)
+        assert zoomed[:2] == ["linear", "linear"]
+        feed.on_trial_end(full.trials[5], full)
+        page.locator("#table-count", has_text=re.compile("^6 trials")).wait_for()
+        assert page.evaluate(axes) == zoomed
+        assert "logx=0&logy=0" in page.url
     finally:
         context.close()
         server.stop()

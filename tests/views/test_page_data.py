@@ -174,3 +174,9 @@ def test_page_data_many_trials_are_packed_and_small():
     size = len(json.dumps(data, allow_nan=False, separators=(",", ":")))
     assert size / len(result.trials) < 160  # 8 MB of 50,000 trials
     assert page_data(replace(result, trials=result.trials[:MAX_PLAIN]))["is_packed"] is False
+
+
+def test_page_data_of_a_space_with_fewer_variants_than_trials_counts_these(makers):
+    few = {"width": (0.5, 1.0), "pruning_ratio": (0.0,), "exit_threshold": (1.0,)}  # of 5 executions each
+    assert page_data(makers.make_result([], makers.make_space(n_trials=60, **few)))["n_trials"] == 10
+    assert page_data(makers.make_result([], makers.make_space(n_trials=60)))["n_trials"] == 60

@@ -85,3 +85,8 @@ def test_tally_time_left_never_beyond_the_timeout(makers, clock):
 
 def test_tally_before_the_first_trial_knows_no_time_left(makers, clock):
     assert Tally(makers.make_space(), clock).info().seconds_left is None
+
+
+def test_tally_of_a_space_with_fewer_variants_than_trials_counts_these(makers, clock):
+    few = {"width": (0.5, 1.0), "pruning_ratio": (0.0,), "exit_threshold": (1.0,)}  # of 5 executions each
+    assert Tally(makers.make_space(n_trials=60, **few), clock).info().n_trials == 10

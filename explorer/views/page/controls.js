@@ -1,6 +1,6 @@
 // The controls: axes and looks of the picture, the theme, and the link to what is shown.
 import { byId, copy, fill, h, say } from "explore/dom";
-import { isLogAxis } from "explore/flat";
+import { isLogAxis } from "explore/ranges";
 import { isDark } from "explore/theme";
 
 /** Axes and looks; `draw(state)` brings them up to date. */
@@ -62,11 +62,11 @@ function offer(id, choices) {
   );
 }
 
-/** The buttons of the status line. */
-export function makeTools(store) {
+/** The buttons of the status line; `linkNow()` puts the view in the address bar and gives the link. */
+export function makeTools(store, linkNow) {
   const link = byId("copy-link");
   link.addEventListener("click", async () => {
-    const isDone = await copy(location.href);
+    const isDone = await copy(linkNow());
     say(
       byId("said"),
       isDone ? "The link is copied." : "This browser does not let pages copy; the link is in the address bar.",

@@ -1,13 +1,15 @@
 // The button that exports the selected trial, and what came of it.
 import { byId, h, say } from "explore/dom";
+import { stampOf } from "explore/state";
 
 /** `button(state)` and `said(state)` are elements for the selected trial; `redraw()` is called when they change. */
 export function makeExports(exportTrial, redraw) {
   const results = new Map();
 
   const isPossible = ({ live }) => live?.status !== "running";
-  const run = (number) => {
-    results.set(number, { isWaiting: true });
+  const keyOf = (state) => `${state.view.selected}|${stampOf(state, state.view.selected)}`;
+  const run = (number, key) => {
+    results.set(key, { isWaiting: true });
     redraw();
     exportTrial(number)
       .then(
@@ -15,24 +17,24 @@ export function makeExports(exportTrial, redraw) {
         (error) => ({ error: error.message }),
       )
       .then((result) => {
-        results.set(number, result);
+        results.set(key, result);
         say(byId("said"), sentence(number, result));
         redraw();
       });
   };
   const button = (state) => {
     const number = state.view.selected;
-    const isWaiting = results.get(number)?.isWaiting ?? false;
+    const isWaiting = results.get(keyOf(state))?.isWaiting ?? false;
     const isOff = isWaiting || !isPossible(state);
     const title = isPossible(state) ? "Write the bundle into the study's folder" : "Possible when the study has ended";
-    const attributes = { type: "button", id: "export", title, onclick: () => run(number) };
+    const attributes = { type: "button", id: "export", title, onclick: () => run(number, keyOf(state)) };
     return h("button", isOff ? { ...attributes, disabled: "" } : attributes, isWaiting ? "Exporting …" : "Export");
   };
-  const said = ({ view }) => {
-    const result = results.get(view.selected);
+  const said = (state) => {
+    const result = results.get(keyOf(state));
     if (!result || result.isWaiting) return null;
     const role = result.error ? "alert" : "status";
-    return h("p", { class: "note", id: "exported", role }, sentence(view.selected, result));
+    return h("p", { class: "note", id: "exported", role }, sentence(state.view.selected, result));
   };
   return { button, said, isPossible };
 }

@@ -2,16 +2,11 @@
 import { drawCloud } from "explore/cloud";
 import { isKnown, plotlyText } from "explore/format";
 import { frontMarker, shownColumn, symbolsOf } from "explore/marks";
+import { isLogAxis, rangeOf } from "explore/ranges";
 import { axisKind, axisTitle, baseLayout, isNarrow } from "explore/theme";
 
 /** Up to here SVG stays fluid, in this picture with its bars; above it what is behind the front is one picture. */
 export const MAX_SVG_POINTS = 3000;
-
-/** Whether an axis is logarithmic: as was chosen, else where its numbers span much. */
-export function isLogAxis(view, derived, letter) {
-  const chosen = view[`isLog${letter.toUpperCase()}`];
-  return chosen ?? derived.isWide(view[letter]);
-}
 
 /** The room around the axes. */
 export const marginOf = () => (isNarrow() ? { l: 50, r: 8, t: 8, b: 46 } : { l: 62, r: 12, t: 10, b: 50 });
@@ -42,8 +37,7 @@ export function flatFigure(state, colors, rest, isDragging, width, height) {
   const marked = (numbers) =>
     numbers.map((number) => derived.indexOf(number)).filter((index) => index >= 0 && isPlaced(index));
   // Not Plotly but the view keeps the zoom: Plotly would drop it when new data move the ends of the axes.
-  const [zoomX, zoomY] = view.zoom ? [view.zoom.slice(0, 2), view.zoom.slice(2)] : [];
-  const ranges = { x: zoomX ?? axisRange(derived, x, isLog.x), y: zoomY ?? axisRange(derived, y, isLog.y) };
+  const ranges = { x: rangeOf(view, derived, "x"), y: rangeOf(view, derived, "y") };
   const margin = marginOf();
   const box = { width: width - margin.l - margin.r, height: height - margin.t - margin.b };
   // While a slider moves over very many trials only the front follows at once; what is behind it follows at rest.
@@ -108,15 +102,6 @@ export function flatFigure(state, colors, rest, isDragging, width, height) {
     });
   }
   return { data, layout };
-}
-
-/** An axis holds every trial that satisfies the study's constraints, whatever is filtered, so that nothing jumps. */
-export function axisRange(derived, name, isLog) {
-  const [low, high] = derived.shownSpanOf(name);
-  if (!isKnown(low)) return isLog ? [-1, 1] : [0, 1];
-  const [from, to] = isLog && low > 0 ? [Math.log10(low), Math.log10(high)] : [low, high];
-  const room = (to - from || Math.abs(to) * 0.1 || 1) * 0.055;
-  return [from - room, to + room];
 }
 
 // What is behind the front: traces of points, or above MAX_SVG_POINTS one picture in the axes' own coordinates, which

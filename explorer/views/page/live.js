@@ -49,6 +49,7 @@ export function follow(store) {
   let source = null;
   let failures = 0;
   let timer = 0;
+  let nStarts = 0;
 
   const hear = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
   const connected = () => {
@@ -78,9 +79,16 @@ export function follow(store) {
   async function start() {
     clearTimeout(timer);
     source?.close();
+    nStarts += 1;
+    const mine = nStarts;
+    // A laptop that wakes up is in sight and on line at once: two begin, and the later one alone goes on.
+    const isLate = () => mine !== nStarts;
     try {
-      store.set(await fetchState());
+      const state = await fetchState();
+      if (isLate()) return;
+      store.set(state);
     } catch (error) {
+      if (isLate()) return;
       if (error instanceof Refused)
         lost(
           "The server was started again and has a new link.",

@@ -1,4 +1,5 @@
 // The page: it reads the data, keeps the address in step, and calls each part when something changed that it draws.
+import { makeAddress } from "explore/address";
 import { drawAdvice } from "explore/advice";
 import { makeControls, makeTools } from "explore/controls";
 import { derive } from "explore/derive";
@@ -16,7 +17,7 @@ import { makeTable } from "explore/table";
 import { applyTheme, onSystemTheme } from "explore/theme";
 import { describeTrial } from "explore/tip";
 import { unpacked } from "explore/unpack";
-import { fromHash, toHash, usualView } from "explore/url";
+import { fromHash, usualView } from "explore/url";
 import { makeVariant } from "explore/variant";
 import { makeWhatIf } from "explore/whatif";
 
@@ -75,7 +76,7 @@ async function run(snapshot, live) {
 
   const plot = makeFrontPlot(
     (number) => select(number),
-    (zoom) => store.look({ zoom }),
+    (part) => store.look(part),
     (number) => describeTrial(store.get(), number),
   );
   const whatIf = makeWhatIf(store, onDrag);
@@ -89,7 +90,8 @@ async function run(snapshot, live) {
   const table = makeTable(store, select);
   const controls = makeControls(store, usual);
   const insights = isFile ? null : makeInsights(store, fetchInsights);
-  makeTools(store);
+  const address = makeAddress(store, usual);
+  makeTools(store, address.now);
 
   const drawWords = (state) => {
     applyTheme(state.view.theme);
@@ -127,8 +129,8 @@ async function run(snapshot, live) {
     if (names.has("snapshot") || names.has("view")) {
       const full = rederive(state, names);
       store.replace(full);
-      if (names.has("view")) keepAddress(full.view, usual);
       redraw(full, names);
+      if (names.has("view")) address.later();
     } else redraw(state, names);
   });
   window.addEventListener("hashchange", () =>
@@ -153,12 +155,6 @@ async function run(snapshot, live) {
   document.body.dataset.ready = "true";
   if (!isFile) follow(store).connect();
   return store;
-}
-
-function keepAddress(view, usual) {
-  const hash = toHash(view, usual);
-  const address = hash ? `#${hash}` : location.pathname + location.search;
-  if (location.hash.replace(/^#/, "") !== hash) history.replaceState(null, "", address);
 }
 
 function drawConnection({ connection, connectionNote }) {

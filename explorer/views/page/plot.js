@@ -2,9 +2,10 @@
 /* global Plotly */
 import { byId, say } from "explore/dom";
 import { nearestRow } from "explore/cloud";
-import { MAX_SVG_POINTS, axisRange, flatFigure, isLogAxis, marginOf } from "explore/flat";
+import { MAX_SVG_POINTS, flatFigure, marginOf } from "explore/flat";
 import { isKnown, thousands } from "explore/format";
 import { drawLegend } from "explore/legend";
+import { axisRange, isLogAxis } from "explore/ranges";
 import { spaceFigure } from "explore/space";
 import { hasWebGL, isNarrow, palette, plotConfig } from "explore/theme";
 import { showTip } from "explore/tip";
@@ -13,7 +14,7 @@ const MOVED_PX = 5;
 // While a window is being resized a large study is drawn so often: it takes too long for every frame.
 const RESIZED_MS = 100;
 
-/** The front's figure: `draw(state)` brings it up to date, the pointer selects. */
+/** The front's figure: `draw(state)` brings it up to date, the pointer selects; `onZoom` gets a part of the view. */
 export function makeFrontPlot(onSelect, onZoom, describe) {
   const element = byId("plot-front");
   const tip = byId("tip");
@@ -63,10 +64,12 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
     element.on("plotly_unhover", () => (tip.hidden = true));
     element.on("plotly_relayout", (event) => {
       const names = Object.keys(event);
-      if (names.some((name) => name.endsWith("axis.autorange"))) onZoom(null);
+      if (names.some((name) => name.endsWith("axis.autorange"))) onZoom({ zoom: null });
       else if (names.some((name) => /^[xy]axis\.range/.test(name))) {
         const { xaxis, yaxis } = element.layout;
-        onZoom([...xaxis.range, ...yaxis.range].map((end) => Number(end.toPrecision(6))));
+        const zoom = [...xaxis.range, ...yaxis.range].map((end) => Number(end.toPrecision(6)));
+        // On an axis of the other kind the same numbers lie elsewhere: the kinds stay, whatever trials come.
+        onZoom({ zoom, isLogX: xaxis.type === "log", isLogY: yaxis.type === "log" });
       }
     });
   };

@@ -35,6 +35,12 @@ export function makeStore(state) {
   };
 }
 
+/** What tells a trial from that of the same number in a study begun anew, its finish; null while it is not there. */
+export function stampOf({ derived }, number) {
+  const row = derived.indexOf(number);
+  return row < 0 ? null : derived.trials.finished[row];
+}
+
 /** Snapshot with the trials of a `trials` event behind its own; a trial that is already there is not taken twice. */
 export function withTrials(snapshot, news) {
   const known = new Set(snapshot.trials.number);

@@ -2,6 +2,7 @@
 import { byId, fill, h, say } from "explore/dom";
 import { makeExports } from "explore/exporting";
 import { wholeSheet } from "explore/sheet";
+import { stampOf } from "explore/state";
 import { drawVersus } from "explore/versus";
 
 /**
@@ -16,38 +17,46 @@ export function makeVariant(store, readTrial, readPair, exportTrial) {
   let drawn = "";
   let confirmed = "null";
 
-  const askPair = (one, other) => {
-    const key = `${one}|${other}`;
-    if (pairs.has(key)) return pairs.get(key);
-    pairs.set(key, null);
-    const keep = (found) => {
-      pairs.set(key, found);
-      if (found) redraw();
-    };
-    // Without an answer the two intervals decide, which the table says.
-    readPair(one, other).then(keep, () => pairs.delete(key));
-    return null;
-  };
   const redraw = () => {
     drawn = "";
     draw(store.get());
   };
+  const stamps = (numbers) => numbers.map((number) => stampOf(store.get(), number));
+
+  // What was found is kept under the trials' stamps. An answer counts if it is the one that is still waited for.
+  const askPair = (one, other) => {
+    const key = [one, other, ...stamps([one, other])].join("|");
+    if (pairs.has(key)) return pairs.get(key).found;
+    const asked = { found: null };
+    pairs.set(key, asked);
+    const isWanted = () => pairs.get(key) === asked;
+    const keep = (found) => {
+      asked.found = found;
+      if (found && isWanted()) redraw();
+    };
+    // Without an answer the two intervals decide, which the table says.
+    readPair(one, other).then(keep, () => isWanted() && pairs.delete(key));
+    return null;
+  };
 
   const ask = (number) => {
-    if (details.has(number)) return details.get(number);
-    details.set(number, { isWaiting: true });
+    const key = [number, ...stamps([number])].join("|");
+    if (details.has(key)) return details.get(key);
+    const asked = { isWaiting: true };
+    details.set(key, asked);
     readTrial(number)
       .then(
         (detail) => ({ detail }),
         (error) => ({ why: `its details cannot be read: ${error.message}` }),
       )
       .then((found) => {
-        if (found.why) details.delete(number);
-        else details.set(number, found);
+        if (details.get(key) !== asked) return;
+        if (found.why) details.delete(key);
+        else details.set(key, found);
         drawn = "";
         draw(store.get(), found.why ? found : null);
       });
-    return details.get(number);
+    return asked;
   };
 
   const pin = (number) => {
@@ -71,6 +80,7 @@ export function makeVariant(store, readTrial, readPair, exportTrial) {
       view.selected,
       index < 0 ? -1 : derived.placeText(index, view.x, view.y),
       view.pinned,
+      stamps([view.selected, ...view.pinned]),
       view.prices,
       derived.knee,
       derived.number.length > 0,

@@ -63,7 +63,7 @@ class Feed:
     ) -> None:
         """`result` is what the study had found before anybody told of it."""
         self._state = FeedState(result, status)
-        self._pace = TrialPace(result.space.search, clock)
+        self._pace = TrialPace(result.space, clock)
         self._stage_pace = StagePace(clock)
         self._lock = threading.Lock()  # of the listeners only: the state is replaced whole
         self._listeners: tuple[Ring, ...] = ()

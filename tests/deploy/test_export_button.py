@@ -100,8 +100,8 @@ def test_export_button_exports_the_selected_trial(site, browser):
     page.wait_for_selector("#exported")
     of_the_dominated = page.locator("#exported").inner_text()
     context.close()
-    assert "Its manifest says that it is " in of_the_dominated
-    assert "Its manifest" not in said
+    assert "Its model card says that it " in of_the_dominated
+    assert "Its model card" not in said
     assert said.startswith(f"Exported to {site.result.folder}/exports/trial-{knee}.")
     assert "Accuracy on the test split, which chose nothing: " in said
     assert (site.result.folder / "exports" / f"trial-{knee}" / "manifest.json").is_file()

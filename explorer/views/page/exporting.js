@@ -45,6 +45,6 @@ function sentence(number, { folder, accuracy, objections, error }) {
   const test = isKnown
     ? ` Accuracy on the test split, which chose nothing: ${(100 * accuracy.value).toFixed(2)} %.`
     : "";
-  const but = objections?.length ? ` Its manifest says that it ${objections.join(" and ")}.` : "";
+  const but = objections?.length ? ` Its model card says that it ${objections.join(" and ")}.` : "";
   return `Exported to ${folder}.${but}${test} \`explore verify ${folder}\` proves it.`;
 }

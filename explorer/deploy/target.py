@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from explorer.deploy.manifest import MANIFEST
+from explorer.disk_errors import DISK_FULL
 from explorer.errors import ExplorerError, UsageError
 from explorer.files import new_folder, remove_old_siblings
 
@@ -41,7 +41,7 @@ def target_folder(path: Path) -> Iterator[Path]:
         with new_folder(path, is_replacing=True) as draft:
             yield draft
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in DISK_FULL:
             raise ExplorerError(
                 f"the disk of {path.parent.resolve()} is full; nothing was left there. Free some space, or name "
                 "another place with -o"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import FRONT, POINTS, RANGE, click_on, drag, sorted_by_number, wait_for_address
 
 from explorer.measure.cost import Prices
 from explorer.objectives import Objective
@@ -15,24 +16,13 @@ from explorer.space.limits import parse_constraint
 from explorer.study.front import front_summary
 from explorer.study.importance import parameter_importance
 from explorer.views.infos import history_info
-from explorer.views.page import render_offline
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import Server
 from explorer.views.wording import value_text
 
 pytestmark = pytest.mark.slow
 
-# WebGL is drawn by the processor here, slowly: most tests do without.
-NO_WEBGL = """
-const context = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
-  return kind.startsWith("webgl") ? null : context.call(this, kind, ...rest);
-};
-"""
 LARGE_STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "large_study.py"))
-POINTS = "#plot-front .scatterlayer path.point"
-# The trials that the picture draws as the front.
-FRONT = """() => document.getElementById("plot-front").data.find((trace) => trace.meta === "front").customdata"""
 
 # The picture of what is behind the front of a large study.
 CLOUD = """() => document.getElementById("plot-front").layout.images[0].source"""
@@ -46,39 +36,6 @@ new MutationObserver((_, observer) => {
   window.atTheFront = [document.getElementById("advice").textContent, rows];
 }).observe(document, { childList: true, subtree: true });
 """
-
-RANGE = """() => document.getElementById("plot-front")._fullLayout.xaxis.range"""
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """Opens a study's page offline and remembers what it complained about and asked for."""
-    contexts = []
-
-    def opened(result, width=1280, has_webgl=False, view="", has_points=True, script=""):
-        path = tmp_path / "report.html"
-        path.write_text(render_offline(result), encoding="utf-8")
-        context = browser.new_context(offline=True, viewport={"width": width, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        if not has_webgl:
-            page.add_init_script(NO_WEBGL)
-        page.add_init_script(script)
-        page.complaints, page.requests = [], []
-        page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (page.complaints.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(path.as_uri() + (f"#{view}" if view else ""))
-        page.wait_for_selector("body[data-ready=true]")
-        if has_points:
-            page.wait_for_selector(f"{POINTS} >> visible=true")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -592,26 +549,6 @@ def test_live_page_zoomed_keeps_its_axes_when_a_trial_spans_much_more(makers, br
         server.stop()
 
 
-def wait_for_address(page, text, is_there=True):
-    """Until the view in the address has, or has no longer, that text."""
-    # not wait_for_function: it evaluates text in the page, which its policy forbids
-    for _ in range(600):
-        if (text in page.evaluate("location.hash")) == is_there:
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"{text} in {page.url}: expected {is_there}")
-
-
-def drag(page):
-    """Zoom into a part of the picture."""
-    box = page.locator("#plot-front .nsewdrag").bounding_box()
-    page.mouse.move(box["x"] + 60, box["y"] + 40)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 400, box["y"] + 260, steps=5)
-    page.mouse.up()
-    wait_for_address(page, "zoom")
-
-
 def lonely_trials(result):
     """Two trials behind the front that lie far from all others in the usual picture."""
     measured = [trial for trial in result.trials if trial.state != "failed"]
@@ -623,25 +560,6 @@ def lonely_trials(result):
     front = {entry.trial.number for entry in front_summary(result).entries}
     behind = [place for place, trial in enumerate(measured) if trial.is_feasible and trial.number not in front]
     return [measured[place] for place in sorted(behind, key=lambda place: -gaps[place])[:2]]
-
-
-def click_on(page, trial):
-    """Click where the usual picture has a trial."""
-    values = trial.values()
-    place = page.evaluate(
-        """([x, y]) => {
-            const element = document.getElementById("plot-front");
-            const { xaxis, yaxis } = element._fullLayout;
-            const box = element.getBoundingClientRect();
-            return [box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(y)];
-        }""",
-        [values["latency_ms"], 100 * values["accuracy"]],
-    )
-    page.mouse.click(*place)
-
-
-def sorted_by_number(summary):
-    return sorted(summary.entries, key=lambda entry: entry.trial.number)
 
 
 def least_memory(result):

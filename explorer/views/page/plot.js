@@ -86,7 +86,7 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
       byId("plot-empty").hidden = derived.measured.length > 0;
       if (derived.number.length)
         say(byId("plot-empty"), "The first point appears with the first trial that has a result.");
-      say(byId("plot-note"), [note, ...plotNotes(state)].filter(Boolean).join(" "));
+      say(byId("plot-note"), [note, ...plotNotes(state, mode)].filter(Boolean).join(" "));
       drawLegend(byId("plot-legend"), state, mode);
       const colors = palette(view.theme);
       const figure =
@@ -117,18 +117,22 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
   return plot;
 }
 
-function plotNotes(state) {
+function plotNotes(state, mode) {
   const { view, derived, matches, snapshot } = state;
   const notes = confirmationNotes(snapshot, derived);
+  const isFlat = mode === "2d";
   const n = derived.measured.length;
   if (matches) {
     const shown = derived.measured.filter((index) => matches[index]).length;
-    notes.push(`${thousands(shown)} of ${thousands(n)} measured trials pass the filter; the others are pale.`);
+    const others = isFlat ? "pale" : "left out";
+    notes.push(`${thousands(shown)} of ${thousands(n)} measured trials pass the filter; the others are ${others}.`);
   }
-  const outside = view.zoom ? [] : beyond(view, derived);
-  const what = outside.some(derived.isInvalid) ? "break a constraint or are not valid" : "break a constraint";
-  if (outside.length)
-    notes.push(`${thousands(outside.length)} that ${what} lie outside the picture; zoom out to see them.`);
+  // In space there is no room for what can be on no front.
+  const outside = () => (view.zoom ? [] : beyond(view, derived));
+  const absent = isFlat ? outside() : derived.measured.filter((index) => !derived.isFeasible[index]);
+  const what = absent.some(derived.isInvalid) ? "break a constraint or are not valid" : "break a constraint";
+  const where = isFlat ? "lie outside the picture; zoom out to see them" : "are left out of the view in space";
+  if (absent.length) notes.push(`${thousands(absent.length)} that ${what} ${where}.`);
   return notes;
 }
 

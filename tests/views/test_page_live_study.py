@@ -139,8 +139,8 @@ def test_page_whose_server_is_killed_finds_the_next_one_and_has_each_trial_once(
 
     server.process.send_signal(signal.SIGKILL)
     server.process.wait(60)
-    page.locator("#connection", has_text="What is shown is what was known; the page reconnects by itself.").wait_for()
-    assert page.locator("#status-word").inner_text() == "connection lost"
+    page.locator("#connection", has_text="The study runs no longer; once `explore dashboard` shows it").wait_for()
+    assert page.locator("#status-word").inner_text() == "finished, connection lost"
     assert sorted(page.evaluate(DRAWN)) == [0, 1, 2, 3]
 
     start(small_space(n_trials=6), folder)  # while nobody serves

@@ -3,6 +3,9 @@ import { withTrials } from "explore/state";
 import { unpacked } from "explore/unpack";
 
 const WAITS_S = [1, 2, 4, 8, 15];
+const KNOWN = "What is shown is what was known; the page reconnects by itself.";
+// `explore start` serves its page on only where somebody sits at its terminal.
+const ENDED = "The study runs no longer; once `explore dashboard` shows it again, the page reconnects by itself.";
 
 /** The snapshot with the live object beside it, as the server has it now. Throws an Error with a sentence. */
 export async function fetchState() {
@@ -51,6 +54,7 @@ export function follow(store) {
   let timer = 0;
   let nStarts = 0;
 
+  const isRunning = () => (store.get().live?.status ?? "running") === "running";
   const hear = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
   const connected = () => {
     failures = 0;
@@ -67,7 +71,7 @@ export function follow(store) {
       if (source.readyState === EventSource.CLOSED) again();
     });
   };
-  const lost = (sentence, advice = "What is shown is what was known; the page reconnects by itself.") =>
+  const lost = (sentence, advice = isRunning() ? KNOWN : ENDED) =>
     store.set({ connection: "lost", connectionNote: `${sentence} ${advice}` });
   const again = () => {
     clearTimeout(timer);

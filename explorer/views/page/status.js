@@ -10,11 +10,7 @@ export function drawStatus(state) {
   const isRunning = status === "running" && connection !== "file";
   document.body.dataset.status = connection === "lost" ? "lost" : isRunning ? "running" : status;
   const total = Math.max(snapshot.n_trials ?? 0, n);
-  const words = { running: "running", finished: "finished", interrupted: "interrupted; `explore start` resumes it" };
-  say(
-    byId("status-word"),
-    connection === "lost" ? "connection lost" : connection === "file" ? "report" : (words[status] ?? status),
-  );
+  say(byId("status-word"), wordOf(status, connection));
   const parts = [
     isRunning || n < total ? `${n.toLocaleString("en-US")} of ${countText(total, "trial")}` : countText(n, "trial"),
   ];
@@ -38,6 +34,12 @@ export function drawStatus(state) {
   bar.max = (confirming ? confirming.total : total) || 1;
   bar.value = confirming ? confirming.done : n;
   bar.setAttribute("aria-label", confirming ? "The confirmation" : "Finished trials");
+}
+
+function wordOf(status, connection) {
+  if (connection === "file") return "report";
+  if (connection === "lost") return status === "running" ? "connection lost" : `${status}, connection lost`;
+  return status === "interrupted" ? "interrupted; `explore start` resumes it" : status;
 }
 
 const shareOf = ({ done, total }) => (total ? ` ${Math.round((100 * done) / total)} %` : "");

@@ -143,10 +143,13 @@ def test_page_in_space_without_webgl_says_so_and_is_drawn_flat(makers, open_page
     assert page.complaints == []
 
 
-@pytest.mark.parametrize("refusal", ["", "navigator.clipboard.writeText = () => Promise.reject(new Error('no'));"])
-def test_page_copies_the_command_that_exports_the_trial(makers, open_page, refusal):
+REFUSES_TO_COPY = "navigator.clipboard.writeText = () => Promise.reject(new Error('no'));"
+
+
+@pytest.mark.parametrize("script", ["", REFUSES_TO_COPY], ids=["allowed", "refused"])
+def test_page_copies_the_command_that_exports_the_trial(makers, open_page, script):
     result = makers.make_seeded_result(30)
-    page = open_page(result, script=refusal)
+    page = open_page(result, script=script)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     knee = front_summary(result).knee.trial.number
     behind = next(t.number for t in result.trials if t.is_feasible and t.number not in page.evaluate(FRONT))

@@ -90,6 +90,7 @@ def probe(
             core_choice.kept_free(cores, [os.getpid(), *keep_off]),
             Child("explorer.measure.probe", stop, _threads_environment(variant.threads), _UNDISTURBED) as child,
         ):
+            core_choice.move(child.process.pid, cores)  # its start belongs to the cold start: away from everybody else
             on_progress(Progress(TIMING_STAGE))
             request = _request(
                 child, artifact, variant, validation.images, known if has_known_logits else None, draft, available

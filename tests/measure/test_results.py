@@ -173,7 +173,15 @@ def test_measured_samples_that_no_probe_takes_are_refused(artifact, changed, kin
 
 
 @pytest.mark.parametrize(
-    "facts", [{"conditions": []}, {"conditions": [{"seconds": 1.0}]}, {"phases": {"load": {}}}, {"phases": None}, {"modules": "torch"}, {"is_steady": None}]
+    "facts",
+    [
+        {"conditions": []},
+        {"conditions": [{"seconds": 1.0}]},
+        {"phases": {"load": {}}},
+        {"phases": None},
+        {"modules": "torch"},
+        {"is_steady": None},
+    ],
 )
 def test_measured_facts_of_another_kind_are_a_bad_result(artifact, facts):
     with pytest.raises(ChildFailed, match="the probe") as failed:

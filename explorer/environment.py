@@ -55,9 +55,9 @@ def _quotas(proc: Path, groups: Path) -> Iterator[float]:
         for line in (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
             if not controllers:
-                root, names = groups, ("cpu.max",)
+                root, names = groups, ["cpu.max"]
             elif "cpu" in controllers.split(","):
-                root, names = groups / "cpu", ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+                root, names = groups / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
             else:
                 continue
             # A container sees its own group as the root, and may be told the path that the group has outside.

@@ -24,6 +24,8 @@ from explorer.runtimes.artifact import Artifact
 
 _NUMBERS = ("peak_memory_mib", "runtime_mib", "busy_cores", "n_answers", "n_different")
 _COLD_START = ("start", "import", "load", "first_answer")
+_STATED_PHASES = frozenset({"start", "import", "load", "first answer", "energy pass"})
+"""The phases whose time is part of a metric. To stand still in the memory pass or the warm-up changes no number."""
 _AXES = {
     "latency_raw_ns": "q",
     "latency_window": "q",
@@ -118,7 +120,7 @@ def _observed(timed: Timed, facts: Mapping[str, Any], variant: Variant, sensitiv
         sensitivity=sensitivity,
         n_answers=facts["n_answers"],
         n_different=facts["n_different"],
-        still_s={name: phase.still_s for name, phase in _phases(facts).items()},
+        still_s={name: phase.still_s for name, phase in _phases(facts).items() if name in _STATED_PHASES},
     )
 
 

@@ -34,7 +34,7 @@ class Observed:
     sensitivity      of the candidate to what slows the anchor, in [0, 1]
     n_answers        answers taken while timing that were compared with those of the accuracy pass, and
     n_different      how many of them were others
-    still_s          how long the process stood still in every other phase, by its name
+    still_s          how long the process stood still in each other phase whose length is stated, by its name
     """
 
     threads: int

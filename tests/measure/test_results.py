@@ -134,6 +134,13 @@ def test_measured_planted_fault_is_invalid_with_its_reason(artifact, changed, fa
     assert result.metrics["latency_ms"].value is not None
 
 
+@pytest.mark.parametrize("phase", ["memory pass", "warm-up"])
+def test_measured_pause_where_no_time_is_stated_leaves_it_valid(artifact, phase):
+    result, _ = made(artifact, raw(), phases={phase: asdict(Phase(1.3, 0.9, 0.1, 0.0, True))})
+    assert result.invalid == ()
+    assert result.details["phases"][phase]["was_stopped"] is True
+
+
 @pytest.mark.parametrize(
     "facts",
     [

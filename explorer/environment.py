@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import platform
 import re
 import sqlite3
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,6 +38,35 @@ def processor() -> dict[str, Any]:
         "instructions": [name for name in _INSTRUCTIONS if name in flags],
         "n_cores": len(os.sched_getaffinity(0)),
     }
+
+
+def usable_cores(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many cores can work for this process at once: those of its affinity, as far as its control groups pay for.
+
+    A quota of two and a half cores pays for two; one of less than a core counts as one, for no process needs fewer.
+    """
+    quota = min(_quotas(proc, groups), default=math.inf)
+    return int(min(len(os.sched_getaffinity(0)), max(1.0, quota)))
+
+
+def _quotas(proc: Path, groups: Path) -> Iterator[float]:
+    """The cores that each control group (version 1 or 2) of this process may keep busy; none without a limit."""
+    with contextlib.suppress(OSError, ValueError):  # no control groups here
+        for line in (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                root, names = groups, ["cpu.max"]
+            elif "cpu" in controllers.split(","):
+                root, names = groups / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+            else:
+                continue
+            # A container sees its own group as the root, and may be told the path that the group has outside.
+            place = root / path.lstrip("/")
+            for group in (one for one in (place, *place.parents) if one.is_relative_to(root)):
+                with contextlib.suppress(OSError, ValueError):  # no such group here, or "max"
+                    quota, period = " ".join((group / name).read_text(encoding="ascii") for name in names).split()
+                    if int(quota) > 0:  # -1: no limit
+                        yield int(quota) / int(period)
 
 
 def memory_mib() -> int:

@@ -13,7 +13,7 @@ from explorer.commands.printing import console, print_json
 from explorer.data import locate
 from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
-from explorer.measure.noise import noise_floor, same_work_sentence
+from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
 from explorer.models.base import trained_cards
 from explorer.models.own_source import is_own, source_file
 from explorer.models.shipped import shipped
@@ -151,8 +151,8 @@ def _sensors(space: SearchSpace) -> list[Finding]:
 
 
 def _noise() -> Finding:
-    noise = noise_floor(seconds=0.05, n_measurements=3)
-    return Finding("noise floor", True, same_work_sentence(noise.aa_ratio, noise.aa_raw_ratio))
+    noise = noise_floor(seconds=0.05, n_processes=2)
+    return Finding("noise floor", True, same_work_sentence(*(getattr(noise, name) for name in AA_RATIOS)))
 
 
 def _print(out: Console, space: SearchSpace, facts: dict[str, Any], findings: list[Finding]) -> None:

@@ -9,7 +9,7 @@ from explorer import environment
 from explorer.cache import cache_root
 from explorer.commands.printing import console, print_json
 from explorer.measure.energy import EnergyCounter
-from explorer.measure.noise import noise_floor, same_work_sentence
+from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
 from explorer.measure.peak import cache_file, machine_peaks
 from explorer.runtimes.registry import RUNTIMES, runtime
 from explorer.study.database import journal_mode, journal_reason
@@ -76,7 +76,7 @@ def _print(facts: dict[str, Any]) -> None:
         f"noise floor  {noise['n']} times {noise['median_ms']:.3f} ms: ±{noise['spread_ratio']:.1%}, "
         f"99th percentile {noise['p99_ratio']:.2f} ×, drift {noise['drift_ratio']:.1%}"
     )
-    out.print(f"             {same_work_sentence(noise['aa_ratio'], noise['aa_raw_ratio'])}")
+    out.print(f"             {same_work_sentence(*(noise[name] for name in AA_RATIOS))}")
     out.print(f"cache        {facts['cache']}")
 
 

@@ -67,6 +67,8 @@ class Child:
     ) -> None:
         answers, answer_end = os.pipe()
         self._token = uuid.uuid4().hex
+        # It stays blocked over there, and pending: so a child can ask whether it was stopped and continued.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
         self.started_ns = time.monotonic_ns()
         try:
             self.process = subprocess.Popen(
@@ -83,6 +85,7 @@ class Child:
             os.close(answers)
             raise ChildFailed("no process", f"the system starts no further process: {error}") from error
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(answer_end)
         assert self.process.stdin is not None
         assert self.process.stdout is not None

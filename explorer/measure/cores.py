@@ -20,6 +20,11 @@ def measuring(cores: list[int], threads: int) -> list[int]:
     return cores[len(cores) - threads :]
 
 
+def move(process: int, cores: list[int]) -> None:
+    """Move every thread of a process that this one has started to `cores`."""
+    _move(process, set(cores))
+
+
 @contextlib.contextmanager
 def kept_free(cores: list[int], processes: Iterable[int]) -> Iterator[None]:
     """Move every thread of `processes` off `cores`, as far as others are left, and back when the block ends."""

@@ -12,7 +12,6 @@ import importlib
 import os
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from explorer.measure.answering import Answers, failure_of, serve
 from explorer.measure.conditions import Look
+from explorer.measure.phases import Watch
 from explorer.measure.predicting import Predicted, predict
 from explorer.measure.queries import Queries
 from explorer.measure.timing import Budget
@@ -29,6 +29,7 @@ from explorer.runtimes.registry import runtime
 from explorer.runtimes.staged import Array, StagedExecutor
 
 MEMORY_QUERIES = 32
+_COLD_START = ("start", "import", "load", "first answer")
 
 
 @final
@@ -40,6 +41,7 @@ class Probe:
         self._predicted: Predicted | None = None
         self._facts: dict[str, Any] = {}
         self._conditions: list[dict[str, Any]] = []
+        self._watch: Watch | None = None
 
     def handle(self, request: dict[str, Any], answers: Answers) -> None:
         """Answer one request: as `explorer.measure.probing` makes it."""
@@ -51,21 +53,22 @@ class Probe:
             answers.failure(*failure_of(error, "probe"))
 
     def _measured(self, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
-        marks = [int(request["started_ns"]), time.monotonic_ns()]
+        self._watch = watch = Watch(int(request["started_ns"]))
+        watch.end("start")
         answers.phase("import")
         artifact = Artifact.read(Path(request["artifact"]))
         for module in runtime(artifact.facts["runtime"]).modules[:1]:
             importlib.import_module(module)
-        marks.append(time.monotonic_ns())
+        watch.end("import")
         runtime_mib = resident_mib()["VmRSS"]
         answers.phase("load")
         executor = artifact.load(request["threads"])
-        marks.append(time.monotonic_ns())
+        watch.end("load")
         images = np.load(request["images"], mmap_mode="r")
         if request["is_timed"]:
             answers.phase("first answer")
-            self._facts = {"runtime_mib": runtime_mib, "peak_memory_mib": _peak_mib(executor, images, request, marks)}
-            self._facts["cold_start_ms"] = [(end - begin) / 1e6 for begin, end in pairwise(marks)]
+            self._facts = {"runtime_mib": runtime_mib, "peak_memory_mib": _peak_mib(executor, images, request, watch)}
+            self._facts["cold_start_ms"] = [1e3 * watch.phases[name].wall_s for name in _COLD_START]
         self._facts["modules"] = sorted(
             {name.partition(".")[0] for name in sys.modules} & {"torch", "onnxruntime", "torchao"}
         )
@@ -89,15 +92,20 @@ class Probe:
     def _time(self, request: dict[str, Any], answers: Answers) -> None:
         """Warm up, and time queries on the measuring cores, with an eye on what else happens there."""
         assert self._queries is not None
+        assert self._watch is not None
         answers.phase("warm-up")
+        self._watch.begin()
         processor, wall = time.process_time(), time.perf_counter()
         self._facts["is_steady"] = self._queries.timer.warm_up()
         self._facts["busy_cores"] = (time.process_time() - processor) / (time.perf_counter() - wall)
+        self._watch.end("warm-up")
         answers.phase("timing")
         before = Look.now(request["cores"])
         self._facts["is_narrow"] = self._queries.timer.run(Budget(**request["budget"]))
         self._conditions.append(before.until(Look.now(request["cores"])).to_json())
+        self._watch.begin()
         self._facts |= self._queries.energy()
+        self._watch.end("energy pass")
 
     def _result(self, request: dict[str, Any], is_comparable: bool) -> dict[str, Any]:
         """Write the raw results; the facts."""
@@ -107,8 +115,9 @@ class Probe:
             "exits": self._predicted.exits,
             "predictions": self._predicted.predictions,
         }
-        if self._queries is not None:
+        if self._queries is not None and self._watch is not None:
             raw |= self._queries.raw()
+            self._facts["phases"] = self._watch.to_json()
             self._facts |= (
                 self._queries.compared(self._predicted) if is_comparable else {"n_answers": 0, "n_different": 0}
             )
@@ -117,13 +126,14 @@ class Probe:
         return {**self._facts, "conditions": self._conditions}
 
 
-def _peak_mib(executor: StagedExecutor, images: Array, request: dict[str, Any], marks: list[int]) -> float:
-    """Peak memory after enough queries for it to be reached; notes when the first was answered."""
+def _peak_mib(executor: StagedExecutor, images: Array, request: dict[str, Any], watch: Watch) -> float:
+    """Peak memory after enough queries for it to be reached; the first answer and the rest are phases of `watch`."""
     first = images[np.resize(np.arange(len(images)), request["batch_size"])]
     executor.classify(first)
-    marks.append(time.monotonic_ns())
+    watch.end("first answer")
     for _ in range(1, MEMORY_QUERIES):
         executor.classify(first)
+    watch.end("memory pass")
     return resident_mib()["VmHWM"]
 
 

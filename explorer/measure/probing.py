@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.environment import usable_cores
 from explorer.files import flush_to_disk, scratch_folder, write_json
 from explorer.measure import cores as core_choice
 from explorer.measure.child import Child, ChildFailed, Stop
@@ -78,7 +79,7 @@ def probe(
     """
     started = time.perf_counter()
     available = core_choice.available()  # before this process, too, has left the measuring ones
-    cores = core_choice.measuring(available, variant.threads)
+    cores = _measuring_cores(available, variant.threads)
     known = known_logits(artifact, variant, validation.fingerprint, logits_cache)
     folder = results or artifact.folder / "measurements"
     folder.mkdir(exist_ok=True)
@@ -90,6 +91,7 @@ def probe(
             core_choice.kept_free(cores, [os.getpid(), *keep_off]),
             Child("explorer.measure.probe", stop, _threads_environment(variant.threads), _UNDISTURBED) as child,
         ):
+            core_choice.move(child.process.pid, cores)  # its start belongs to the cold start: away from everybody else
             on_progress(Progress(TIMING_STAGE))
             request = _request(
                 child, artifact, variant, validation.images, known if has_known_logits else None, draft, available
@@ -116,6 +118,17 @@ def probe(
     if not has_known_logits:
         keep_logits(known, raw["logits"])
     return made, Stage(TIMING_STAGE, time.perf_counter() - started)
+
+
+def _measuring_cores(available: list[int], threads: int) -> list[int]:
+    """Those of `available`. Raises ChildFailed where there are fewer than threads, or no quota pays for so many."""
+    try:
+        cores = core_choice.measuring(available, threads)
+    except ValueError as error:
+        raise ChildFailed("too few cores", str(error)) from error
+    if threads > (n := usable_cores()):
+        raise ChildFailed("too few cores", f"{threads} threads need as many cores, and a quota pays for {n} at once")
+    return cores
 
 
 def predict(

@@ -16,6 +16,7 @@ from explorer.measure.conditions import Conditions
 from explorer.measure.correction import Reference, corrected, dispersion, own_reference, whole_reference
 from explorer.measure.cost import Prices
 from explorer.measure.metrics import exit_details, metrics
+from explorer.measure.phases import Phase
 from explorer.measure.timing import Timed, interval_ratio
 from explorer.measure.validity import Observed, reasons
 from explorer.records import Measurement, Variant
@@ -23,6 +24,8 @@ from explorer.runtimes.artifact import Artifact
 
 _NUMBERS = ("peak_memory_mib", "runtime_mib", "busy_cores", "n_answers", "n_different")
 _COLD_START = ("start", "import", "load", "first_answer")
+_STATED_PHASES = frozenset({"start", "import", "load", "first answer", "energy pass"})
+"""The phases whose time is part of a metric. To stand still in the memory pass or the warm-up changes no number."""
 _AXES = {
     "latency_raw_ns": "q",
     "latency_window": "q",
@@ -101,6 +104,7 @@ def measured(
         "timing": _timing(timed, facts),
         "anchor": _anchor(timed, whole_reference(timed, reference), made.sensitivity),
         "conditions": seen.conditions.to_json(),
+        "phases": dict(facts["phases"]),
     }
     return Measured(metrics(whole, facts, labels, artifact, variant, prices), details, reasons(seen)), whole
 
@@ -116,6 +120,7 @@ def _observed(timed: Timed, facts: Mapping[str, Any], variant: Variant, sensitiv
         sensitivity=sensitivity,
         n_answers=facts["n_answers"],
         n_different=facts["n_different"],
+        still_s={name: phase.still_s for name, phase in _phases(facts).items() if name in _STATED_PHASES},
     )
 
 
@@ -188,6 +193,14 @@ def _conditions(facts: Mapping[str, Any]) -> Conditions:
     if not all(value is None or _is_number(value) for value in values):
         raise ChildFailed("bad result", f"the probe's conditions are not numbers: {reprlib.repr(values)}")
     return made
+
+
+def _phases(facts: Mapping[str, Any]) -> dict[str, Phase]:
+    """Every phase but that of timing, by name. Raises ChildFailed when they are none."""
+    try:
+        return {str(name): Phase.from_json(values) for name, values in facts["phases"].items()}
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ChildFailed("bad result", f"the probe's phases do not read: {error!r}") from error
 
 
 def check_raw(raw: Raw, sizes: Mapping[str, int], names: Iterable[str] = tuple(_AXES)) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from explorer.measure.conditions import Conditions
@@ -23,7 +23,7 @@ same time throughout, and to doubt that would be a false alarm.
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was observed while times were taken.
+    """What was observed while times were taken, and in the phases before and after.
 
     threads          asked for; the variant's
     cores            the cores that were asked for
@@ -34,6 +34,7 @@ class Observed:
     sensitivity      of the candidate to what slows the anchor, in [0, 1]
     n_answers        answers taken while timing that were compared with those of the accuracy pass, and
     n_different      how many of them were others
+    still_s          how long the process stood still in each other phase whose length is stated, by its name
     """
 
     threads: int
@@ -45,6 +46,7 @@ class Observed:
     sensitivity: float
     n_answers: int
     n_different: int
+    still_s: Mapping[str, float]
 
 
 def reasons(seen: Observed) -> tuple[str, ...]:
@@ -66,6 +68,9 @@ def _reasons(seen: Observed) -> Iterator[str]:
     stopped_s = max(seen.longest_stop_s, conditions.suspended_s)
     if stopped_s > MAX_STOP_S:
         yield f"the clock has a gap: it stood still for {stopped_s:.2f} s (stopped, suspended, or without a core)"
+    for phase, still_s in seen.still_s.items():
+        if still_s > MAX_STOP_S:
+            yield f"its {phase} has a gap: it stood still for {still_s:.2f} s (stopped, suspended, or without a core)"
     if seen.processor_share < MIN_PROCESSOR_SHARE:
         yield f"others had its core for {1 - seen.processor_share:.0%} of the time"
     elif conditions.others_ratio is not None and conditions.others_ratio > MAX_OTHERS_RATIO:

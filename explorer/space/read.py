@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from explorer.environment import usable_cores
 from explorer.records import Variant
 from explorer.space.document import parse_document
 from explorer.space.overrides import Overrides, overridden
@@ -33,7 +33,7 @@ def load_space(
 ) -> SearchSpace:
     """The search space of a YAML file, with the command line's overrides.
 
-    `max_threads` None: as many as there are cores that this process may use. A reader of a study that was made
+    `max_threads` None: as many as there are cores that can work for this process. A reader of a study that was made
     elsewhere passes the study's. Raises SpaceError (`file:line:column: sentence`, the line, a caret, the nearest
     name) for the first thing in the file that is wrong, and UsageError, naming the flag, for an override.
     """
@@ -57,7 +57,7 @@ def _resolve(
 ) -> SearchSpace:
     root = parse_document(source)
     traits = model_traits(root.value.get("model") if isinstance(root.value, dict) else None, vocabulary)
-    rules = Rules(vocabulary, traits, len(os.sched_getaffinity(0)) if max_threads is None else max_threads)
+    rules = Rules(vocabulary, traits, usable_cores() if max_threads is None else max_threads)
     try:
         section = SpaceSection.model_validate(root.value, context=rules)
     except ValidationError as error:

@@ -25,7 +25,7 @@ def measurement_lines(trial: TrialRecord, glyphs: Glyphs) -> dict[str, Lines]:
     """Sections by title, each with its lines by name; none without lines. Damaged details have no lines either."""
     details = trial.outcome.details
     sections = {
-        "timing": _timing(details, glyphs),
+        "timing": _timing(details, glyphs) | _threads(details, trial.variant.threads),
         "cold start": _cold_start(details, glyphs),
         "memory, measured and calculated": _memory(details),
         "use of the machine": _utilization(details),
@@ -75,6 +75,14 @@ def _timing(details: Mapping[str, Any], glyphs: Glyphs) -> Lines:
     if (share := _number(details.get("processor_share"))) is not None:
         lines["processor"] = f"the timed thread had its core for {share:.1%} of the time"
     return lines
+
+
+def _threads(details: Mapping[str, Any], asked: int) -> Lines:
+    """Nothing where all worked. Small networks leave a runtime too little to share out: no fault of the measurement."""
+    n_working = _number(_mapping(details.get("conditions")).get("n_working"))
+    if n_working is None or n_working >= asked:
+        return {}
+    return {"threads": f"NOT all used: {n_working:.0f} of the {asked} asked for worked while timing"}
 
 
 def _cold_start(details: Mapping[str, Any], glyphs: Glyphs) -> Lines:

@@ -41,6 +41,7 @@ SHOWN_APART = (
     "exit_shares",
     "exit_latencies_ms",
     "processor_share",
+    "phases",
 )
 
 

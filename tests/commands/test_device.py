@@ -11,6 +11,8 @@ from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import NoiseFloor
 from explorer.measure.peak import Peaks
 
+NOISE = NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
+
 
 @pytest.fixture
 def machine(monkeypatch):
@@ -18,7 +20,9 @@ def machine(monkeypatch):
 
     def give(peaks: Peaks) -> None:
         monkeypatch.setattr(device, "machine_peaks", lambda threads: peaks)
-        monkeypatch.setattr(device, "noise_floor", lambda: NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012))
+        monkeypatch.setattr(
+            device, "noise_floor", lambda: NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
+        )
         monkeypatch.setattr(EnergyCounter, "open", lambda: EnergyCounter((), "no counters"))
         monkeypatch.setattr(EnergyCounter, "of_graphics", lambda: EnergyCounter(()))
 
@@ -36,6 +40,7 @@ def test_device_known_peaks_are_printed_with_their_age(machine, capsys, monkeypa
     assert "graphics     energy: readable" in shown
     assert "noise floor  20 times 0.200 ms" in shown
     assert "the same work measured twice in one process (A/A) differs by 0.4%, uncorrected by 1.2%" in shown
+    assert "uncorrected by 1.2%; in two processes by 3.0%, uncorrected by 5.0%" in shown
 
 
 def test_device_unknown_peaks_are_printed_with_the_reason(machine, capsys):

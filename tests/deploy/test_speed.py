@@ -32,16 +32,16 @@ def bundle(tmp_path_factory) -> Bundle:
 
 @pytest.fixture
 def rows_of(bundle, tmp_path, monkeypatch):
-    """The rows when one measurement after the other finds this: (milliseconds, MiB, share of the processor)."""
+    """The rows when one measurement after the other finds this: (milliseconds, MiB, processor share, why invalid)."""
 
     def rows(*found, is_same=True, are_samples=False, stated=STATED, threads=1):
         left = list(found)
 
         def probed(*_):
-            milliseconds, mebibytes, share = left.pop(0)
+            milliseconds, mebibytes, share, *invalid = left.pop(0)
             times = Measurement(milliseconds, 0.99 * milliseconds, 1.01 * milliseconds, 200)
             metrics = {"latency_ms": times, "latency_mean_ms": times, "peak_memory_mib": Measurement(mebibytes, n=1)}
-            return Measured(metrics, {"processor_share": share})
+            return Measured(metrics, {"processor_share": share}, tuple(invalid))
 
         monkeypatch.setattr(speed, "_probed", probed)
         variant = bundle.manifest.variant.model_copy(update={"threads": threads})
@@ -88,6 +88,39 @@ def test_speed_rows_slower_on_a_busy_machine_are_not_comparable(rows_of):
 
 def test_speed_rows_slower_with_the_core_to_itself_once_fail(rows_of):
     assert verdicts(rows_of((1.4, 100.0, 0.5), (1.3, 100.0, 0.99), (1.5, 100.0, 0.5)))[0] == "fails"
+
+
+def test_speed_rows_compare_the_best_valid_measurement(rows_of):
+    rows = rows_of((0.5, 100.0, 1.0, "a gap"), (1.3, 100.0, 1.0), (0.5, 100.0, 1.0, "a gap"))
+    assert verdicts(rows) == ["fails", "fails", "holds"]
+    assert rows["latency_ms"].found.value == 1.3
+
+
+def test_speed_rows_invalid_at_first_hold_by_a_valid_one(rows_of):
+    rows = rows_of((1.0, 100.0, 1.0, "a gap"), (1.05, 120.0, 1.0))
+    assert verdicts(rows) == ["holds"] * 3
+    assert [row.found.value for row in rows.values()] == [1.05, 1.05, 100.0]
+
+
+@pytest.mark.parametrize("milliseconds", [0.5, 1.0])
+def test_speed_rows_never_valid_and_within_hold_and_say_so(rows_of, milliseconds):
+    rows = rows_of(*[(milliseconds, 100.0, 1.0, "the hypervisor took 20%")] * 3)
+    assert verdicts(rows) == ["holds"] * 3
+    assert rows["latency_ms"].why == "none of 3 measurements was valid: the hypervisor took 20%"
+    assert rows["peak_memory_mib"].why == ""
+
+
+def test_speed_rows_never_valid_and_slower_are_not_comparable(rows_of):
+    rows = rows_of(*[(5.0, 100.0, 1.0, "the hypervisor took 20%")] * 3)
+    assert verdicts(rows) == ["not comparable", "not comparable", "holds"]
+    assert rows["latency_ms"].why == (
+        "none of 3 measurements was valid: the hypervisor took 20%; stop what else runs and try again"
+    )
+
+
+def test_speed_rows_whose_times_are_not_compared_take_one_measurement(rows_of):
+    rows = rows_of((50.0, 100.0, 1.0, "a gap"), are_samples=True)
+    assert verdicts(rows) == ["not comparable", "not comparable", "holds"]
 
 
 def test_speed_rows_more_memory_fails_however_busy(rows_of):

@@ -149,6 +149,7 @@ def _keep_findings(variant: Variant, artifact: str) -> None:
         "energy_why": "nothing was executed",
         "n_answers": N_IMAGES,
         "n_different": 0,
+        "phases": {},
     }
     (_made() / f"{artifact}.json").write_text(json.dumps(facts), encoding="ascii")
 

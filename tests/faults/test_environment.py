@@ -18,6 +18,8 @@ from explorer.measure.peak import Peaks
 from explorer.runtimes import runtime as plugin
 from explorer.study.evaluator import MeasuringEvaluator
 
+NOISE = NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
+
 
 @pytest.fixture
 def shown(monkeypatch, capsys):
@@ -25,7 +27,9 @@ def shown(monkeypatch, capsys):
 
     def show() -> str:
         monkeypatch.setattr(device, "machine_peaks", lambda threads: Peaks.unknown(1, "not measured"))
-        monkeypatch.setattr(device, "noise_floor", lambda: NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012))
+        monkeypatch.setattr(
+            device, "noise_floor", lambda: NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
+        )
         device.device(is_json=False)
         return capsys.readouterr().out
 

@@ -19,6 +19,8 @@ def handle(request: dict[str, str], answers: Answers) -> None:
     if mode == "well":
         answers.progress({"stage": "half"})
         answers.result({"value": 1})
+    elif mode == "was stopped":
+        answers.result({"value": signal.SIGCONT in signal.sigpending()})
     elif mode == "says failure":
         answers.failure("its kind", "its reason")
     elif mode == "segfault":

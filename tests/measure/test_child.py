@@ -35,6 +35,16 @@ def test_ask_well_behaved_gives_progress_and_result_and_can_be_asked_again():
     assert not it.is_alive
 
 
+def test_child_knows_that_it_was_stopped_and_continued_before_it_could_look():
+    with child() as it:
+        it.process.send_signal(signal.SIGSTOP)
+        it.process.send_signal(signal.SIGCONT)
+        assert it.ask({"mode": "was stopped"}, {"": 30}) == {"value": True}
+    with child() as it:
+        assert it.ask({"mode": "was stopped"}, {"": 30}) == {"value": False}
+    assert signal.SIGCONT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def test_ask_reported_failure_leaves_the_child_usable():
     with child() as it:
         with pytest.raises(ChildFailed, match="its reason") as failed:

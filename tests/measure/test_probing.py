@@ -127,6 +127,20 @@ def test_probe_file_that_is_no_model_is_refused_and_keeps_nothing(artifact_of, v
     assert list((artifact.folder / "measurements").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("n_cores", "quota", "said"),
+    [(1, 8, "2 threads need as many cores, and this process may use 1"), (2, 1, "a quota pays for 1 at once")],
+)
+def test_probe_fewer_cores_than_threads_is_the_trials_failure(
+    artifact_of, validation, tmp_path, monkeypatch, n_cores, quota, said
+):
+    monkeypatch.setattr(cores, "available", lambda: list(range(n_cores)))
+    monkeypatch.setattr("explorer.measure.probing.usable_cores", lambda: quota)
+    with pytest.raises(ChildFailed, match=said) as failed:
+        measured(artifact_of(model()), validation, tmp_path, variant=Variant(runtime="onnxruntime", threads=2))
+    assert failed.value.kind == "too few cores"
+
+
 def test_probe_hanging_is_ended_at_the_deadline_of_its_phase(artifact_of, validation, tmp_path, monkeypatch):
     monkeypatch.setattr(probing, "DEADLINES_S", {"": 60.0, "timing": 0.05})
     with pytest.raises(ChildFailed) as failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from explorer.measure.child import ChildFailed
 from explorer.measure.conditions import Conditions
 from explorer.measure.correction import Reference
 from explorer.measure.cost import Prices
+from explorer.measure.phases import Phase
 from explorer.measure.results import measured
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
@@ -31,6 +33,7 @@ FACTS = {
     "is_narrow": True,
     "n_answers": 100,
     "n_different": 0,
+    "phases": {},
 }
 MS = 1_000_000
 
@@ -121,12 +124,21 @@ def test_measured_parts_of_memory_and_cold_start_add_up(artifact):
         ({}, {"n_different": 1}, "not those of the accuracy pass"),
         ({}, {"conditions": [Conditions(1.0, 0.0, 0.0, 4, (1,), 0.0).to_json()]}, "4 threads worked"),
         ({}, {"cores": [0]}, "cores"),
+        ({}, {"phases": {"import": asdict(Phase(1.3, 0.9, 0.1, 0.0, True))}}, "its import has a gap"),
+        ({}, {"phases": {"energy pass": asdict(Phase(1.3, 0.9, 0.3, 0.0, False))}}, "its energy pass has a gap"),
     ],
 )
 def test_measured_planted_fault_is_invalid_with_its_reason(artifact, changed, facts, said):
     result, _ = made(artifact, raw(**changed), **facts)
     assert any(said in reason for reason in result.invalid)
     assert result.metrics["latency_ms"].value is not None
+
+
+@pytest.mark.parametrize("phase", ["memory pass", "warm-up"])
+def test_measured_pause_where_no_time_is_stated_leaves_it_valid(artifact, phase):
+    result, _ = made(artifact, raw(), phases={phase: asdict(Phase(1.3, 0.9, 0.1, 0.0, True))})
+    assert result.invalid == ()
+    assert result.details["phases"][phase]["was_stopped"] is True
 
 
 @pytest.mark.parametrize(
@@ -168,7 +180,15 @@ def test_measured_samples_that_no_probe_takes_are_refused(artifact, changed, kin
 
 
 @pytest.mark.parametrize(
-    "facts", [{"conditions": []}, {"conditions": [{"seconds": 1.0}]}, {"modules": "torch"}, {"is_steady": None}]
+    "facts",
+    [
+        {"conditions": []},
+        {"conditions": [{"seconds": 1.0}]},
+        {"phases": {"load": {}}},
+        {"phases": None},
+        {"modules": "torch"},
+        {"is_steady": None},
+    ],
 )
 def test_measured_facts_of_another_kind_are_a_bad_result(artifact, facts):
     with pytest.raises(ChildFailed, match="the probe") as failed:

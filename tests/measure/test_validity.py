@@ -19,6 +19,7 @@ QUIET = Observed(
     sensitivity=1.0,
     n_answers=200,
     n_different=0,
+    still_s={"load": 0.02, "warm-up": 0.0},
 )
 
 
@@ -33,6 +34,7 @@ def test_reasons_quiet_measurement_has_none():
         ({"longest_stop_s": 0.3}, "the clock has a gap: it stood still for 0.30 s"),
         ({"processor_share": 0.5}, "others had its core for 50% of the time"),
         ({"dispersion": 0.4}, "the anchor's windows differ by 40%"),
+        ({"still_s": {"start": 0.0, "load": 0.3}}, "its load has a gap: it stood still for 0.30 s"),
         ({"n_different": 3}, "3 of 200 answers given while timing are not those of the accuracy pass"),
     ],
 )
@@ -71,5 +73,5 @@ def test_reasons_contended_core_is_said_once():
 
 def test_reasons_every_fault_is_said():
     conditions = Conditions(1.3, 0.5, 0.5, 3, (0,), 0.0)
-    seen = Observed(1, (1,), conditions, 0.4, 0.5, 0.9, 1.0, 100, 100)
-    assert len(reasons(seen)) == 7
+    seen = Observed(1, (1,), conditions, 0.4, 0.5, 0.9, 1.0, 100, 100, {"load": 0.3, "warm-up": 0.3})
+    assert len(reasons(seen)) == 9

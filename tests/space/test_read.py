@@ -241,6 +241,14 @@ def test_parse_space_checks_threads_against_this_process(valid_text: str, vocabu
         parse_space(valid_text.replace("threads: 1", f"threads: {n_cores + 1}"), vocabulary)
 
 
+def test_parse_space_checks_threads_against_what_a_quota_pays_for(
+    valid_text: str, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("explorer.space.read.usable_cores", lambda: 3)
+    with pytest.raises(SpaceError, match=r"may use: 3\), got 4"):
+        parse_space(valid_text.replace("threads: 1", "threads: 4"), vocabulary)
+
+
 def test_load_space_names_the_file(tmp_path: Path, vocabulary: Vocabulary, valid_text: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(valid_text.replace("tpe", "tpx"))

@@ -57,6 +57,14 @@ def test_measurement_lines_have_cold_start_and_memory_in_their_parts(makers):
     assert memory["M_total"] == "1.75 MiB, calculated: their sum"
 
 
+@pytest.mark.parametrize(("n_working", "is_said"), [(0, True), (1, False), (2, False), ("one", False)])
+def test_measurement_lines_say_where_fewer_threads_worked_than_were_asked_for(makers, n_working, is_said):
+    timing = lines(makers, {**DETAILS, "conditions": {"n_working": n_working}})["timing"]
+    assert ("threads" in timing) == is_said
+    if is_said:
+        assert timing["threads"] == "NOT all used: 0 of the 1 asked for worked while timing"
+
+
 def test_measurement_lines_have_the_share_and_latency_of_each_path(makers):
     assert lines(makers, DETAILS)["latency of each path"] == {
         "exit 1": "25 % of the images · latency 0.5 ms (0.4–0.6, n 40)",

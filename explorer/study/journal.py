@@ -24,6 +24,7 @@ from explorer.study.sound import (
     require_finite,
     require_list,
     require_object,
+    require_plain,
     require_texts,
     require_whole,
     sound_failure,
@@ -154,6 +155,7 @@ def _check(entry: Entry, violations: Mapping[str, float | None]) -> None:
     if not math.isfinite(sum(numbers)):
         require_finite("metrics", numbers)  # a sum may be infinite where no number is
     require_object("a trial's details", outcome.details)
+    require_plain("a trial's details", outcome.details)
     require_texts("a trial's reasons and world", (*outcome.invalid, entry.world))
 
 

@@ -54,6 +54,8 @@ class StudyFacts:
         for name in ("identity", "provenance"):
             require_object(f"its {name}", values[name])
         require_whole("its number of classes", (values["n_classes"],))
+        if not values["n_classes"]:
+            raise ValueError("its number of classes is 0")
         require_texts("its world", (values["world"],))
         _check_provenance(values["provenance"])
         return cls(

@@ -107,6 +107,7 @@ def _confirmation(name: str, change: Callable[[dict[str, Any]], object], says: s
     return Case(name, confirmation(change), FRONT, 6, says)
 
 
+_RELATIVE_TO_NOTHING = {"metric": "energy_mj", "comparison": "<=", "bound": 1.0, "is_relative": True}
 _TAKE = ("rounds", 0, 0)
 
 CASES = (
@@ -121,6 +122,9 @@ CASES = (
            "JSON: a number is too large"),
     _facts("facts_with_half_of_a_character", _set("provenance", "note", to="\ud800"), "JSON: a text has half of a"),
     _facts("facts_of_a_name_that_climbs", _set("space", "name", to="../../x"), "its name does not match"),
+    _facts("facts_of_no_classes", _set("n_classes", to=0), "its number of classes is 0"),
+    _facts("facts_of_constraints_relative_to_nothing", _set("space", "constraints", 0, to=_RELATIVE_TO_NOTHING),
+           "the baseline's record lacks a metric that a constraint is relative to"),
     _facts("facts_of_many_classes", _set("n_classes", to="many"), "its number of classes: expected whole numbers"),
     _facts("facts_with_a_batch_of_many", _set("space", "parameters", "batch_size", "values", to=["many"]),
            "batch_size: its values are of another kind"),

@@ -19,6 +19,7 @@ STATES = frozenset(get_args(TrialState))
 _NUMBERS = frozenset({int, float})  # what JSON gives; a bool is none
 _WHOLE, _TEXT = frozenset({int}), frozenset({str})
 _LARGEST = 2**53  # a float is exact up to it; a whole number of JSON may have 4300 digits
+_BEYOND_MEASURE = 1e100  # sums and ratios of rounds stay finite
 _DEEPEST = 100  # what shows a record calls itself once a level, and Python bears a thousand calls
 _OF_PARAMETERS = {"runtime": _TEXT, "quantization": _TEXT, "batch_size": _WHOLE, "threads": _WHOLE}
 
@@ -108,6 +109,8 @@ def sound_measurement(name: str, measured: Measurement) -> Measurement:
     """The measurement, whose value and ends are finite numbers where they are known."""
     known = [end for end in (measured.value, measured.low, measured.high, measured.n) if end is not None]
     require_finite(name, known)
+    if any(abs(end) > _BEYOND_MEASURE for end in known):
+        raise ValueError(f"{name}: nothing measured is as large as {max(map(abs, known)):g}")
     require_texts(name, [] if measured.why is None else [measured.why])
     return measured
 

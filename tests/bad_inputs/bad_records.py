@@ -186,6 +186,8 @@ CASES = (
             ".*why is no text"),
     _confirmation("confirmation_of_a_text", _set(*_TAKE, "metrics", "latency_ms", "value", to="fast"),
                   "latency_ms: expected finite numbers"),
+    _confirmation("confirmation_beyond_measure", _set(*_TAKE, "metrics", "latency_ms", "high", to=1e308),
+                  "latency_ms: nothing measured is as large as 1e\\+308"),
     _confirmation("confirmation_of_no_float", _set(*_TAKE, "metrics", "latency_ms", "n", to=10**400),
                   "a number is too large"),
     _confirmation("confirmation_of_no_number", _set(*_TAKE, "metrics", "latency_ms", "low", to=float("nan")),

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from explorer import environment
 from explorer.measure.cost import Prices
 from explorer.measure.intervals import Z
 from explorer.objectives import Constraint, Objective
@@ -200,7 +201,27 @@ def _provenance() -> dict[str, Any]:
             "fingerprint": "a81be4450c19",
             "card": {"family": "slimmable_cnn", "recipe": {"name": "standard"}, "seed": 0, "seconds": 800.0},
         },
-        "processor": {"name": "made up", "n_cores": 2},
+        "processor": {"name": "made up", "architecture": "none", "instructions": [], "n_cores": 2},
+        "memory_mib": 8192,
+        "system": {"system": "made up"},
+    }
+
+
+def _identity() -> dict[str, Any]:
+    """What a real study is resumed by; the data and the network were never there, and say so."""
+    return {
+        "data": {
+            "name": "cifar10",
+            "kind": "made up",
+            "fingerprint": "made up",
+            "splits": "made up",
+            "image_shape": [3, 32, 32],
+            "n_training": 50_000 - N_IMAGES,
+            "n_test": 10_000,
+        },
+        "weights": _provenance()["weights"]["fingerprint"],
+        "software": environment.software(),
+        "processor": "made up",
     }
 
 
@@ -221,7 +242,7 @@ def write_large_study(folder: Path, n_trials: int = 50_000, seed: int = 0) -> St
     folder.mkdir(parents=True, exist_ok=False)
     result = large_result(n_trials, seed, folder)
     (folder / SPACE_NAME).write_text(dump_space(result.space), encoding="utf-8")
-    facts = StudyFacts(result.space, {}, result.provenance, N_CLASSES, "made up")
+    facts = StudyFacts(result.space, _identity(), result.provenance, N_CLASSES, "made up")
     storage = StudyStorage.create(folder / DATABASE_NAME, facts)
     if result.reference_point is not None:
         storage.set_reference_point(result.reference_point)

@@ -11,7 +11,7 @@ from explorer.commands.printing import console, note, print_json
 from explorer.data.dataset import Dataset
 from explorer.deploy.bundle import write_bundle
 from explorer.deploy.choice import Choice, Wish, choose
-from explorer.deploy.facts import Departure, artifact_of, departure
+from explorer.deploy.facts import Departure, artifact_of, departure, require_known
 from explorer.deploy.held_out import accuracy_on_test, data_at_hand, ensure_sample_images
 from explorer.deploy.target import check_target, target_folder
 from explorer.errors import Interrupted, UsageError
@@ -76,6 +76,7 @@ def export(
     wish = Wish(trial, is_knee, best, tuple(parse_constraint(text) for text in where))
     result = load_result(study_folder(study, studies))
     choice = choose(result, wish, is_forced)
+    require_known(result, choice.trial)
     target = output or _default_target(result, choice, form)
     check_target(target, is_forced)
     if not is_json:

@@ -6,10 +6,12 @@ import gc
 import os
 from pathlib import Path
 
+from explorer.commands.again import command_line
 from explorer.commands.printing import console, note, print_json
-from explorer.errors import NothingFeasible, UsageError
+from explorer.errors import Interrupted, NothingFeasible, UsageError
 from explorer.space.limits import parse_constraint
 from explorer.study.front import FrontSummary, front_summary
+from explorer.study.interrupt import Interrupt
 from explorer.study.locate import study_folder
 from explorer.study.misses import empty_front_message
 from explorer.study.read import load_result
@@ -82,7 +84,7 @@ def show(study: str, number: int, studies: Path | None, is_json: bool) -> None:
 
 
 def report(study: str, studies: Path | None, output: Path | None) -> None:
-    """Write one self-contained HTML file. Raises UsageError when it cannot be written there, StudyError."""
+    """Write one self-contained HTML file. Raises UsageError where it cannot be written, StudyError, Interrupted."""
     result = _result(study, studies)
     target = output or result.folder / "report.html"
     if os.path.isdir(target):
@@ -90,7 +92,11 @@ def report(study: str, studies: Path | None, output: Path | None) -> None:
             f"expected a file to write, got the folder {target}: name a file in it, as in -o {target}/report.html"
         )
     try:
-        write_report(result, target)
+        with Interrupt() as interrupt:  # a signal that came at any moment would leave a draft beside the file
+            write_report(result, target, interrupt.check)
+    except Interrupted:
+        again = command_line("report", study, options={"-o": output, "--studies": studies})
+        raise Interrupted(f"interrupted; nothing half-written is left. To write it again: {again}") from None
     except OSError as error:
         raise UsageError(
             f"the report cannot be written to {target}: {error.strerror}; choose another place with -o"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from explorer.deploy.choice import Choice, ConfirmedValues
 from explorer.deploy.manifest import (
@@ -40,9 +42,11 @@ from explorer.space.write import fingerprint
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.sample_images import read_sample_images
 from explorer.study.samples import trial_outputs
+from explorer.study.sound import require_finite, require_list, require_whole
 
 # Eight bits are rounded by other kernels on other processors (VNNI or not), and a step of an activation is a percent.
 _INT8_TOLERANCE = 0.05
+_VERSION = re.compile(r"[A-Za-z0-9.+!_-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,35 @@ def artifact_of(result: StudyResult, trial: TrialRecord) -> Artifact:
     if unsafe:
         raise StudyDamaged(f"{unsafe[0]}: nothing of {folder} is loaded or exported; {again}")
     return artifact
+
+
+def require_known(result: StudyResult, trial: TrialRecord) -> None:
+    """Raises StudyDamaged unless the study and the trial's record have all that is told of them when the trial leaves.
+
+    Versions are part of files that others run, so nothing else passes for one.
+    """
+    try:
+        software, data = _provenance(result, trial).software, result.provenance["identity"]["data"]
+        if not all(_VERSION.fullmatch(text) for text in (str(software["python"]), *filter(None, software.values()))):
+            raise ValueError("its software has something that is no version")
+        Output(name="logits", dtype="float32", classes=result.provenance["class_names"])
+        channels, height, width = data["image_shape"]
+        require_whole("the shape of its images", (channels, height, width))
+        VariantFacts(**trial.variant.to_json())
+        for measurement in trial.outcome.metrics.values():
+            _metric(measurement)
+        shares = trial.outcome.details["exit_shares"]
+        require_list("the shares of the exits", shares)
+        require_finite("the shares of the exits", shares)
+    except (LookupError, TypeError, ValueError) as error:
+        what = f"it has no {error}" if isinstance(error, LookupError) else str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise StudyDamaged(
+            f"what the study {result.name} knows of itself and of trial {trial.number} is not whole ({what}), so that "
+            "nothing can be exported: `explore start` with --fork measures its trials in a new study"
+        ) from error
 
 
 def departure(result: StudyResult, choice: Choice, artifact: Artifact, test_accuracy: Measurement) -> Departure:

@@ -8,14 +8,13 @@ always the fresh ones; evidence never leaves the proposer.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from explorer.files import write_json
 from explorer.hashing import content_key
 from explorer.records import TrialOutcome
+from explorer.study.sound import json_value, require_finite, require_object
 
 
 class Evidence:
@@ -56,10 +55,10 @@ class Evidence:
 def _remembered(path: Path) -> Mapping[str, float] | None:
     """What the file remembers; None when it is missing or was spoilt, which costs nothing but a new memory."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        values = json_value(path.read_text(encoding="utf-8"))
+        require_object("evidence", values)
+        require_finite("evidence", values.values())
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
-    is_sound = isinstance(values, dict) and all(
-        isinstance(v, int | float) and math.isfinite(v) for v in values.values()
-    )
-    return values if is_sound else None
+    remembered: Mapping[str, float] = values
+    return remembered

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from explorer.objectives import METRICS, Constraint, Objective
 from explorer.records import Variant
+from explorer.space.rules import NAME_PATTERN
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
 from explorer.study.sound import (
     require_finite,
+    require_list,
     require_object,
     require_sound_parameter,
     require_texts,
@@ -51,7 +54,10 @@ class StudyFacts:
         for name in ("identity", "provenance"):
             require_object(f"its {name}", values[name])
         require_whole("its number of classes", (values["n_classes"],))
+        if not values["n_classes"]:
+            raise ValueError("its number of classes is 0")
         require_texts("its world", (values["world"],))
+        _check_provenance(values["provenance"])
         return cls(
             space=space_from_json(values["space"]),
             identity=values["identity"],
@@ -84,6 +90,23 @@ def space_from_json(values: Mapping[str, Any]) -> SearchSpace:
     return space
 
 
+def _check_provenance(known: Mapping[str, Any]) -> None:
+    """Raises KeyError or TypeError where what views tell of it is of another kind; any part of it may be missing."""
+    classes, weights = known.get("class_names", []), known.get("weights", {})
+    require_list("its class names", classes)
+    require_texts("its class names", classes)
+    require_object("its weights", weights)
+    card = weights.get("card", {})
+    require_object("the card of its weights", card)
+    if "recipe" in card:
+        require_object("the recipe of its weights", card["recipe"])
+        require_texts(
+            "the card of its weights",
+            (card["family"], card["recipe"]["name"], card["data"] if "sha256" in card else ""),
+        )
+        require_finite("the card of its weights", (card["seed"], card["seconds"]))
+
+
 def _check(space: SearchSpace) -> None:
     """Raises TypeError or ValueError for a space that no file could have given: the folder may be a stranger's."""
     goals: list[Objective | Constraint] = [*space.objectives, *space.constraints]
@@ -105,6 +128,8 @@ def _check(space: SearchSpace) -> None:
     _check_settings(space)
     if not isinstance(space.name, str) or not isinstance(space.search.n_trials, int):
         raise TypeError("its name is no text, or its number of trials no number")
+    if not re.fullmatch(NAME_PATTERN, space.name):  # exports are named after it, so it must lead nowhere
+        raise ValueError(f"its name does not match {NAME_PATTERN}")
 
 
 def _check_settings(space: SearchSpace) -> None:

@@ -17,6 +17,7 @@ from explorer.errors import StudyDamaged
 from explorer.files import write_json
 from explorer.plain_file import read_plain_text
 from explorer.records import Metrics, TrialOutcome, Variant
+from explorer.space.values import SearchSpace
 from explorer.study.result import TrialRecord
 from explorer.study.sound import (
     STATES,
@@ -24,6 +25,7 @@ from explorer.study.sound import (
     require_finite,
     require_list,
     require_object,
+    require_plain,
     require_texts,
     require_whole,
     sound_failure,
@@ -87,9 +89,12 @@ class Journal:
         """Keep an entry; when this returns it is on the disk. Raises OSError."""
         write_json(self._path(entry.record.number), entry.to_json())
 
-    def read(self, number: int) -> Entry | None:
-        """The entry of that trial; None when there is none. Raises StudyDamaged when it does not read."""
-        return _read(self._path(number)) if self._path(number).is_file() else None
+    def read(self, number: int, space: SearchSpace | None = None) -> Entry | None:
+        """The entry of that trial; None when there is none.
+
+        Raises StudyDamaged when it does not read, or lacks what a study of `space` needs.
+        """
+        return _read(self._path(number), space) if self._path(number).is_file() else None
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, by number. Raises StudyDamaged."""
@@ -138,6 +143,23 @@ def outcome_from_json(values: Mapping[str, Any]) -> TrialOutcome:
     )
 
 
+def require_told(entry: Entry, space: SearchSpace) -> None:
+    """Raises ValueError where a trial with a result lacks an objective, or the baseline what constraints relate to."""
+    record = entry.record
+    if (record.state == "failed") != (record.outcome.failure is not None):
+        raise ValueError(f"trial {record.number} is {record.state}, but its record says something else")
+    if record.state == "failed":
+        return
+    objectives = {objective.metric for objective in space.objectives}
+    related = {constraint.metric for constraint in space.constraints if constraint.is_relative}
+    is_told = record.state == "invalid" or objectives <= entry.evidence.keys()
+    metrics = Metrics.of(record.outcome.metrics)
+    if not is_told or not metrics.has_all(objectives):
+        raise ValueError(f"trial {record.number} is {record.state}, but its record lacks an objective")
+    if record.number == 0 and not metrics.has_all(related):
+        raise ValueError("the baseline's record lacks a metric that a constraint is relative to")
+
+
 def _check(entry: Entry, violations: Mapping[str, float | None]) -> None:
     """Raises TypeError or ValueError where something is not of its kind; `violations` as they are written."""
     record, outcome = entry.record, entry.record.outcome
@@ -154,12 +176,16 @@ def _check(entry: Entry, violations: Mapping[str, float | None]) -> None:
     if not math.isfinite(sum(numbers)):
         require_finite("metrics", numbers)  # a sum may be infinite where no number is
     require_object("a trial's details", outcome.details)
+    require_plain("a trial's details", outcome.details)
     require_texts("a trial's reasons and world", (*outcome.invalid, entry.world))
 
 
-def _read(path: Path) -> Entry:
+def _read(path: Path, space: SearchSpace | None = None) -> Entry:
     try:
-        return Entry.from_json(json_value(read_plain_text(path)))
+        entry = Entry.from_json(json_value(read_plain_text(path)))
+        if space is not None:
+            require_told(entry, space)
+        return entry
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyDamaged(
             f"{path} is not a whole record of a trial ({error}): move it away; its trial is run again"

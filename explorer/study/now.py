@@ -21,6 +21,7 @@ from explorer.space.values import SearchSpace
 from explorer.study.facts import space_from_json
 from explorer.study.locate import NOW_NAME
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.study.sound import require_finite, require_texts, require_whole, sound_variant
 from explorer.study.view import StudyView
 
 _DRAFT_NAME = f".{NOW_NAME}.tmp"  # so that explorer.files.remove_drafts knows it
@@ -135,6 +136,17 @@ def _from_json(values: Mapping[str, Any]) -> Now:
     running, progress = values["running"], values["progress"]
     return Now(
         space_from_json(values["space"]),
-        None if running is None else (int(running[0]), Variant.from_json(running[1])),
-        None if progress is None else Progress(**progress),
+        None if running is None else (_number(running[0]), sound_variant(Variant.from_json(running[1]))),
+        None if progress is None else _sound_progress(Progress(**progress)),
     )
+
+
+def _number(value: int) -> int:
+    require_whole("a trial's number", (value,))
+    return value
+
+
+def _sound_progress(progress: Progress) -> Progress:
+    require_texts("progress", (progress.stage, progress.note))
+    require_finite("progress", (progress.done, 0 if progress.total is None else progress.total))
+    return progress

@@ -7,19 +7,19 @@ trials take about a second so, and several through Optuna.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import UsageError
-from explorer.records import Metrics
+from explorer.space.values import SearchSpace
 from explorer.study.confirmation import Confirmation
 from explorer.study.confirmation_file import read_confirmation
 from explorer.study.database import Connector, check, connect_to_read, damaged, engine_to_read, translated
 from explorer.study.facts import StudyFacts
-from explorer.study.journal import Entry, Journal
+from explorer.study.journal import Entry, Journal, require_told
 from explorer.study.place import Place, study_place
 from explorer.study.result import StudyResult
 from explorer.study.sealed import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, unsealed
@@ -142,24 +142,19 @@ def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bo
         if reference is not None:
             require_finite("its reference point", [reference[metric] for metric in objectives])
         with _uncollected():
-            entries = tuple(_entry(row.number, row.state, row.value_json, objectives) for row in rows)
+            entries = tuple(_entry(row.number, row.state, row.value_json, facts.space) for row in rows)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(place, str(error)) from error
     return StoredStudy(facts, entries, reference)
 
 
-def _entry(number: int, state: str, text: str, objectives: Set[str]) -> Entry:
-    """The entry of that trial; one with a result knows every objective. Raises as `unsealed` does."""
+def _entry(number: int, state: str, text: str, space: SearchSpace) -> Entry:
+    """The entry of that trial, with all that its study needs of it. Raises as `unsealed` does."""
     entry = unsealed(text)
     record = entry.record
     if record.number != number or (record.state == "failed") != (state == "FAIL"):
         raise ValueError(f"trial {number} is {state}, but its record is of trial {record.number}")
-    if (record.state == "failed") != (record.outcome.failure is not None):
-        raise ValueError(f"trial {number} is {record.state}, but its record says something else")
-    if record.state != "failed":
-        is_told = record.state == "invalid" or objectives <= entry.evidence.keys()
-        if not is_told or not Metrics.of(record.outcome.metrics).has_all(objectives):
-            raise ValueError(f"trial {number} is {record.state}, but its record lacks an objective")
+    require_told(entry, space)
     return entry
 
 

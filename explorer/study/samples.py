@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tokenize
 import zipfile
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from explorer.plain_file import open_plain, read_plain_text
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.study.sound import json_value
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-]+")  # a name and no path, whatever a record says
 # No probe writes as much; a damaged or foreign file is not worth the memory.
@@ -112,7 +112,7 @@ def _descriptions(folder: Path, trial: TrialRecord) -> Iterator[Path]:
 def _is_of(description: Path, trial: TrialRecord) -> bool:
     """Whether that measurement gave the trial its numbers; one that does not read did not."""
     try:
-        values = json.loads(read_plain_text(description))
+        values = json_value(read_plain_text(description))
         latency = values["metrics"]["latency_ms"]["value"]
         variant = values["variant"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

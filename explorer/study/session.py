@@ -160,27 +160,28 @@ class Session:
             self._proposer.observe(record.variant, None, {})
             return
         if record.number == 0:
-            self._baseline_evidence = entry.evidence or record.values()
-            self._fix_reference_point()
-        if record.state == "invalid" and any(o.metric not in entry.evidence for o in self.space.objectives):
+            self._baseline_evidence = {**record.values(), **entry.evidence}
+            self._fix_reference_point(record)
+        # Where somebody removed the baseline the study begins anew: there is nothing to compare with, or to be told.
+        is_told = all(objective.metric in entry.evidence for objective in self.space.objectives)
+        if not self._baseline_evidence or not is_told:
             self._proposer.observe(record.variant, None, {})
             return
         values = tuple(entry.evidence[objective.metric] for objective in self.space.objectives)
         shares = violation_shares(self.space.constraints, entry.evidence, self._baseline_evidence)
         self._proposer.observe(record.variant, values, shares)
 
-    def _fix_reference_point(self) -> None:
+    def _fix_reference_point(self, baseline: TrialRecord) -> None:
         if self._reference_point is None:
             from explorer.pareto.hypervolume import reference_point
 
-            baseline = self._records[0].values()
-            self._reference_point = reference_point(baseline, self.space.objectives, self.facts.n_classes)
+            self._reference_point = reference_point(baseline.values(), self.space.objectives, self.facts.n_classes)
             self._storage.set_reference_point(self._reference_point)
 
     def _finish_interrupted(self) -> None:
         """Tell the outcomes that the journal has and the database has not; mark the other running trials."""
         for number, attributes in self._storage.unfinished():
-            entry = self._journal.read(number)
+            entry = self._journal.read(number, self.space)
             is_its_own = (
                 entry is not None
                 and entry.record.variant.to_json() == attributes.get("variant")

@@ -1,13 +1,14 @@
 """Sound: whether values of a study's files are of the kinds that they should be, since anybody may have written them.
 
-Each function raises TypeError or ValueError that says what was expected; 10,000 records are checked in a tenth of a
+Each function raises TypeError or ValueError that says what was expected; 10,000 records are checked in a third of a
 second.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from math import isfinite
 from typing import Any, NoReturn, get_args
 
@@ -17,12 +18,42 @@ from explorer.space.values import Parameter
 STATES = frozenset(get_args(TrialState))
 _NUMBERS = frozenset({int, float})  # what JSON gives; a bool is none
 _WHOLE, _TEXT = frozenset({int}), frozenset({str})
+_LARGEST = 2**53  # a float is exact up to it; a whole number of JSON may have 4300 digits
+_BEYOND_MEASURE = 1e100  # sums and ratios of rounds stay finite
+_DEEPEST = 100  # what shows a record calls itself once a level, and Python bears a thousand calls
 _OF_PARAMETERS = {"runtime": _TEXT, "quantization": _TEXT, "batch_size": _WHOLE, "threads": _WHOLE}
 
 
 def json_value(text: str | bytes) -> Any:
-    """What JSON text says. Raises ValueError for anything else, NaN and infinities too, RecursionError if too deep."""
-    return json.loads(text, parse_constant=_refused)
+    """What JSON text says. Raises RecursionError if it is too deep, ValueError for anything else that is no JSON, for
+    NaN, and for what `require_plain` refuses.
+    """
+    value = json.loads(text, parse_constant=_refused)
+    require_plain("JSON", value)
+    return value
+
+
+def require_plain(what: str, value: object) -> None:
+    """However deep in it, numbers are finite ones that a float holds, and texts are UTF-8; at most 100 levels deep.
+
+    So everything in it can be calculated with, shown, and written as JSON again. Raises ValueError.
+    """
+    level = [value]
+    for _ in range(_DEEPEST):
+        try:
+            if not all(isfinite(one) for one in level if type(one) in _NUMBERS):  # type: ignore[arg-type]
+                raise ValueError(f"{what}: a number is not finite")
+        except OverflowError as error:
+            raise ValueError(f"{what}: a number is too large") from error
+        _require_utf_8(what, [one for one in level if type(one) is str])
+        objects = [one for one in level if type(one) is dict]
+        lists = [one for one in level if type(one) is list]
+        if not objects and not lists:
+            return
+        for one in objects:
+            _require_utf_8(what, one)
+        level = [*chain.from_iterable(lists), *chain.from_iterable(one.values() for one in objects)]
+    raise ValueError(f"{what}: nested more than {_DEEPEST} levels deep")
 
 
 def require_finite(what: str, values: Collection[object]) -> None:
@@ -36,8 +67,8 @@ def require_finite(what: str, values: Collection[object]) -> None:
 
 
 def require_whole(what: str, values: Collection[object]) -> None:
-    """They are whole numbers from 0 on."""
-    if not _WHOLE.issuperset(map(type, values)) or any(value < 0 for value in values):  # type: ignore[operator]
+    """They are whole numbers from 0 on, and a float holds them exactly."""
+    if not _WHOLE.issuperset(map(type, values)) or not all(0 <= v <= _LARGEST for v in values):  # type: ignore[operator]
         raise TypeError(f"{what}: expected whole numbers")
 
 
@@ -78,6 +109,8 @@ def sound_measurement(name: str, measured: Measurement) -> Measurement:
     """The measurement, whose value and ends are finite numbers where they are known."""
     known = [end for end in (measured.value, measured.low, measured.high, measured.n) if end is not None]
     require_finite(name, known)
+    if any(abs(end) > _BEYOND_MEASURE for end in known):
+        raise ValueError(f"{name}: nothing measured is as large as {max(map(abs, known)):g}")
     require_texts(name, [] if measured.why is None else [measured.why])
     return measured
 
@@ -109,6 +142,15 @@ def require_sound_parameter(parameter: Parameter) -> None:
         require_finite(parameter.name, values)
     elif not kinds.issuperset(map(type, parameter.values)):
         raise TypeError(f"{parameter.name}: its values are of another kind")
+
+
+def _require_utf_8(what: str, texts: Iterable[str]) -> None:
+    """None of them has half of a character, which JSON can name and no file can hold."""
+    if not (text := "".join(texts)).isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{what}: a text has half of a character") from error
 
 
 def _refused(constant: str) -> NoReturn:

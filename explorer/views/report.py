@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from explorer.files import write_text
@@ -9,6 +10,8 @@ from explorer.study.result import StudyResult
 from explorer.views.page import render_offline
 
 
-def write_report(result: StudyResult, path: Path) -> None:
-    """Write the report to `path`, atomically. Raises OSError when that fails."""
-    write_text(path, render_offline(result))
+def write_report(result: StudyResult, path: Path, before_writing: Callable[[], None] = lambda: None) -> None:
+    """Write the report to `path`, atomically. Raises OSError when that fails, and what `before_writing` raises."""
+    page = render_offline(result)
+    before_writing()
+    write_text(path, page)

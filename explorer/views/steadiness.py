@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from explorer.plain_file import read_plain_text
 from explorer.study.result import StudyResult
+from explorer.study.sound import json_value
 from explorer.views.page_columns import known
 from explorer.views.wording import one_line
 
@@ -79,9 +80,9 @@ def _confirmed(result: StudyResult) -> Iterator[Reading | None]:
                 continue
             folder = result.folder / "artifacts" / artifact / "measurements"
             try:
-                text = (folder / f"confirm-{number:02d}-trial-{take.trial:05d}.json").read_text(encoding="utf-8")
-                anchor = json.loads(text)["details"]["anchor"]
-            except (OSError, ValueError, KeyError, TypeError):
+                text = read_plain_text(folder / f"confirm-{number:02d}-trial-{take.trial:05d}.json")
+                anchor = json_value(text)["details"]["anchor"]
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 continue
             yield _reading(take.trial, number, anchor, bool(take.invalid))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bad_case import Case
-from bad_studies import FRONT, fact, record, study
+from bad_studies import EXPORT, FRONT, fact, record, study
 
 from explorer.study.sealed import REFERENCE_KEY
 
@@ -84,6 +84,20 @@ def _record(name: str, change: Callable[[dict[str, Any]], object], says: str) ->
     return Case(name, resealed(change), FRONT, 6, _DAMAGED.format(says))
 
 
+def _record_text(name: str, old: str, new: str, says: str) -> Case:
+    """What JSON can say and `json.dumps` does not: the entry's text is changed, and has its checksum."""
+
+    def replaced(text: str) -> str:
+        entry = text[len('{"entry": ') : text.rfind(', "crc32": ')].replace(old, new, 1)
+        return f'{{"entry": {entry}, "crc32": {zlib.crc32(entry.encode())}}}'
+
+    return Case(name, record(replaced), FRONT, 6, _DAMAGED.format(says))
+
+
+def _export(name: str, change: Callable[[dict[str, Any]], Any], says: str) -> Case:
+    return Case(name, fact(change), EXPORT, 6, rf"^what the study \S+ knows of itself .* is not whole \({says}.*--fork")
+
+
 def _reference(name: str, text: str, says: str) -> Case:
     return Case(name, reference(text), FRONT, 6, _DAMAGED.format(says))
 
@@ -93,11 +107,24 @@ def _confirmation(name: str, change: Callable[[dict[str, Any]], object], says: s
     return Case(name, confirmation(change), FRONT, 6, says)
 
 
+_RELATIVE_TO_NOTHING = {"metric": "energy_mj", "comparison": "<=", "bound": 1.0, "is_relative": True}
 _TAKE = ("rounds", 0, 0)
 
 CASES = (
     _facts("facts_whose_provenance_is_a_number", _set("provenance", to=3), "its provenance: expected an object"),
     _facts("facts_whose_identity_is_a_list", _set("identity", to=[]), "its identity: expected an object"),
+    _facts("facts_of_classes_that_are_a_number", _set("provenance", "class_names", to=3),
+           "its class names: expected a list"),
+    _facts("facts_of_weights_that_are_a_text", _set("provenance", "weights", to="w"),
+           "its weights: expected an object"),
+    _facts("facts_of_a_recipe_without_a_name", _set("provenance", "weights", "card", "recipe", to={}), "'name'"),
+    _facts("facts_of_a_memory_of_no_float", _set("provenance", "memory_mib", to=10**400),
+           "JSON: a number is too large"),
+    _facts("facts_with_half_of_a_character", _set("provenance", "note", to="\ud800"), "JSON: a text has half of a"),
+    _facts("facts_of_a_name_that_climbs", _set("space", "name", to="../../x"), "its name does not match"),
+    _facts("facts_of_no_classes", _set("n_classes", to=0), "its number of classes is 0"),
+    _facts("facts_of_constraints_relative_to_nothing", _set("space", "constraints", 0, to=_RELATIVE_TO_NOTHING),
+           "the baseline's record lacks a metric that a constraint is relative to"),
     _facts("facts_of_many_classes", _set("n_classes", to="many"), "its number of classes: expected whole numbers"),
     _facts("facts_with_a_batch_of_many", _set("space", "parameters", "batch_size", "values", to=["many"]),
            "batch_size: its values are of another kind"),
@@ -107,6 +134,22 @@ CASES = (
            "its settings: expected finite numbers"),
     _facts("facts_with_a_bound_relative_to_text", _set("space", "constraints", 0, "is_relative", to="no"),
            "is_relative of a constraint: expected true or false"),
+    _export("facts_without_an_identity", _set("identity", to={}), "it has no 'data'"),
+    _export("facts_without_a_fingerprint", _set("identity", "data", to={"name": "cifar10"}), "it has no 'kind'"),
+    _export("facts_of_an_image_of_text", _set("identity", "data", "image_shape", to=["a", "b", "c"]),
+            "the shape of its images: expected whole numbers"),
+    _export("facts_of_a_processor_of_number", _set("provenance", "processor", "name", to=3),
+            "processor: Input should be a valid string"),
+    _export("facts_of_a_version_that_is_a_command", _set("identity", "software", "python", to="3\nRUN sh"),
+            "its software has something that is no version"),
+    _export("facts_without_classes", lambda facts: facts["provenance"].pop("class_names") and facts,
+            "it has no 'class_names'"),
+    Case("record_of_a_share_that_is_missing", resealed(lambda entry: entry["outcome"].update(details={})),
+         ("export", "cnn", "--studies", ".", "--trial", "0", "--force", "-o", "out"), 6,
+         r"^what the study \S+ knows of itself and of trial 0 is not whole \(it has no 'exit_shares'\)"),
+    Case("record_of_a_variant_that_cannot_be", resealed(_set("outcome", "variant", "pruning_ratio", to=1.5)),
+         ("export", "cnn", "--studies", ".", "--trial", "0", "--force", "-o", "out"), 6,
+         r"^what the study \S+ knows of .*\(pruning_ratio: Input should be less than 1\)"),
     _reference("reference_of_nothing", "{}", r"'\w+'"),
     _reference("reference_that_is_a_number", "7", ""),
     _reference("reference_of_text", '{"accuracy": "a", "latency_ms": 1, "cost_usd_per_million": 1}',
@@ -129,11 +172,24 @@ CASES = (
     _record("record_whose_details_are_a_list", _set("outcome", "details", to=[]),
             "a trial's details: expected an object"),
     _record("record_of_an_infinite_time", _set("outcome", "metrics", "latency_ms", "value", to=float("inf")), ""),
+    _record("record_of_details_of_no_float", _set("outcome", "details", "exit_shares", to=[10**400]),
+            "a trial's details: a number is too large"),
+    _record("record_of_details_that_nest_deeply", _set("outcome", "details", "a", to=json.loads("[" * 150 + "]" * 150)),
+            "a trial's details: nested more than 100 levels deep"),
+    _record("record_of_an_endless_batch", _set("outcome", "variant", "batch_size", to=10**400),
+            "a variant: expected whole numbers"),
+    _record_text("record_of_details_beyond_numbers", '"exit_shares": [', '"exit_shares": [1e999, ',
+                 "a trial's details: a number is not finite"),
+    _record_text("record_of_details_of_no_number", '"exit_shares": [', '"exit_shares": [NaN, ', ""),
     _record("record_that_lacks_an_objective", _set("outcome", "metrics", to={}), ".*its record lacks an objective"),
     _record("record_unknown_for_a_number", _set("outcome", "metrics", "energy_mj", to={"value": None, "why": 3}),
             ".*why is no text"),
     _confirmation("confirmation_of_a_text", _set(*_TAKE, "metrics", "latency_ms", "value", to="fast"),
                   "latency_ms: expected finite numbers"),
+    _confirmation("confirmation_beyond_measure", _set(*_TAKE, "metrics", "latency_ms", "high", to=1e308),
+                  "latency_ms: nothing measured is as large as 1e\\+308"),
+    _confirmation("confirmation_of_no_float", _set(*_TAKE, "metrics", "latency_ms", "n", to=10**400),
+                  "a number is too large"),
     _confirmation("confirmation_of_no_number", _set(*_TAKE, "metrics", "latency_ms", "low", to=float("nan")),
                   "NaN is not a number of JSON"),
     _confirmation("confirmation_invalid_by_text", _set(*_TAKE, "invalid", to="abc"), "expected a list"),

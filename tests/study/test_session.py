@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -13,6 +16,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from explorer.errors import StudyDamaged
+from explorer.objectives import Constraint
 from explorer.records import Failure, Measurement, TrialOutcome, Variant
 from explorer.study.evaluation import Prepared
 from explorer.study.read import load_result
@@ -20,6 +25,7 @@ from explorer.study.result import TrialRecord
 from explorer.study.session import Session, open_session, stored_study
 
 SPACE = small_space(n_trials=100)
+RELATIVE = small_space(constraints=(Constraint("accuracy", ">=", 0.5, is_relative=True),))
 PREPARED = Prepared(10, {"torch": "2.15"}, {"host": "fake"}, None)
 HOW = st.sampled_from(["measured", "failed", "invalid"])
 
@@ -129,3 +135,41 @@ TestTrialsOfASession = TrialsOfASession.TestCase
 TestTrialsOfASession.settings = settings(
     max_examples=6, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_session_journal_entry_without_an_objective_is_damage(tmp_path, monkeypatch):
+    session = opened_anew(tmp_path)
+    session.finish(session.begin(SPACE.baseline(), 1.0), outcome(SPACE.baseline(), "measured"), 1.0, 2.0)
+    variant = session.next_variant()
+    number = session.begin(variant, started=1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(session._storage), "finish", TrialsOfASession.dying)
+        with pytest.raises(Died):
+            session.finish(number, outcome(variant, "measured"), 1.0, 2.0)
+    session.close()
+    path = tmp_path / "small" / "trials" / f"{number}.json"
+    entry = json.loads(path.read_text())
+    del entry["outcome"]["metrics"]["accuracy"]
+    path.write_text(json.dumps(entry))
+    with pytest.raises(StudyDamaged, match=r"1\.json is not a whole record of a trial \(.*lacks an objective\): move"):
+        opened_anew(tmp_path)
+
+
+def test_session_whose_baseline_was_removed_begins_anew(tmp_path):
+    session = opened_anew(tmp_path)
+    for _ in range(3):
+        variant = session.next_variant()
+        session.finish(session.begin(variant, 1.0), outcome(variant, "measured"), 1.0, 2.0)
+    session.close()
+    with closing(sqlite3.connect(tmp_path / "small" / "study.db")) as database, database:
+        database.execute("DELETE FROM trial_user_attributes WHERE trial_id = 1")
+    session = opened_anew(tmp_path)
+    assert session.n_finished == 0
+    assert session.next_variant() == RELATIVE.baseline()
+    session.close()
+
+
+def opened_anew(folder: Path) -> Session:
+    (folder / "small").mkdir(exist_ok=True)
+    stored = stored_study(RELATIVE, folder / "small", None)
+    return open_session(RELATIVE, VOCABULARY, folder / "small", PREPARED, stored, folder / "evidence", None)

@@ -11,7 +11,8 @@ generation are selected with a sampler that is seeded by the generation: both ca
 TPE's cost grows with the number of trials that it looks at, fifty times from 100 to 10,000 of them. So it is shown
 _MOST_SHOWN at most, from which the least telling are left out now and then. It calls the best tenth of what it looks at
 good, for several objectives (for a single one the best 25, however many there are), and weighs the others by their age:
-so the best are kept, and of the others the latest.
+so the best are kept, and of the others the latest. In three runs each of 2,500 trials in the long night's space, 250
+and 1,000 shown trials led to the same hypervolume (a mean of 0.0385; from 0.0380 to 0.0389, and to 0.0386).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _POPULATION = 20
 """Trials in a generation of the genetic samplers: a study of 60 trials still has three generations."""
 
-_MOST_SHOWN, _N_KEPT, _N_BEST = 1000, 800, 200
+_MOST_SHOWN, _N_KEPT, _N_BEST = 250, 200, 80
 """TPE is shown at most so many trials; beyond that, so many are kept, among them so many for being the best."""
 
 _MOST_ASKED = 125
@@ -46,7 +47,9 @@ _MOST_ASKED = 125
 
 def _tpe(seed: int) -> BaseSampler:
     # One trial at a time: there are no running trials whose results would have to be guessed ("constant liar").
-    return optuna.samplers.TPESampler(seed=seed, constant_liar=False)
+    # Several parameters at once: for several objectives, each alone is Optuna's default, which splits the trials into
+    # good and bad again for each and, of 1,000 proposals of the long night's space, repeated 5 of 6; so, 1 of 10.
+    return optuna.samplers.TPESampler(seed=seed, constant_liar=False, multivariate=True)
 
 
 def _nsga2(seed: int) -> BaseSampler:

@@ -65,10 +65,10 @@ def test_memorable_any_observations_are_the_best_and_the_latest_in_their_order(o
     assert sum(id(one) in identities for one in front) >= min(4, len(front))
 
 
-def test_mirror_tpe_up_to_a_thousand_trials_is_shown_all_of_them():
+def test_mirror_tpe_up_to_250_trials_is_shown_all_of_them():
     one = Mirror(GRID, DIRECTIONS, "tpe", 0)
-    observed(one, 0, 1000)
-    assert shown(one) == [GRID.params(index % GRID.n_variants) for index in range(1000)]
+    observed(one, 0, 250)
+    assert shown(one) == [GRID.params(index % GRID.n_variants) for index in range(250)]
 
 
 def test_mirror_tpe_proposes_the_same_whenever_it_gets_rid_of_what_was_asked(monkeypatch):

@@ -165,17 +165,19 @@ def _quiet() -> Iterator[None]:
 
 
 def _quantized(model: onnx.ModelProto, quantization: str, features: Array, folder: Path) -> onnx.ModelProto:
-    """`folder` is where the quantizers' own files may lie meanwhile."""
+    """`folder` is where the quantizers' own files may lie meanwhile. Raises OSError when the disk is full."""
     import onnx
     from onnxruntime import quantization as ort
 
     if quantization == "none":
         return model
-    with tempfile.TemporaryDirectory(dir=folder) as place, _quiet():
-        source, optimized, target = (Path(place, f"{name}.onnx") for name in ("float", "optimized", "int8"))
+    with tempfile.TemporaryDirectory(dir=folder) as place, _temporary_files_in(place), _quiet():
+        names = ("float", "optimized", "prepared", "int8")
+        source, optimized, with_shapes, target = (Path(place, f"{name}.onnx") for name in names)
         onnx.save(model, source)  # given the model itself, the pre-processor would move its weights to another file
-        ort.quant_pre_process(source, optimized, skip_symbolic_shape=True)
-        prepared = onnx.load(optimized)
+        _optimize(source, optimized)
+        ort.quant_pre_process(optimized, with_shapes, skip_symbolic_shape=True, skip_optimization=True)
+        prepared = onnx.load(with_shapes)
         if quantization == "dynamic_int8":
             # The quantizer transposes weights, and then refuses the shapes that pre-processing noted for them.
             prepared.graph.ClearField("value_info")
@@ -196,6 +198,34 @@ def _quantized(model: onnx.ModelProto, quantization: str, features: Array, folde
         else:
             raise ExportFailed("unsupported quantization", f"onnxruntime cannot quantize with {quantization!r}")
         return onnx.load(target)
+
+
+@contextmanager
+def _temporary_files_in(place: str) -> Iterator[None]:
+    """The quantizers' own folders are made there, where they are found and removed if this process is killed."""
+    usual, tempfile.tempdir = tempfile.tempdir, place
+    try:
+        yield
+    finally:
+        tempfile.tempdir = usual
+
+
+def _optimize(source: Path, target: Path) -> None:
+    """Write `source` to `target` with ORT's basic optimizations, as its pre-processor would.
+
+    That goes on without them when they fail, so that a full disk would give another artifact. Raises OSError for one.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(target)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    try:
+        onnxruntime.InferenceSession(str(source), options, providers=[OnnxRuntime.provider])
+    except Exception:  # "Protobuf serialization failed", and others that do not say why
+        target.write_bytes(source.read_bytes())  # says so if it is the disk
+        raise
 
 
 class _Calibration:

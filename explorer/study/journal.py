@@ -24,6 +24,7 @@ from explorer.study.sound import (
     json_value,
     require_finite,
     require_list,
+    require_measured,
     require_object,
     require_plain,
     require_texts,
@@ -172,9 +173,7 @@ def _check(entry: Entry, violations: Mapping[str, float | None]) -> None:
         "times, violations and evidence",
         (record.started, record.finished, *amounts, *seconds, *entry.evidence.values()),
     )
-    numbers = Metrics.of(outcome.metrics).numbers
-    if not math.isfinite(sum(numbers)):
-        require_finite("metrics", numbers)  # a sum may be infinite where no number is
+    require_measured("metrics", Metrics.of(outcome.metrics).numbers)
     require_object("a trial's details", outcome.details)
     require_plain("a trial's details", outcome.details)
     require_texts("a trial's reasons and world", (*outcome.invalid, entry.world))

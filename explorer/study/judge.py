@@ -11,6 +11,7 @@ from dataclasses import replace
 from explorer.objectives import METRICS, Constraint
 from explorer.records import Failure, Measurement, TrialOutcome, TrialState
 from explorer.space.values import SearchSpace
+from explorer.study.sound import LARGEST_MEASURED, require_plain
 
 _LARGEST_SHARE = 1e6
 """Samplers compare violations and some of them standardize: infinity would hide every difference."""
@@ -52,8 +53,8 @@ def violation_shares(
 
 def _checked(outcome: TrialOutcome, space: SearchSpace, is_baseline: bool) -> TrialOutcome:
     """The outcome, with a failure where a value is impossible, or one that the study needs is unknown."""
-    if outcome.failure is not None:
-        return outcome
+    if (failure := outcome.failure) is not None:
+        return replace(outcome, failure=Failure(_storable(failure.kind), _storable(failure.reason)))
     faults = {name: fault for name, metric in outcome.metrics.items() if (fault := _fault(name, metric))}
     if faults:
         metrics = {
@@ -64,7 +65,8 @@ def _checked(outcome: TrialOutcome, space: SearchSpace, is_baseline: bool) -> Tr
         return replace(outcome, metrics=metrics, failure=Failure("invalid value", reason))
     try:
         json.dumps(dict(outcome.details), allow_nan=False)
-    except (TypeError, ValueError) as error:
+        require_plain("the trial's details", dict(outcome.details))
+    except (TypeError, ValueError, RecursionError) as error:
         return replace(outcome, details={}, failure=Failure("invalid value", f"the trial's details: {error}"))
     needed = [objective.metric for objective in space.objectives]
     if is_baseline:
@@ -73,6 +75,11 @@ def _checked(outcome: TrialOutcome, space: SearchSpace, is_baseline: bool) -> Tr
     if unknown:
         return replace(outcome, failure=Failure("objective unknown", "; ".join(unknown)))
     return outcome
+
+
+def _storable(text: str) -> str:
+    """The text without halves of characters, as a file's name that is no UTF-8 brings them; no JSON can hold those."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _fault(name: str, metric: Measurement) -> str:
@@ -99,6 +106,8 @@ def _number_fault(value: object) -> str:
     # Not for a NaN; and a whole number may be larger than any float.
     if not abs(value) <= sys.float_info.max:
         return f"{reprlib.repr(value)}, expected a finite number"
+    if abs(value) > LARGEST_MEASURED:
+        return f"{value:g}, expected at most {LARGEST_MEASURED:g}"
     return ""
 
 

@@ -23,7 +23,7 @@ from explorer.study.journal import Entry, Journal, require_told
 from explorer.study.place import Place, study_place
 from explorer.study.result import StudyResult
 from explorer.study.sealed import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, unsealed
-from explorer.study.sound import json_value, require_finite
+from explorer.study.sound import json_value, require_measured
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -140,7 +140,7 @@ def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bo
         objectives = {objective.metric for objective in facts.space.objectives}
         reference = json_value(attributes.get(REFERENCE_KEY, "null"))
         if reference is not None:
-            require_finite("its reference point", [reference[metric] for metric in objectives])
+            require_measured("its reference point", [reference[metric] for metric in objectives])
         with _uncollected():
             entries = tuple(_entry(row.number, row.state, row.value_json, facts.space) for row in rows)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -19,7 +19,7 @@ STATES = frozenset(get_args(TrialState))
 _NUMBERS = frozenset({int, float})  # what JSON gives; a bool is none
 _WHOLE, _TEXT = frozenset({int}), frozenset({str})
 _LARGEST = 2**53  # a float is exact up to it; a whole number of JSON may have 4300 digits
-_BEYOND_MEASURE = 1e100  # sums and ratios of rounds stay finite
+LARGEST_MEASURED = 1e100  # sums, products and ratios of what is measured stay finite
 _DEEPEST = 100  # what shows a record calls itself once a level, and Python bears a thousand calls
 _OF_PARAMETERS = {"runtime": _TEXT, "quantization": _TEXT, "batch_size": _WHOLE, "threads": _WHOLE}
 
@@ -66,6 +66,13 @@ def require_finite(what: str, values: Collection[object]) -> None:
     raise TypeError(f"{what}: expected finite numbers")
 
 
+def require_measured(what: str, values: Collection[object]) -> None:
+    """They are numbers as something that was measured may be: of at most LARGEST_MEASURED, which NaN is not."""
+    require_finite(what, values)
+    if beyond := [value for value in values if abs(value) > LARGEST_MEASURED]:  # type: ignore[arg-type]
+        raise ValueError(f"{what}: nothing measured is as large as {beyond[0]:g}")
+
+
 def require_whole(what: str, values: Collection[object]) -> None:
     """They are whole numbers from 0 on, and a float holds them exactly."""
     if not _WHOLE.issuperset(map(type, values)) or not all(0 <= v <= _LARGEST for v in values):  # type: ignore[operator]
@@ -107,10 +114,8 @@ def sound_variant(variant: Variant) -> Variant:
 
 def sound_measurement(name: str, measured: Measurement) -> Measurement:
     """The measurement, whose value and ends are finite numbers where they are known."""
-    known = [end for end in (measured.value, measured.low, measured.high, measured.n) if end is not None]
-    require_finite(name, known)
-    if any(abs(end) > _BEYOND_MEASURE for end in known):
-        raise ValueError(f"{name}: nothing measured is as large as {max(map(abs, known)):g}")
+    ends = (measured.value, measured.low, measured.high, measured.n)
+    require_measured(name, [end for end in ends if end is not None])
     require_texts(name, [] if measured.why is None else [measured.why])
     return measured
 

@@ -14,10 +14,12 @@ from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
 from explorer.study.journal import Entry, Journal
 from explorer.study.result import TrialRecord
 from explorer.study.sealed import sealed, unsealed
+from explorer.study.sound import LARGEST_MEASURED
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
+measured = st.floats(-LARGEST_MEASURED, LARGEST_MEASURED)
 measurements = st.one_of(
-    st.builds(Measurement, numbers, numbers, numbers, st.integers(1, 10**6)),
+    st.builds(Measurement, measured, measured, measured, st.integers(1, 10**6)),
     st.builds(Measurement.unknown, st.text(max_size=20)),
 )
 outcomes = st.builds(

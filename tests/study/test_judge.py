@@ -50,6 +50,7 @@ def test_judge_constrained_metric_unknown_is_infeasible_by_infinity():
         ("accuracy", True, "accuracy is True, expected a number"),
         ("latency_ms", 0.0, "latency_ms is 0, expected more than 0 ms"),
         ("latency_ms", 10**400, r"latency_ms is 10+\.\.\.0+, expected a finite number"),
+        ("latency_ms", 1e101, r"latency_ms is 1e\+101, expected at most 1e\+100"),
         ("latency_ms", Measurement(1.0, low=math.nan), "latency_ms is nan, expected a finite number"),
         ("latency_ms", Measurement(1.0, high="2"), "latency_ms is '2', expected a number"),
     ],
@@ -63,11 +64,18 @@ def test_judge_impossible_value_is_a_failure(name, value, reason):
     assert checked.metrics[name].value is None
 
 
-def test_judge_details_that_are_no_json_are_a_failure():
-    spoilt = TrialOutcome(Variant(), outcome().metrics, details={"x": math.nan})
+@pytest.mark.parametrize("value", [math.nan, 10**400, "\ud800", object()])
+def test_judge_details_that_are_no_json_are_a_failure(value):
+    spoilt = TrialOutcome(Variant(), outcome().metrics, details={"x": [value]})
     state, checked, _ = judge(spoilt, small_space(), BASELINE)
     assert state == "failed"
     assert checked.details == {}
+
+
+def test_judge_failure_that_names_a_file_that_is_no_utf_8_can_be_stored():
+    failed = TrialOutcome(Variant(), failure=Failure("missing file", "no such file: '/data/\udcff.npy'"))
+    _, checked, _ = judge(failed, small_space(), BASELINE)
+    assert checked.failure == Failure("missing file", r"no such file: '/data/\udcff.npy'")
 
 
 def test_judge_objective_unknown_is_a_failure_that_says_why():

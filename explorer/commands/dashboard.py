@@ -88,7 +88,12 @@ def _tell(feed: Feed, sight: Sight) -> None:
 def _status(sight: Sight) -> Status:
     if sight.since is not None:
         return "running"
-    return "finished" if len(sight.result.trials) >= n_possible_trials(sight.result.space) else "interrupted"
+    result = sight.result
+    has_all = len(result.trials) >= n_possible_trials(result.space)
+    # A study whose time was up has fewer trials; what ended otherwise is not confirmed before it is resumed.
+    is_confirmed = result.confirmation is not None and not result.confirmation.is_stale(result.trials)
+    is_finished = has_all or (result.space.search.timeout_s is not None and is_confirmed)
+    return "finished" if is_finished else "interrupted"
 
 
 def _off_measuring_cores(space: SearchSpace) -> AbstractContextManager[None]:

@@ -52,7 +52,7 @@ def front_figure(info: FrontInfo, has_buttons: bool = True) -> go.Figure:
     traces = [
         scatter(info, groups["infeasible"], "infeasible", marker=cross),
         scatter(info, groups["invalid"], "invalid", marker=doubt),
-        scatter(info, groups["feasible"], "dominated", marker={"size": 7, "color": "#cbd2d9"}),
+        scatter(info, groups["feasible"], "feasible", marker={"size": 7, "color": "#cbd2d9"}),
         stairs(info, [known[trial] for trial in info.staircase]),
         tie_links(info, placed),
         scatter(info, groups["near"], "near the front", has_bars=True, marker=hollow),
@@ -71,11 +71,11 @@ def front_figure(info: FrontInfo, has_buttons: bool = True) -> go.Figure:
 
 
 def space_figure(info: FrontInfo, axes: tuple[str, str, str]) -> go.Figure:
-    """The front and the dominated trials over three metrics."""
+    """The front and the other feasible trials over three metrics."""
     figure = go.Figure()
     placed = [p for p in info.points if p.is_feasible and all(p.value(axis) is not None for axis in axes)]
     rest, front = [p for p in placed if p.group != "front"], [p for p in placed if p.group == "front"]
-    for points, name, size, color in ((rest, "dominated", 3, FAINT), (front, "front", 6, FRONT)):
+    for points, name, size, color in ((rest, "feasible", 3, FAINT), (front, "front", 6, FRONT)):
         _add_space_trace(figure, points, axes, name, {"size": size, "color": color})
     knee = {"size": 9, "color": KNEE, "symbol": "diamond"}
     _add_space_trace(figure, [p for p in placed if p.is_knee], axes, "knee", knee)

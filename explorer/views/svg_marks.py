@@ -99,7 +99,7 @@ def legend(points: Sequence[Point], plain: Collection[int], chosen: int) -> list
         ("front", True, any(p.group == "front" and p.trial in plain for p in others), "front"),
         ("front", False, any(p.group == "front" and p.trial not in plain for p in others), "through another objective"),
         ("near", True, "near" in groups, "near it"),
-        ("feasible", True, "feasible" in groups, "dominated"),
+        ("feasible", True, "feasible" in groups, "feasible"),
         ("infeasible", True, "infeasible" in groups, "infeasible"),
         ("invalid", True, "invalid" in groups, "invalid"),
     ]

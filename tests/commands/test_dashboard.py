@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from explorer.commands import dashboard as command
 from explorer.commands.dashboard import dashboard
 from explorer.errors import Interrupted, NotAvailable, UsageError
 from explorer.measure import cores
+from explorer.study.confirmation import Confirmation
+from explorer.study.read import load_result
+from explorer.study.watch import Sight
 
 EXPLORE = str(Path(sys.executable).with_name("explore"))
 LINK = re.compile(r"http://([^/]+)/\?token=(\S+)")
@@ -147,6 +151,19 @@ def test_study_that_was_stopped_early_is_called_interrupted(run, tmp_path, monke
     assert json.loads(running.get("/api/state")[1])["live"]["status"] == "interrupted"
     assert running.get("/nowhere")[0] == 404
     assert running.end()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "n_confirmed", "status"),
+    [(60.0, 4, "finished"), (60.0, 3, "interrupted"), (60.0, None, "interrupted"), (None, 4, "interrupted")],
+)
+def test_study_whose_time_was_up_is_finished_once_it_is_confirmed(folder, timeout_s, n_confirmed, status):
+    found = load_result(folder)
+    search = replace(found.space.search, n_trials=9, timeout_s=timeout_s)
+    last = max(trial.finished for trial in found.trials)
+    confirmation = None if n_confirmed is None else Confirmation(0, n_confirmed, last, (), ended="settled")
+    result = replace(found, space=replace(found.space, search=search), confirmation=confirmation)
+    assert command._status(Sight(result)) == status
 
 
 def test_study_that_does_not_read_for_a_while_is_said_once_and_shown_as_it_was(run, folder, eventually):

@@ -26,12 +26,26 @@ def site(small_study, tmp_path):
     server.stop()
 
 
+def cookie_of(server):
+    return {"Cookie": f"explore-{server.port}={server.link.partition('token=')[2]}"}
+
+
+def write_token(server, headers):
+    """What the page is given to write with, and the answer's status."""
+    connection = http.client.HTTPConnection(f"127.0.0.1:{server.port}", timeout=120)
+    connection.request("GET", "/api/write-token", headers=headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, json.loads(text)["token"] if answer.status == 200 else None
+
+
 def post(server, body, headers=None):
     host = f"127.0.0.1:{server.port}"
-    token = server.link.partition("token=")[2]
     connection = http.client.HTTPConnection(host, timeout=120)
-    usual = {"Cookie": f"explore-{server.port}={token}", "Origin": f"http://{host}"}
-    connection.request("POST", "/api/exports", body=body, headers=usual if headers is None else headers)
+    if headers is None:
+        headers = cookie_of(server) | {"X-Explore-Token": write_token(server, cookie_of(server))[1]}
+    connection.request("POST", "/api/exports", body=body, headers=headers)
     answer = connection.getresponse()
     text = answer.read()
     connection.close()
@@ -60,12 +74,22 @@ def test_export_request_that_is_none_is_refused(site, body):
     assert not (site.result.folder / "exports").exists()
 
 
-@pytest.mark.parametrize("origin", [None, "http://evil.example", "http://127.0.0.1:1", "null"])
-def test_export_request_of_another_site_is_refused_though_the_cookie_comes_along(site, origin):
-    token = site.link.partition("token=")[2]
-    headers = {"Cookie": f"explore-{site.port}={token}"} | ({} if origin is None else {"Origin": origin})
+@pytest.mark.parametrize("origin", [None, "http://evil.example", "null", "ours"])
+@pytest.mark.parametrize("token", [None, "", "wrong"])
+def test_export_request_without_the_pages_token_is_refused_though_the_cookie_comes_along(site, origin, token):
+    headers = cookie_of(site)
+    if origin is not None:
+        headers["Origin"] = f"http://127.0.0.1:{site.port}" if origin == "ours" else origin
+    if token is not None:
+        headers["X-Explore-Token"] = token
     assert post(site, '{"trial": 1}', headers)[0] == 403
     assert not (site.result.folder / "exports").exists()
+
+
+def test_export_request_with_the_pages_token_and_no_cookie_is_refused(site):
+    assert write_token(site, {}) == (403, None)
+    headers = {"X-Explore-Token": write_token(site, cookie_of(site))[1]}
+    assert post(site, '{"trial": 1}', headers)[0] == 403
 
 
 def test_export_request_while_the_study_measures_is_refused(site):

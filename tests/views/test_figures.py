@@ -63,11 +63,11 @@ def test_history_figure_is_in_percent(makers):
 
 def test_front_figure_of_a_confirmed_front_has_near_ties_and_invalid_trials(makers):
     drawn = traces(front_figure(front_info(makers.make_near_result())))
-    groups = ("front", "near the front", "dominated", "infeasible", "invalid")
+    groups = ("front", "near the front", "feasible", "infeasible", "invalid")
     assert {name: list(drawn[name].customdata) for name in groups} == {
         "front": [2],
         "near the front": [1],
-        "dominated": [0],
+        "feasible": [0],
         "infeasible": [4],
         "invalid": [3],
     }

@@ -94,7 +94,7 @@ def test_front_svg_legend_has_only_what_is_there(makers):
     space = makers.make_space(objectives=makers.OBJECTIVES[:2])
     text = front_svg(makers.make_result(trials, space), chosen=1)
     assert ">front</text>" in text
-    for words in ("near it", "infeasible", "invalid", "baseline", "dominated", "through another objective"):
+    for words in ("near it", "infeasible", "invalid", "baseline", "feasible", "through another objective"):
         assert f">{words}</text>" not in text
 
 

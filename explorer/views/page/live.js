@@ -28,7 +28,8 @@ export const fetchInsights = () => fetchJson("/api/insights");
 /** Export a trial as a bundle; gives its folder and its accuracy on the test split. Throws an Error with a sentence. */
 export async function exportTrial(number) {
   const body = JSON.stringify({ trial: number });
-  const headers = { "content-type": "application/json" };
+  const { token } = await fetchJson("/api/write-token");
+  const headers = { "content-type": "application/json", "x-explore-token": token };
   const response = await fetch("/api/exports", { method: "POST", credentials: "same-origin", headers, body });
   const said = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(said.error ?? `the server answered ${response.status}`);

@@ -51,7 +51,7 @@ def make_app(
 
     `snapshots` are those of `feed`, where somebody else prepares them.
     """
-    pages = _Pages(feed, streams, snapshots or Snapshots(feed))
+    pages = _Pages(feed, streams, snapshots or Snapshots(feed), door.keys.to_write)
     said: set[str] = set()
 
     async def fault(request: Request, error: Exception) -> Response:
@@ -72,6 +72,7 @@ def make_app(
             Route("/api/compare/{first}/{second}", pages.compare),
             Route("/api/insights", pages.insights),
             Route("/api/events", pages.events),
+            Route("/api/write-token", pages.write_token),
             Route("/api/exports", Exporting(feed).answer, methods=["POST"]),
         ],
         exception_handlers={Exception: fault},
@@ -84,10 +85,11 @@ def make_app(
 class _Pages:
     """What each route answers. Whatever takes time is made in a thread, so that the streams go on."""
 
-    def __init__(self, feed: Feed, streams: EventStreams, snapshots: Snapshots) -> None:
+    def __init__(self, feed: Feed, streams: EventStreams, snapshots: Snapshots, write_token: str) -> None:
         self._feed = feed
         self._streams = streams
         self._snapshots = snapshots
+        self._write_token = write_token
         self._insights = KeptInsights(feed)
         self._static: Mapping[str, StaticFile] = {}
         self._reading = asyncio.Lock()
@@ -129,6 +131,10 @@ class _Pages:
     async def insights(self, request: Request) -> Response:
         """What all trials say together."""
         return await _zipped(request, await asyncio.to_thread(self._insights.text), "application/json")
+
+    async def write_token(self, request: Request) -> Response:
+        """What the page sends in a header when it writes; another site may have this asked for, and cannot read it."""
+        return Response(_json({"token": self._write_token}), media_type="application/json")
 
     async def csv(self, request: Request) -> Response:
         """Every trial, as `trials.csv` has them."""

@@ -1,4 +1,5 @@
-"""Keys: who may look. A token a start, which the printed link carries and the browser keeps as a cookie.
+"""Keys: who may look. A token a start, which the printed link carries and the browser keeps as a cookie; and another,
+which the page asks for before it writes: no other site can read it.
 
 A page that is open when the program is started again goes on with the cookie that it has: the hashes of the last tokens
 of this study and port are kept in the user's cache for a day, readable by the user alone.
@@ -12,7 +13,7 @@ import os
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from explorer.cache import cache_root
@@ -25,10 +26,11 @@ _KEPT_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The token of this start, and the SHA-256 of those of earlier ones."""
+    """The token of this start, the SHA-256 of those of earlier ones, and the one that who may look needs to write."""
 
     token: str
     earlier: tuple[str, ...] = ()
+    to_write: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
 
     def is_token(self, text: str) -> bool:
         """Whether `text` is the token of this start; takes as long for any other."""
@@ -37,6 +39,10 @@ class Keys:
     def opens(self, text: str) -> bool:
         """Whether `text` is the token of this start or of a recent one."""
         return any(secrets.compare_digest(_hashed(text), known) for known in (_hashed(self.token), *self.earlier))
+
+    def allows_writing(self, text: str) -> bool:
+        """Whether `text` is the token that the page was given; takes as long for any other."""
+        return secrets.compare_digest(_hashed(text), _hashed(self.to_write))
 
 
 def new_keys(folder: Path, port: int) -> Keys:

@@ -2,8 +2,8 @@
 
 Another site cannot read the dashboard, whatever name it gives this machine: a Host that is not ours is refused, and so
 is who does not have the token of the printed link. Another site cannot change anything either: the cookie, which
-browsers send by themselves, is enough for reading only; everything else needs the token in a header, or an Origin that
-says that the request comes from this page.
+browsers send by themselves, is enough for reading only; everything else needs a token in a header: that of the link, or
+the one that the page has asked for, which no other site can read.
 """
 
 from __future__ import annotations
@@ -100,12 +100,12 @@ class Guard:
         await _answer(send, 303, b"", [(b"location", location.encode()), (b"set-cookie", cookie.encode())])
 
     def _may_pass(self, method: str, headers: dict[str, list[str]]) -> bool:
-        """Reading needs the cookie or the header, everything else the header, or the cookie and our own Origin."""
-        keys = self._door.keys
-        if any(keys.opens(token) for token in headers.get(TOKEN_HEADER, [])):
+        """Reading needs the link's token, as cookie or header; all else that as header, or a cookie and the page's."""
+        keys, given = self._door.keys, headers.get(TOKEN_HEADER, [])
+        if any(keys.opens(token) for token in given):
             return True
-        is_ours = [origin.lower() for origin in headers.get("origin", [])] == [f"http://{headers['host'][0].lower()}"]
-        return (method in _READING or is_ours) and any(keys.opens(token) for token in self._cookies(headers))
+        is_known = any(keys.opens(token) for token in self._cookies(headers))
+        return is_known and (method in _READING or any(keys.allows_writing(token) for token in given))
 
     def _cookies(self, headers: dict[str, list[str]]) -> list[str]:
         pairs = [pair.strip().partition("=") for line in headers.get("cookie", []) for pair in line.split(";")]

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from explorer.views.server.keys import Keys
@@ -82,6 +84,15 @@ def test_writing_with_the_cookie_alone_is_refused(site, method, path):
     assert site.ask(path, method)[0] == 403
     assert site.ask(path, method, [("x-explore-token", "wrong")])[0] == 403
     assert site.ask(path, method, [("x-explore-token", TOKEN)])[0] in (404, 405)
+
+
+def test_writing_needs_the_cookie_and_the_token_that_the_page_was_given(site):
+    token = json.loads(site.ask("/api/write-token")[2])["token"]
+    assert len(token) == 32
+    assert token != TOKEN
+    assert site.ask("/api/state", "POST", [("x-explore-token", token)])[0] == 405
+    assert site.ask("/api/state", "POST", [("x-explore-token", token)], cookie=None)[0] == 403
+    assert site.ask("/api/state", headers=[("x-explore-token", token)], cookie=None)[0] == 403
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/?token=the-token"])

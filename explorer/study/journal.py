@@ -151,12 +151,12 @@ def require_told(entry: Entry, space: SearchSpace) -> None:
         raise ValueError(f"trial {record.number} is {record.state}, but its record says something else")
     if record.state == "failed":
         return
-    objectives = {objective.metric for objective in space.objectives}
-    related = {constraint.metric for constraint in space.constraints if constraint.is_relative}
-    is_told = record.state == "invalid" or objectives <= entry.evidence.keys()
+    objectives = [objective.metric for objective in space.objectives]
+    is_told = record.state == "invalid" or all(metric in entry.evidence for metric in objectives)
     metrics = Metrics.of(record.outcome.metrics)
     if not is_told or not metrics.has_all(objectives):
         raise ValueError(f"trial {record.number} is {record.state}, but its record lacks an objective")
+    related = (constraint.metric for constraint in space.constraints if constraint.is_relative)
     if record.number == 0 and not metrics.has_all(related):
         raise ValueError("the baseline's record lacks a metric that a constraint is relative to")
 

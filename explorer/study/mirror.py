@@ -33,6 +33,7 @@ from explorer.study.grid import Grid
 from explorer.study.seeds import derived_seed
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
 _POPULATION = 20
@@ -45,11 +46,22 @@ _MOST_ASKED = 125
 """Each proposal leaves a trial in Optuna's study that nobody needs: after so many, TPE gets a study without them."""
 
 
+class _Tpe(optuna.samplers.TPESampler):
+    """Optuna's, told that all trials have the same parameters: it would look through all of them to find out."""
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters of any trial, by name, as Optuna's would be."""
+        shown = study.get_trials(deepcopy=False)
+        return dict(sorted(shown[0].distributions.items())) if shown else {}
+
+
 def _tpe(seed: int) -> BaseSampler:
     # One trial at a time: there are no running trials whose results would have to be guessed ("constant liar").
     # Several parameters at once: for several objectives, each alone is Optuna's default, which splits the trials into
     # good and bad again for each and, of 1,000 proposals of the long night's space, repeated 5 of 6; so, 1 of 10.
-    return optuna.samplers.TPESampler(seed=seed, constant_liar=False, multivariate=True)
+    return _Tpe(seed=seed, constant_liar=False, multivariate=True)
 
 
 def _nsga2(seed: int) -> BaseSampler:

@@ -17,6 +17,7 @@ from explorer.space.values import Parameter
 
 STATES = frozenset(get_args(TrialState))
 _NUMBERS = frozenset({int, float})  # what JSON gives; a bool is none
+_NESTED = frozenset({dict, list})
 _WHOLE, _TEXT = frozenset({int}), frozenset({str})
 _LARGEST = 2**53  # a float is exact up to it; a whole number of JSON may have 4300 digits
 LARGEST_MEASURED = 1e100  # sums, products and ratios of what is measured stay finite
@@ -38,18 +39,17 @@ def require_plain(what: str, value: object) -> None:
 
     So everything in it can be calculated with, shown, and written as JSON again. Raises ValueError.
     """
-    level = [value]
+    level: list[Any] = [value]
     for _ in range(_DEEPEST):
-        try:
-            if not all(isfinite(one) for one in level if type(one) in _NUMBERS):  # type: ignore[arg-type]
-                raise ValueError(f"{what}: a number is not finite")
-        except OverflowError as error:
-            raise ValueError(f"{what}: a number is too large") from error
-        _require_utf_8(what, [one for one in level if type(one) is str])
+        kinds = set(map(type, level))
+        if not kinds.isdisjoint(_NUMBERS):
+            _require_floats(what, [one for one in level if type(one) in _NUMBERS])
+        if str in kinds:
+            _require_utf_8(what, [one for one in level if type(one) is str])
+        if kinds.isdisjoint(_NESTED):
+            return
         objects = [one for one in level if type(one) is dict]
         lists = [one for one in level if type(one) is list]
-        if not objects and not lists:
-            return
         for one in objects:
             _require_utf_8(what, one)
         level = [*chain.from_iterable(lists), *chain.from_iterable(one.values() for one in objects)]
@@ -59,7 +59,8 @@ def require_plain(what: str, value: object) -> None:
 def require_finite(what: str, values: Collection[object]) -> None:
     """They are finite numbers."""
     try:
-        if _NUMBERS.issuperset(map(type, values)) and all(map(isfinite, values)):  # type: ignore[arg-type]
+        # The sum, which takes less time, may be too large where no number is.
+        if _NUMBERS.issuperset(map(type, values)) and (isfinite(sum(map(abs, values))) or all(map(isfinite, values))):  # type: ignore[arg-type]
             return
     except OverflowError:  # of a whole number that no float holds
         pass
@@ -69,8 +70,8 @@ def require_finite(what: str, values: Collection[object]) -> None:
 def require_measured(what: str, values: Collection[object]) -> None:
     """They are numbers as something that was measured may be: of at most LARGEST_MEASURED, which NaN is not."""
     require_finite(what, values)
-    if beyond := [value for value in values if abs(value) > LARGEST_MEASURED]:  # type: ignore[arg-type]
-        raise ValueError(f"{what}: nothing measured is as large as {beyond[0]:g}")
+    if values and (largest := max(max(values), -min(values))) > LARGEST_MEASURED:  # type: ignore[call-overload]
+        raise ValueError(f"{what}: nothing measured is as large as {largest:g}")
 
 
 def require_whole(what: str, values: Collection[object]) -> None:
@@ -147,6 +148,16 @@ def require_sound_parameter(parameter: Parameter) -> None:
         require_finite(parameter.name, values)
     elif not kinds.issuperset(map(type, parameter.values)):
         raise TypeError(f"{parameter.name}: its values are of another kind")
+
+
+def _require_floats(what: str, numbers: Collection[float]) -> None:
+    """A float holds them, and they are finite."""
+    try:
+        # The sum, which takes less time, may be too large where no number is.
+        if not isfinite(sum(map(abs, numbers))) and not all(map(isfinite, numbers)):
+            raise ValueError(f"{what}: a number is not finite")
+    except OverflowError as error:
+        raise ValueError(f"{what}: a number is too large") from error
 
 
 def _require_utf_8(what: str, texts: Iterable[str]) -> None:

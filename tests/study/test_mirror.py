@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import optuna
 import pytest
 from fakes import OBJECTIVES, VOCABULARY, known_metrics, small_space
 from hypothesis import given
@@ -69,6 +72,21 @@ def test_mirror_tpe_up_to_250_trials_is_shown_all_of_them():
     one = Mirror(GRID, DIRECTIONS, "tpe", 0)
     observed(one, 0, 250)
     assert shown(one) == [GRID.params(index % GRID.n_variants) for index in range(250)]
+
+
+def test_mirror_tpe_proposes_what_optunas_own_would(monkeypatch):
+    def proposals() -> list[int]:
+        one, found = Mirror(GRID, DIRECTIONS, "tpe", 0), []
+        for index in range(40):
+            found.append(one.propose(index, 0))
+            observed(one, index, index + 1)
+        return found
+
+    ours = proposals()
+    plain = partial(optuna.samplers.TPESampler, constant_liar=False, multivariate=True)
+    monkeypatch.setattr(mirror, "MODELS", {"tpe": lambda seed: plain(seed=seed)})
+    assert ours == proposals()
+    assert len(set(ours)) > 10
 
 
 def test_mirror_tpe_proposes_the_same_whenever_it_gets_rid_of_what_was_asked(monkeypatch):

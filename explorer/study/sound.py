@@ -67,10 +67,10 @@ def require_finite(what: str, values: Collection[object]) -> None:
     raise TypeError(f"{what}: expected finite numbers")
 
 
-def require_measured(what: str, values: Collection[object]) -> None:
+def require_measured(what: str, values: Collection[Any]) -> None:
     """They are numbers as something that was measured may be: of at most LARGEST_MEASURED, which NaN is not."""
     require_finite(what, values)
-    if values and (largest := max(max(values), -min(values))) > LARGEST_MEASURED:  # type: ignore[call-overload]
+    if values and (largest := max(max(values), -min(values))) > LARGEST_MEASURED:
         raise ValueError(f"{what}: nothing measured is as large as {largest:g}")
 
 

@@ -57,7 +57,7 @@ class Probe:
         watch.end("start")
         answers.phase("import")
         artifact = Artifact.read(Path(request["artifact"]))
-        for module in runtime(artifact.facts["runtime"]).modules[:1]:
+        for module in runtime(artifact.facts["runtime"]).imports(artifact.facts["quantization"]):
             importlib.import_module(module)
         watch.end("import")
         runtime_mib = resident_mib()["VmRSS"]

@@ -65,6 +65,11 @@ class Eager(Runtime):
     provider = "cpu"
     loading = (load_segments, program_of)
 
+    def imports(self, quantization: str) -> tuple[str, ...]:
+        """Reading a program takes more of torch than `import torch`, 160 MiB of it, and torchao where it quantizes."""
+        reading = ("torch.export.pt2_archive", "networkx")
+        return (*self.modules[:1], *reading) if quantization == "none" else (*self.modules, *reading)
+
     def export(self, job: ExportJob, folder: Path) -> tuple[SegmentFile, ...]:
         """One .pt2 a segment."""
         import torch

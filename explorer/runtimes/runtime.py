@@ -93,6 +93,10 @@ class Runtime(ABC):
         """The versions of its packages."""
         return {package: version(package) for package in self.packages}
 
+    def imports(self, quantization: str) -> tuple[str, ...]:
+        """What loading such a program imports: the bare runtime, whose memory is not the model's."""
+        return self.modules[:1]
+
     def is_batch_invariant(self, quantization: str) -> bool:
         """Whether an image's logits do not depend on the images that share its batch."""
         return True

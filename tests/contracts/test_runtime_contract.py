@@ -165,6 +165,29 @@ def test_probe_of_one_runtime_imports_no_other(artifact_of, name):
     assert out.strip() == str(allowed.get(name, [name]))
 
 
+# Imported, and after that loaded: a tiny network has no 40 MiB, and what torch imports to read a program has 170.
+MEMORY = """
+import importlib, sys
+from pathlib import Path
+from explorer.measure.probe import resident_mib
+from explorer.runtimes.artifact import Artifact
+from explorer.runtimes.registry import runtime
+artifact = Artifact.read(Path(sys.argv[1]))
+for module in runtime(artifact.facts["runtime"]).imports(artifact.facts["quantization"]):
+    importlib.import_module(module)
+before = resident_mib()["VmRSS"]
+executor = artifact.load(1)
+print(resident_mib()["VmRSS"] - before)
+"""
+
+
+@pytest.mark.parametrize(("name", "quantization"), CASES)
+def test_runtime_imports_leave_only_the_program_to_be_loaded(artifact_of, name, quantization):
+    folder = artifact_of(name, quantization, 1.0).folder
+    command = [sys.executable, "-W", "ignore", "-c", MEMORY, str(folder)]
+    assert float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) < 40
+
+
 def test_artifact_folder_names_have_no_duplicates(artifact_of):
     ids = {artifact_of(name, quantization, t).id for name, quantization in CASES for t in (0.5, 0.6, 1.0)}
     assert len(ids) == 3 * len(CASES)

@@ -11,10 +11,11 @@ from browsing import FRONT, POINTS, RANGE, click_on, drag, sorted_by_number, wai
 
 from explorer.measure.cost import Prices
 from explorer.objectives import Objective
-from explorer.records import Progress, Variant
+from explorer.records import Measurement, Progress, Variant
 from explorer.space.limits import parse_constraint
 from explorer.study.front import front_summary
 from explorer.study.importance import parameter_importance
+from explorer.views import compare
 from explorer.views.infos import history_info
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import Server
@@ -140,6 +141,28 @@ def test_page_comparison_tells_apart_only_what_intervals_allow(makers, open_page
     assert "cannot be told" in rows["cold start"]
     assert "counted" in rows["parameters"]
     assert page.locator("#compare .tie").count() == sum("a tie" in row or "the same\n" in row for row in rows.values())
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("has_samples", [True, False])
+def test_page_one_trial_against_the_baseline_is_judged_image_by_image(makers, open_page, monkeypatch, has_samples):
+    n = 1000
+    guesses = {0: np.zeros(n, int), 1: (np.arange(n) < 40).astype(int)}
+    samples = {number: compare.Samples(np.array([1, 2]), guess) for number, guess in guesses.items()}
+    monkeypatch.setattr(
+        compare, "trial_samples", lambda result, trial: samples[trial.number] if has_samples else "no samples"
+    )
+    measured = [(Measurement(0.90, 0.88, 0.92, n), 2.0), (Measurement(0.92, 0.90, 0.94, n), 1.0)]
+    trials = [
+        makers.make_trial(number, {"accuracy": accuracy, "latency_ms": latency_ms}, artifact=f"a{number}")
+        for number, (accuracy, latency_ms) in enumerate(measured)
+    ]
+    space = makers.make_space(objectives=makers.OBJECTIVES[:2])
+    page = open_page(makers.make_result(trials, space), view="trial=1")
+    against = page.locator("#variant-body table.metrics tbody tr").first.locator("td").nth(1)
+    against.get_by_text(re.compile(r"\d")).wait_for()
+    assert ("a tie" in against.inner_text()) == (not has_samples)
+    assert against.locator(".better").count() == has_samples
     assert page.complaints == []
 
 

@@ -1,7 +1,7 @@
 // One variant whole: what it is, what it costs, how to export it.
 import { byId, copy, h, say } from "explore/dom";
 import { DASH, intervalText, isKnown, parameterText, thousands, valueText } from "explore/format";
-import { differenceOf } from "explore/pair";
+import { judgeOf } from "explore/judge";
 import { parts } from "explore/parts";
 
 const NOT_HERE =
@@ -9,13 +9,13 @@ const NOT_HERE =
 
 /**
  * The selected trial as elements; `found` has its `detail`, or why there is none, or that it is waited for. `exports`
- * is the button that exports it, or null.
+ * is the button that exports it, or null; `askPair` as for explore/judge.
  */
-export function wholeSheet(state, index, found, exports) {
+export function wholeSheet(state, index, found, exports, askPair) {
   const { derived, view } = state;
   const { detail } = found;
   const place = derived.placeText(index, view.x, view.y);
-  const left = [h("h3", {}, "Metrics"), metricsTable(state, index, detail)];
+  const left = [h("h3", {}, "Metrics"), metricsTable(state, index, detail, askPair)];
   const right = [h("h3", {}, "Variant"), parameterFacts(state, index, detail)];
   if (found.isWaiting) right.push(h("p", { class: "note" }, "Its details are being read …"));
   else if (found.why) right.push(h("p", { class: "note", role: "alert" }, found.why));
@@ -56,10 +56,15 @@ function command(text, exporting) {
   return h("p", { class: "command" }, h("code", { id: "export-command" }, text), button, exporting);
 }
 
-function metricsTable({ snapshot, derived }, index, detail) {
+function metricsTable(state, index, detail, askPair) {
+  const { snapshot, derived } = state;
   const more = new Map((detail?.metrics ?? []).map((one) => [one.name, one]));
+  const { baseline } = derived;
+  const isApart = baseline !== null && index !== baseline;
+  const places = [baseline, index];
+  const judge = isApart ? judgeOf(state, places.map((row) => derived.number[row]), places, askPair) : null;
   const rows = snapshot.metrics.flatMap((metric) => {
-    const row = metricRow(metric, derived, index, more.get(metric.name));
+    const row = metricRow(metric, derived, index, more.get(metric.name), judge);
     return metric.name === "accuracy" ? [row, testRow(metric, derived, index)] : [row];
   });
   const head = h(
@@ -76,7 +81,7 @@ function metricsTable({ snapshot, derived }, index, detail) {
   return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Metrics of this trial" }, table);
 }
 
-function metricRow(metric, derived, index, said) {
+function metricRow(metric, derived, index, said, judge) {
   const found = derived.measurement(metric.name, index);
   const name = h("th", { scope: "row", class: "word" }, metric.title);
   if (!isKnown(found.value)) {
@@ -90,7 +95,7 @@ function metricRow(metric, derived, index, said) {
     name,
     valueCell(metric, found),
     derived.isConfirmed(index) ? valueCell(metric, derived.searched(metric.name, index) ?? {}, "quiet") : null,
-    h("td", {}, gainOf(metric, derived, index, found)),
+    h("td", {}, judge ? gainOf(metric, derived, index, judge(metric)) : DASH),
     h("td", { class: "quiet count" }, isKnown(said?.n) ? thousands(said.n) : ""),
   );
 }
@@ -110,11 +115,7 @@ function testRow(metric, derived, index) {
 }
 
 // Against the baseline: colored only where the difference is more than chance.
-function gainOf(metric, derived, index, found) {
-  const { baseline } = derived;
-  if (baseline === null || index === baseline) return DASH;
-  const against = { ...metric, better: derived.betterOf(metric.name) };
-  const row = differenceOf(against, derived.measurement(metric.name, baseline), found);
+function gainOf(metric, derived, index, row) {
   const kind = { second: "better", first: "worse" }[row?.better] ?? "";
   const note = row?.is_tie && row.low !== row.high ? "a tie" : "";
   const text = h("span", { class: `gain ${kind}` }, derived.gain(metric.name, index) || DASH);

@@ -102,7 +102,7 @@ export function makeVariant(store, readTrial, readPair, exportTrial) {
     body.hidden = index < 0;
     if (index >= 0) {
       const found = failed ?? ask(view.selected);
-      fill(body, wholeSheet(state, index, found, exports));
+      fill(body, wholeSheet(state, index, found, exports, askPair));
     }
     drawActions(state, index, pin, store);
     drawVersus(state, pin, askPair);

@@ -1,7 +1,8 @@
 // Two variants side by side, with their difference and whether it is more than chance.
 import { byId, fill, h } from "explore/dom";
 import { DASH, differenceText, intervalText, isKnown, parameterText, valueText } from "explore/format";
-import { differenceOf, methodText, spanText, turned, verdictText } from "explore/pair";
+import { judgeOf } from "explore/judge";
+import { methodText, spanText, verdictText } from "explore/pair";
 
 const INVITATION =
   "Select or pin another trial: the two appear side by side, with their difference and whether it is more than chance.";
@@ -38,21 +39,6 @@ export function drawVersus(state, pin, askPair) {
   );
   const table = h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, parameters, metrics));
   fill(box, bar, h("div", { class: "scroll", tabindex: 0 }, table), h("p", { class: "note" }, EXPLANATION));
-}
-
-// A function that gives each metric's row: Python's where there is one, else what the two intervals say.
-function judgeOf({ view, derived }, numbers, rows, askPair) {
-  const isTurned = numbers[0] > numbers[1];
-  const [first, second] = isTurned ? [numbers[1], numbers[0]] : numbers;
-  const said = new Map((askPair(first, second)?.metrics ?? []).map((row) => [row.name, row]));
-  // At other prices the costs are this page's, not those that were stored.
-  if (Object.keys(view.prices).length) said.delete("cost_usd_per_million");
-  return (metric) => {
-    const found = said.get(metric.name);
-    if (found) return isTurned ? turned(found) : found;
-    const [one, other] = rows.map((row) => derived.measurement(metric.name, row));
-    return differenceOf({ ...metric, better: derived.betterOf(metric.name) }, one, other);
-  };
 }
 
 function parameterRow(parameter, derived, rows) {

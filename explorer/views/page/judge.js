@@ -1,4 +1,4 @@
-// What is known of the difference between two trials: Python's comparison of their samples, else what the intervals say.
+// The difference between two trials: by Python's comparison of their samples, else by their intervals.
 import { differenceOf, turned } from "explore/pair";
 
 /**

@@ -1,5 +1,6 @@
-"""Keys: who may look. A token a start, which the printed link carries and the browser keeps as a cookie; and another,
-which the page asks for before it writes: no other site can read it.
+"""Keys: who may look, and who may write. A token a start, which the link carries and the browser keeps as a cookie.
+
+Another token is what the page asks for before it writes: no other site can read it.
 
 A page that is open when the program is started again goes on with the cookie that it has: the hashes of the last tokens
 of this study and port are kept in the user's cache for a day, readable by the user alone.

@@ -20,6 +20,7 @@ from explorer.records import Metrics, TrialOutcome, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.result import TrialRecord
 from explorer.study.sound import (
+    LARGEST_MEASURED,
     STATES,
     json_value,
     require_finite,
@@ -144,20 +145,35 @@ def outcome_from_json(values: Mapping[str, Any]) -> TrialOutcome:
     )
 
 
-def require_told(entry: Entry, space: SearchSpace) -> None:
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """The metrics that a study cannot do without: its objectives, and those of the baseline that constraints relate to.
+
+    They are looked up once and not for each of 10,000 records.
+    """
+
+    objectives: frozenset[str]
+    related: frozenset[str]
+
+    @classmethod
+    def of(cls, space: SearchSpace) -> Needed:
+        """Those of a study of `space`."""
+        related = (constraint.metric for constraint in space.constraints if constraint.is_relative)
+        return cls(frozenset(objective.metric for objective in space.objectives), frozenset(related))
+
+
+def require_told(entry: Entry, needed: Needed) -> None:
     """Raises ValueError where a trial with a result lacks an objective, or the baseline what constraints relate to."""
     record = entry.record
     if (record.state == "failed") != (record.outcome.failure is not None):
         raise ValueError(f"trial {record.number} is {record.state}, but its record says something else")
     if record.state == "failed":
         return
-    objectives = [objective.metric for objective in space.objectives]
-    is_told = record.state == "invalid" or all(metric in entry.evidence for metric in objectives)
+    is_told = record.state == "invalid" or needed.objectives <= entry.evidence.keys()
     metrics = Metrics.of(record.outcome.metrics)
-    if not is_told or not metrics.has_all(objectives):
+    if not is_told or not metrics.has_all(needed.objectives):
         raise ValueError(f"trial {record.number} is {record.state}, but its record lacks an objective")
-    related = (constraint.metric for constraint in space.constraints if constraint.is_relative)
-    if record.number == 0 and not metrics.has_all(related):
+    if record.number == 0 and not metrics.has_all(needed.related):
         raise ValueError("the baseline's record lacks a metric that a constraint is relative to")
 
 
@@ -173,7 +189,9 @@ def _check(entry: Entry, violations: Mapping[str, float | None]) -> None:
         "times, violations and evidence",
         (record.started, record.finished, *amounts, *seconds, *entry.evidence.values()),
     )
-    require_measured("metrics", Metrics.of(outcome.metrics).numbers)
+    numbers = Metrics.of(outcome.metrics).numbers
+    if numbers and not (min(numbers) >= -LARGEST_MEASURED and max(numbers) <= LARGEST_MEASURED):
+        require_measured("metrics", numbers)  # which names it, and takes three times as long
     require_object("a trial's details", outcome.details)
     require_plain("a trial's details", outcome.details)
     require_texts("a trial's reasons and world", (*outcome.invalid, entry.world))
@@ -183,7 +201,7 @@ def _read(path: Path, space: SearchSpace | None = None) -> Entry:
     try:
         entry = Entry.from_json(json_value(read_plain_text(path)))
         if space is not None:
-            require_told(entry, space)
+            require_told(entry, Needed.of(space))
         return entry
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyDamaged(

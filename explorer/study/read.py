@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import UsageError
-from explorer.space.values import SearchSpace
 from explorer.study.confirmation import Confirmation
 from explorer.study.confirmation_file import read_confirmation
 from explorer.study.database import Connector, check, connect_to_read, damaged, engine_to_read, translated
 from explorer.study.facts import StudyFacts
-from explorer.study.journal import Entry, Journal, require_told
+from explorer.study.journal import Entry, Journal, Needed, require_told
 from explorer.study.place import Place, study_place
 from explorer.study.result import StudyResult
 from explorer.study.sealed import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, unsealed
@@ -142,19 +141,20 @@ def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bo
         if reference is not None:
             require_measured("its reference point", [reference[metric] for metric in objectives])
         with _uncollected():
-            entries = tuple(_entry(row.number, row.state, row.value_json, facts.space) for row in rows)
+            needed = Needed.of(facts.space)
+            entries = tuple(_entry(row.number, row.state, row.value_json, needed) for row in rows)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(place, str(error)) from error
     return StoredStudy(facts, entries, reference)
 
 
-def _entry(number: int, state: str, text: str, space: SearchSpace) -> Entry:
+def _entry(number: int, state: str, text: str, needed: Needed) -> Entry:
     """The entry of that trial, with all that its study needs of it. Raises as `unsealed` does."""
     entry = unsealed(text)
     record = entry.record
     if record.number != number or (record.state == "failed") != (state == "FAIL"):
         raise ValueError(f"trial {number} is {state}, but its record is of trial {record.number}")
-    require_told(entry, space)
+    require_told(entry, needed)
     return entry
 
 

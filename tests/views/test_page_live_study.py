@@ -122,9 +122,9 @@ def test_page_of_a_study_that_runs_has_its_trials_and_ends_with_its_front(page, 
     assert study.end() == printed.returncode in (0, 3)
 
 
-def test_page_whose_server_is_killed_finds_the_next_one_and_has_each_trial_once(
-    page, at_terminal, eventually, monkeypatch, tmp_path
-):
+@pytest.fixture
+def zoomed(page, at_terminal, eventually, monkeypatch, tmp_path):
+    """A study of four trials, its dashboard, and `page`, zoomed in: the folder, the process, the link and the port."""
     monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "small"
     start(small_space(n_trials=4), folder)
@@ -133,6 +133,11 @@ def test_page_whose_server_is_killed_finds_the_next_one_and_has_each_trial_once(
     page.goto(link)
     wait_for_trials(page, 4)
     drag(page)
+    return folder, server, link, port
+
+
+def test_page_whose_server_is_killed_finds_the_next_one_and_has_each_trial_once(page, at_terminal, eventually, zoomed):
+    folder, server, link, port = zoomed
     page.locator("#trials-table tr[data-trial='2']").click()
     wait_for_address(page, "trial=2")
     shown = page.evaluate(RANGE), page.evaluate("location.hash")
@@ -160,16 +165,9 @@ def test_page_whose_server_is_killed_finds_the_next_one_and_has_each_trial_once(
 
 
 def test_page_that_the_next_server_does_not_know_says_so_and_goes_on_with_the_new_link(
-    page, at_terminal, eventually, monkeypatch, tmp_path
+    page, at_terminal, eventually, zoomed, tmp_path
 ):
-    monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "small"
-    start(small_space(n_trials=4), folder)
-    server = at_terminal("dashboard", folder, "--port", 0)
-    link, port = server.link(eventually).group(0, 1)
-    page.goto(link)
-    wait_for_trials(page, 4)
-    drag(page)
+    folder, server, _, port = zoomed
     shown = page.evaluate(RANGE), page.evaluate("location.hash")
     server.process.send_signal(signal.SIGKILL)
     server.process.wait(60)

@@ -29,6 +29,8 @@ BUSY_TIMEOUT_S = 60.0
 
 _LOOK_TIMEOUT_S = 5.0
 _PAGE_BYTES = 4096
+_READ_BYTES, _MOST_READ_BYTES = 2**20, 2**30  # more may not stay in memory
+_OWN_DESCRIPTORS = Path("/dev/fd")
 
 Connector = Callable[[Path], sqlite3.Connection]
 """How a SQLite file is opened for reading."""
@@ -129,9 +131,27 @@ def check(
 ) -> None:
     """Raises StudyDamaged when SQLite finds the file damaged."""
     with translated(path), closing(connector(path)) as connection:
+        _read_from_start_to_end(path)
         (verdict,) = connection.execute(f"PRAGMA {depth}(1)").fetchone()
     if verdict != "ok":
         raise damaged(path, str(verdict).splitlines()[0])
+
+
+def _read_from_start_to_end(path: Path) -> None:
+    """So that SQLite, which then goes from page to page in the order of its trees, finds the file in memory.
+
+    A disk gives it twice as fast so. It is read by the descriptor of a connection that is open: whoever opens and
+    closes the file beside SQLite drops all locks that the process holds on it (https://sqlite.org/howtocorrupt.html).
+    """
+    file = path.stat()
+    for name in os.listdir(_OWN_DESCRIPTORS) if _OWN_DESCRIPTORS.is_dir() else ():
+        descriptor, offset = int(name), 0
+        # Descriptors come and go meanwhile; and what does not read here, SQLite will say with its reason.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), file):
+                while offset < _MOST_READ_BYTES and (part := os.pread(descriptor, _READ_BYTES, offset)):
+                    offset += len(part)
+                return
 
 
 def damaged(place: Place, why: str) -> StudyDamaged:

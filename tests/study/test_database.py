@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -56,6 +59,31 @@ def test_check_sound_file_passes_and_others_are_damaged(tmp_path):
         path.write_bytes(spoilt)
         with pytest.raises(StudyDamaged, match=r"damaged.*--fork NAME"):
             check(path)
+
+
+def test_check_reads_the_file_from_start_to_end_first(tmp_path, monkeypatch):
+    path = tmp_path / "a.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 1000,) for _ in range(3000)])
+        connection.commit()
+    read, seen = os.pread, []
+    monkeypatch.setattr(os, "pread", lambda *where: seen.append((where[2], part := read(*where))) or part)
+    check(path)
+    assert [offset for offset, _ in seen] == sorted(offset for offset, _ in seen)
+    assert b"".join(part for _, part in seen) == path.read_bytes()
+
+
+def test_check_leaves_the_locks_of_this_process(tmp_path):
+    path = tmp_path / "a.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.commit()
+        connection.execute("BEGIN IMMEDIATE")
+        check(path)
+        other = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        asked = subprocess.run([sys.executable, "-c", other, path], capture_output=True, text=True, check=False)
+    assert "database is locked" in asked.stderr
 
 
 def test_translated_locked_database_is_a_sentence(tmp_path):

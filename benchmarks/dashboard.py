@@ -17,7 +17,8 @@ of explorer/views/figures.py, whose hover texts are written in Python too, is co
 
 `latency` probes one artifact of STUDY, a finished study with its artifacts, turn by turn: with a dashboard served by
 the process that probes, open in a browser that hears of every trial; and without server and browser. All of them run on
-this machine, and the browser wherever the system puts it. The machine has to be quiet otherwise.
+this machine, and the browser wherever the system puts it. The machine has to be quiet otherwise. As in a study, times
+are corrected by its anchor, and what is invalid is measured again; the times before correction stand beside them.
 """
 
 from __future__ import annotations
@@ -46,9 +47,12 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from explorer.data import prepare, split
 from explorer.measure.cost import Prices
-from explorer.measure.probing import Validation, probe
+from explorer.measure.probing import Anchor, Validation, probe
+from explorer.measure.results import Measured
 from explorer.records import Progress
 from explorer.runtimes.artifact import Artifact
+from explorer.study.anchor import read_reference
+from explorer.study.evaluation import MAX_ATTEMPTS
 from explorer.study.front import front_summary
 from explorer.study.journal import Entry
 from explorer.study.read import load_result
@@ -321,19 +325,44 @@ def latency(arguments: argparse.Namespace) -> None:
             # Turn about, so that what drifts favors neither side.
             pairs.append({name: turn() for name, turn in (turns if number % 2 == 0 else turns[::-1])})
             print(f"  pair {number + 1} of {arguments.pairs}: {pairs[-1]}", file=sys.stderr, flush=True)
-    changes = np.array([pair["with"] / pair["without"] - 1 for pair in pairs])
-    low, high = bootstrapped_median(changes)
-    change = float(np.median(changes))
-    plain = [pair["without"] for pair in pairs]
-    steps = [abs(later / earlier - 1) for earlier, later in pairwise(plain)]
+    plain, watched = ([pair[name] for pair in pairs] for name in ("without", "with"))
+    steps = [abs(later.corrected_ms / earlier.corrected_ms - 1) for earlier, later in pairwise(plain)]
+    change = changed(plain, watched, "corrected_ms")
     rows = [
-        Row("without a dashboard, median", f"{median(plain):.4f} ms"),
-        Row("with an open dashboard, median", f"{median([pair['with'] for pair in pairs]):.4f} ms"),
-        Row("median difference within the pairs", f"{change:+.2%}", "within 1 %", abs(change) <= 0.01),
-        Row("its 95 % interval (bootstrap)", f"{low:+.2%} … {high:+.2%}"),
+        Row("without a dashboard, median", f"{median(probe.corrected_ms for probe in plain):.4f} ms"),
+        Row("with an open dashboard, median", f"{median(probe.corrected_ms for probe in watched):.4f} ms"),
+        Row("median difference within the pairs", words_of(change), "within 1 %", abs(change[0]) <= 0.01),
+        Row("the same before correction", words_of(changed(plain, watched, "raw_ms"))),
+        Row("and of the anchor beside it", words_of(changed(plain, watched, "anchor_ms"))),
+        Row("and of the pulse", words_of(changed(plain, watched, "pulse_ms"))),
         Row("for comparison: from one without to the next, median", f"{median(steps):.2%}"),
+        Row("measured again, being invalid", f"{sum(probe.n_invalid for probe in (*plain, *watched))}"),
     ]
     show(f"trial {trial.number} of {result.name}, {len(pairs)} pairs of probes", rows)
+
+
+def changed(plain: list[Probed], watched: list[Probed], name: str) -> tuple[float, float, float]:
+    """The median of the pairs' ratios, less 1, and its 95 % interval."""
+    changes = np.array([getattr(b, name) / getattr(a, name) - 1 for a, b in zip(plain, watched, strict=True)])
+    return (float(np.median(changes)), *bootstrapped_median(changes))
+
+
+def words_of(change: tuple[float, float, float]) -> str:
+    return f"{change[0]:+.2%} (95 %: {change[1]:+.2%} … {change[2]:+.2%})"
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The median times of one probe, in ms, and how many before it were invalid."""
+
+    corrected_ms: float
+    raw_ms: float
+    anchor_ms: float
+    pulse_ms: float
+    n_invalid: int
+
+
+Measure = Callable[[Callable[[Progress], None]], Probed]
 
 
 def chosen_trial(result: StudyResult, number: int | None) -> TrialRecord:
@@ -345,8 +374,8 @@ def chosen_trial(result: StudyResult, number: int | None) -> TrialRecord:
     return trial
 
 
-def prober(result: StudyResult, trial: TrialRecord, place: Path) -> Callable[[Callable[[Progress], None]], float]:
-    """What probes a copy of the trial's artifact as a study does, and gives its latency in ms."""
+def prober(result: StudyResult, trial: TrialRecord, place: Path) -> Measure:
+    """What probes a copy of the trial's artifact as a study does, beside the study's anchor."""
     source = result.folder / "artifacts" / str(trial.outcome.artifact)
     shutil.copytree(source, place / source.name, ignore=shutil.ignore_patterns("measurements"))
     artifact = Artifact.read(place / source.name)
@@ -357,23 +386,43 @@ def prober(result: StudyResult, trial: TrialRecord, place: Path) -> Callable[[Ca
     )
     device = result.space.device
     prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
+    kept = json.loads((result.folder / "anchor.json").read_text(encoding="utf-8"))
+    anchor = Anchor(result.folder / "artifacts" / kept["artifact"], read_reference(result.folder, kept["artifact"]))
 
-    def measure(on_progress: Callable[[Progress], None]) -> float:
-        measured, _ = probe(
-            artifact, trial.variant, validation, prices, "probe", place / "logits", on_progress=on_progress
-        )
-        value = measured.metrics["latency_ms"].value
-        assert value is not None
-        return value
+    def measure(on_progress: Callable[[Progress], None]) -> Probed:
+        for n_invalid in range(MAX_ATTEMPTS):
+            measured, _ = probe(
+                artifact,
+                trial.variant,
+                validation,
+                prices,
+                "probe",
+                place / "logits",
+                on_progress=on_progress,
+                anchor=anchor,
+            )
+            if not measured.invalid:
+                return probed(measured, artifact.folder / "measurements" / "probe.npz", n_invalid)
+        raise SystemExit(f"{MAX_ATTEMPTS} measurements in a row were invalid: {measured.invalid[0]}")
 
     return measure
+
+
+def probed(measured: Measured, samples: Path, n_invalid: int) -> Probed:
+    corrected_ms = measured.metrics["latency_ms"].value
+    assert corrected_ms is not None
+    with np.load(samples) as raw:
+        raw_ms, anchor_ms, pulse_ms = (
+            float(np.median(raw[name])) / 1e6 for name in ("latency_raw_ns", "anchor_ns", "pulse_ns")
+        )
+    return Probed(corrected_ms, raw_ms, anchor_ms, pulse_ms, n_invalid)
 
 
 def nobody(_: Progress) -> None:
     """Hears of progress and does nothing."""
 
 
-def alone(measure: Callable[[Callable[[Progress], None]], float]) -> float:
+def alone(measure: Measure) -> Probed:
     time.sleep(REST_S)
     return measure(nobody)
 
@@ -386,7 +435,7 @@ class Watch:
         self._trial = trial
         self._playwright = playwright
 
-    def probed(self, measure: Callable[[Callable[[Progress], None]], float]) -> float:
+    def probed(self, measure: Measure) -> Probed:
         feed = Feed(self._result)
         server = Server(feed, 0)
         try:

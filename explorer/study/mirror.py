@@ -46,6 +46,13 @@ _MOST_ASKED = 125
 """Each proposal leaves a trial in Optuna's study that nobody needs: after so many, TPE gets a study without them."""
 
 
+class _Shared(dict[str, "BaseDistribution"]):
+    """Distributions that every copy of a trial shares: they never change, and are most of a trial's memory."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
+        return self
+
+
 class _Tpe(optuna.samplers.TPESampler):
     """Optuna's, told that all trials have the same parameters: it would look through all of them to find out."""
 
@@ -102,6 +109,7 @@ class Mirror:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._grid = grid
         self._directions = list(directions)
+        self._distributions = _Shared(grid.distributions)
         self._make_sampler = MODELS[sampler]
         self._seed = seed
         self._is_forgetful = sampler == "tpe"
@@ -148,13 +156,9 @@ class Mirror:
         """Show what was added since the last proposal. A study that is resumed adds thousands before its first."""
         if self._is_forgetful and self._n_asked >= _MOST_ASKED:
             self._begin_anew()
-        n_known = len(self._study.get_trials(deepcopy=False))
         for observation in self._coming:
             self._show(observation)
         self._coming = []
-        # Each trial got copies of the distributions, which are most of its memory and all the same.
-        for trial in self._study.get_trials(deepcopy=False)[n_known:]:
-            trial.distributions = self._grid.distributions
 
     def _show(self, observation: Observation) -> None:
         attributes: dict[str, Any] = {}
@@ -164,15 +168,15 @@ class Mirror:
                 self._generation, self._n_in_generation = self._generation + 1, 0
             self._n_in_generation += 1
             attributes[sampler._get_generation_key()] = self._generation
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                params=self._grid.params(observation.index),
-                distributions=self._grid.distributions,
-                values=list(observation.values or ()),
-                constraints=dict(observation.violations),
-                system_attrs=attributes,
-            )
+        trial = optuna.trial.create_trial(
+            params=self._grid.params(observation.index),
+            distributions=self._distributions,
+            values=list(observation.values or ()),
+            constraints=dict(observation.violations),
+            system_attrs=attributes,
         )
+        trial.distributions = self._distributions  # it made itself another dictionary of them
+        self._study.add_trial(trial)
 
     def _select_parents(self) -> None:
         """Select the parents of every generation up to the next trial's, each with the generation's own seed."""

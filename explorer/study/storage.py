@@ -44,6 +44,7 @@ class StudyStorage:
         self._storage = storage
         self._study_id = study_id
         self._place = place
+        self._running: dict[int, int] = {}  # Optuna's number of a trial to the database's, which it would search for
 
     @classmethod
     def open(cls, place: Place, name: str) -> StudyStorage:
@@ -104,7 +105,10 @@ class StudyStorage:
             user_attrs={"variant": variant.to_json(), "started": started},
         )
         with self._translated():
-            return self._storage.get_trial_number_from_id(self._storage.create_new_trial(self._study_id, trial))
+            trial_id = self._storage.create_new_trial(self._study_id, trial)
+            number = self._storage.get_trial_number_from_id(trial_id)
+        self._running[number] = trial_id
+        return number
 
     def finish(self, entry: Entry, objectives: Iterable[Objective]) -> None:
         """Store a running trial's entry and give the trial its final state."""
@@ -123,6 +127,7 @@ class StudyStorage:
         """Number and attributes (`variant`, `started`) of the trials that a coordinator left running."""
         with self._translated():
             running = self._storage.get_all_trials(self._study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        self._running.update((trial.number, trial._trial_id) for trial in running)
         return [(trial.number, trial.user_attrs) for trial in running]
 
     def close(self) -> None:
@@ -143,12 +148,13 @@ class StudyStorage:
         system_attributes = create_trial(state=TrialState.RUNNING, constraints=dict(constraints)).system_attrs
         storage = self._storage
         with self._translated(), _one_transaction(storage):
-            trial = storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+            trial = self._running[number]
             for key, value in attributes.items():
                 storage.set_trial_user_attr(trial, key, value)
             for key, value in system_attributes.items():
                 storage.set_trial_system_attr(trial, key, value)
             storage.set_trial_state_values(trial, state, values)
+        del self._running[number]
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(self._place)

@@ -143,12 +143,11 @@ def _read_from_start_to_end(path: Path) -> None:
     A disk gives it twice as fast so. It is read by the descriptor of a connection that is open: whoever opens and
     closes the file beside SQLite drops all locks that the process holds on it (https://sqlite.org/howtocorrupt.html).
     """
-    file = path.stat()
     for name in os.listdir(_OWN_DESCRIPTORS) if _OWN_DESCRIPTORS.is_dir() else ():
         descriptor, offset = int(name), 0
         # Descriptors come and go meanwhile; and what does not read here, SQLite will say with its reason.
         with suppress(OSError):
-            if os.path.samestat(os.fstat(descriptor), file):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
                 while offset < _MOST_READ_BYTES and (part := os.pread(descriptor, _READ_BYTES, offset)):
                     offset += len(part)
                 return

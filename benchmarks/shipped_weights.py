@@ -36,7 +36,7 @@ from explorer.models.recipes import RECIPES
 from explorer.models.registry import traits
 from explorer.models.shipped import FOLDER
 from explorer.models.slimmable_cnn import architecture_for, plain_network
-from explorer.models.store import load_shipped, write_shipped
+from explorer.models.store import load_shipped, trained_teacher, write_shipped
 from explorer.models.training import Settings, train
 from explorer.models.training_data import TrainingData
 from explorer.records import Progress, Width
@@ -253,23 +253,25 @@ class Alone(nn.Module):
 
 
 def alone(world: World) -> None:
-    """Each width trained from nothing on labels, as many epochs as the shared weights, beside these."""
+    """Each width trained from nothing, as many epochs as the shared weights and by the same teacher, beside these."""
     base = world.shipped()
     recipe = replace(
         RECIPES[RECIPE], name="alone", cycles=tuple(replace(c, widest_share=1.0) for c in RECIPES[RECIPE].cycles)
     )
     images, labels = world.test
     architecture = architecture_for((3, 32, 32), world.dataset.n_classes)
+    place = cache_root() / "alone"
+    place.mkdir(parents=True, exist_ok=True)
+    of = content_key({"recipe": str(recipe), "data": world.data.fingerprint, "splits": world.data.splits_fingerprint})
+    teacher, _ = trained_teacher(place / of, world.data, recipe, 0, show)
     print("| width | shared | alone | seconds alone |\n|---|---|---|---|")
     for width in sorted(cast(tuple[float, ...], WIDTHS)):
         torch.manual_seed(0)
         network = plain_network(architecture, (width,) * 3, list(world.data.mean), list(world.data.std))
-        key = content_key({"alone": width, "recipe": str(recipe), "data": world.data.fingerprint})
-        kept = cache_root() / "alone" / f"{key}.safetensors"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        learner = Alone(network)
-        facts = traits(MODEL)
-        seconds = train(learner, world.data, Settings(recipe, 0, facts.min_width, facts.n_stages), kept, key, show)
+        key = f"{of}-{width:g}"
+        learner, facts = Alone(network), traits(MODEL)
+        settings = Settings(recipe, 0, facts.min_width, facts.n_stages, teacher)
+        seconds = train(learner, world.data, settings, place / f"{key}.safetensors", key, show)
         recalibrate(network.to(memory_format=torch.contiguous_format), world.recalibration, RECALIBRATION_BATCH)
         shared = accuracies(all_logits(world.network(base, width), images), labels)[-1]
         by_itself = accuracies(all_logits(network, images), labels)[-1]

@@ -1,14 +1,16 @@
 """Batches of training images, changed at random: a function of the seed and the step alone.
 
-Shifts and flips; cutout (DeVries & Taylor 2017); brightness, contrast and color, so that a network does not rely on
-what a camera or a file format changes.
+Shifts, flips and small affine maps; cutout (DeVries & Taylor 2017); brightness, contrast and color, so that a network
+does not rely on what a camera or a file format changes.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from explorer.models.recipes import Augmentation, Plan
 
@@ -27,6 +29,8 @@ def augment(images: NDArray[np.uint8], how: Augmentation, rng: np.random.Generat
     if how.has_flips:
         is_flipped = rng.random((len(images), 1, 1, 1)) < 0.5
         images = np.where(is_flipped, images[..., ::-1], images)
+    if how.warp:
+        images = _warped(images, how.warp, rng)
     if how.color_jitter:
         images = _recolored(images, how.color_jitter, rng)
     if how.cutout:
@@ -61,6 +65,24 @@ def _shifted(images: NDArray[np.uint8], padding: int, rng: np.random.Generator) 
     windows = sliding_window_view(padded, (height, width), axis=(2, 3))
     down, right = rng.integers(0, 2 * padding + 1, (2, n))
     return windows[np.arange(n), :, down, right]
+
+
+def _warped(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Half of the images turned, stretched and sheared: each entry of the map's matrix changed by up to `strength`.
+
+    Resampling blurs, and what is deployed sees sharp images; so the other half stays as it is.
+    """
+    chosen = np.flatnonzero(rng.random(len(images)) < 0.5)
+    if not len(chosen):
+        return images
+    matrices = np.eye(2) + rng.uniform(-strength, strength, (len(chosen), 2, 2))
+    maps = torch.from_numpy(np.concatenate([matrices, np.zeros((len(chosen), 2, 1))], axis=2).astype(np.float32))
+    pixels = torch.from_numpy(images[chosen].astype(np.float32))
+    grid = F.affine_grid(maps, list(pixels.shape), align_corners=False)
+    resampled = F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+    warped = images.copy()
+    warped[chosen] = resampled.round().to(torch.uint8).numpy()  # means of pixels: never out of range
+    return warped
 
 
 def _recolored(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -46,7 +46,7 @@ def train_into(
     facts = traits(model)
     network = _build(model, data, seed)
     checkpoint = folder.with_suffix(".checkpoint.safetensors")
-    teacher, seconds_before = _trained_teacher(folder, data, recipe, seed, on_progress)
+    teacher, seconds_before = trained_teacher(folder, data, recipe, seed, on_progress)
     settings = Settings(recipe, seed, facts.min_width, facts.n_stages, teacher)
     seconds = seconds_before + train(network, data, settings, checkpoint, folder.name, on_progress)
     network.to(device="cpu", memory_format=torch.contiguous_format)
@@ -75,6 +75,21 @@ def train_into(
         files.write_json(draft / CARD, card)
     for path in (checkpoint, _teacher_checkpoint(folder)):
         path.unlink(missing_ok=True)
+
+
+def trained_teacher(
+    folder: Path, data: TrainingData, recipe: Recipe, seed: int, on_progress: OnProgress
+) -> tuple[nn.Module | None, float]:
+    """The recipe's teacher, if it has one, and the seconds of its training, from a checkpoint beside `folder` or anew.
+
+    Its last checkpoint is all that is kept of it.
+    """
+    if recipe.teacher is None:
+        return None, 0.0
+    teacher = build_teacher(data, seed)
+    settings = Settings(recipe.teacher, seed, min_width=1.0, n_stages=1)
+    seconds = train(teacher, data, settings, _teacher_checkpoint(folder), f"{folder.name} teacher", on_progress)
+    return teacher.eval(), seconds
 
 
 def load(model: str, data: TrainingData, folder: Path) -> BaseNetwork:
@@ -126,18 +141,6 @@ def write_shipped(folder: Path, name: str, base: BaseNetwork, data: TrainingData
     card = {**facts, **base.card, "sha256": hashlib.sha256(content).hexdigest()}
     files.write_bytes(folder / f"{name}.safetensors", content)
     files.write_json(folder / f"{name}.json", card)
-
-
-def _trained_teacher(
-    folder: Path, data: TrainingData, recipe: Recipe, seed: int, on_progress: OnProgress
-) -> tuple[nn.Module | None, float]:
-    """The recipe's teacher and the seconds of its training; its last checkpoint is all that is kept of it."""
-    if recipe.teacher is None:
-        return None, 0.0
-    teacher = build_teacher(data, seed)
-    settings = Settings(recipe.teacher, seed, min_width=1.0, n_stages=1)
-    seconds = train(teacher, data, settings, _teacher_checkpoint(folder), f"{folder.name} teacher", on_progress)
-    return teacher.eval(), seconds
 
 
 def _teacher_checkpoint(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from explorer.models.augmentation import augment, batch_indices, cut_mix
 from explorer.models.checkpoint import Position, load_checkpoint, save_checkpoint
-from explorer.models.recipes import Plan, PlannedCycle, Recipe
+from explorer.models.recipes import Augmentation, Plan, PlannedCycle, Recipe
 from explorer.models.sandwich import Opinion, add_gradients, other_widths, processor_dtype
 from explorer.models.teacher import opinion
 from explorer.models.training_data import TrainingData
@@ -54,9 +54,12 @@ def train(
 
     Goes on from `checkpoint` if that belongs to `key`, with the same result as without the interruption (on the same
     machine, with the same number of threads). An exception of `on_progress` ends it, after writing a checkpoint; there
-    is one of its end as well. The batch-norm statistics that it leaves are not calibrated.
+    is one of its end as well. The batch-norm statistics that it leaves are not calibrated. Raises ValueError where a
+    cycle of the recipe learns from a teacher and there is none.
     """
     recipe = settings.recipe
+    if settings.teacher is None and any(cycle.teacher_share for cycle in recipe.cycles):
+        raise ValueError(f"the recipe {recipe.name!r} has a cycle that learns from a teacher: expected one, got None.")
     plan = recipe.plan(len(data.images), data.image_shape)
     device = training_device()
     network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -142,9 +145,13 @@ def _batch(
 ) -> tuple[Tensor, Tensor]:
     """Images uint8 [b, c, h, w] and targets [b, n_classes]."""
     indices = batch_indices(len(data.images), plan, step, seed)
-    images = augment(data.images[indices], plan.augmentation, rng)
+    cycle = plan.cycle_of(step).cycle
+    how = replace(plan.augmentation, warp=cycle.warp)
+    if cycle.only_shifts:
+        how = Augmentation(how.padding, how.has_flips)
+    images = augment(data.images[indices], how, rng)
     targets = np.eye(data.n_classes, dtype=np.float32)[data.labels[indices]]
-    if rng.random() < plan.cycle_of(step).cycle.cutmix_share:
+    if rng.random() < cycle.cutmix_share:
         images, targets = cut_mix(images, targets, rng)
     return (
         torch.from_numpy(images).to(device, memory_format=torch.channels_last),

@@ -72,6 +72,32 @@ def test_augment_cutout_grays_one_square_of_at_most_its_side() -> None:
     assert (is_cut == is_cut[:, :1]).all()
 
 
+def test_augment_warp_changes_half_of_the_images_and_none_whose_pixels_are_all_the_same() -> None:
+    before = images()
+    before[0] = 77
+    after = augment(before, Augmentation(padding=0, has_flips=False, warp=0.2), np.random.default_rng(0))
+
+    is_changed = (after != before).any((1, 2, 3))
+    assert 100 < is_changed.sum() < 200
+    for seed in range(20):
+        how = Augmentation(padding=0, has_flips=False, warp=0.2)
+        assert (augment(before[:1], how, np.random.default_rng(seed)) == 77).all()
+
+
+def test_augment_warp_stretches_a_ramp_by_at_most_its_strength_and_leaves_the_center_where_it_is() -> None:
+    before = np.broadcast_to(np.arange(16, 256, 16, dtype=np.uint8), (300, 3, 15, 15)).copy()
+    after = augment(before, Augmentation(padding=0, has_flips=False, warp=0.2), np.random.default_rng(0)).astype(int)
+
+    assert np.abs(after[:, :, 7, 7] - 128).max() <= 1
+    for axis, around in (("right", 1.0), ("down", 0.0)):
+        low, high = (after[:, :, 7, at] if axis == "right" else after[:, :, at, 7] for at in (5, 9))
+        slopes = (high - low) / (4 * 16)
+        assert np.abs(slopes - around).max() <= 0.2 + 1 / 64
+        assert slopes.min() < around - 0.15
+        assert slopes.max() > around + 0.15
+    assert (after == after[:, :1]).all()
+
+
 def test_augment_color_jitter_changes_each_channel_of_an_image_in_a_straight_line_within_its_strength() -> None:
     before = np.repeat(np.array([108, 128, 148], dtype=np.uint8), 4).reshape(1, 1, 3, 4).repeat(3, 1).repeat(300, 0)
     after = augment(before, Augmentation(padding=0, has_flips=False, color_jitter=0.1), np.random.default_rng(0))

@@ -87,6 +87,16 @@ def test_train_with_a_teacher_follows_it_where_labels_say_otherwise(tmp_path: Pa
     assert after > before + 0.1
 
 
+def test_train_without_the_teacher_that_its_recipe_needs_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    data = colored()
+    network = build(2, data.image_shape, list(data.mean), list(data.std))
+    recipe = Recipe("tiny", (Cycle(1), Cycle(1, teacher_share=0.7)), min_steps=2, batch_size=32)
+
+    with pytest.raises(ValueError, match="the recipe 'tiny' has a cycle that learns from a teacher"):
+        train(network, data, Settings(recipe, 0, 0.25, 3), tmp_path / "c", "key", lambda _: pytest.fail("it began"))
+    assert not (tmp_path / "c").exists()
+
+
 def test_train_with_a_teacher_interrupted_and_resumed_equals_an_uninterrupted_run(tmp_path: Path) -> None:
     """The network's former self, which teaches too, comes back with the checkpoint."""
     data = colored()

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from explorer.models import training
+from explorer.models.augmentation import augment
 from explorer.models.batch_norm import recalibrate
-from explorer.models.recipes import Cycle, Recipe
+from explorer.models.recipes import Augmentation, Cycle, Recipe
 from explorer.models.slimmable_cnn import SlimmableCNN, build
 from explorer.models.training import Settings, train
 from explorer.models.training_data import TrainingData
@@ -99,3 +101,21 @@ def test_train_longer_tells_the_classes_apart_at_every_width_and_exit(tmp_path: 
         plain = network.materialise(width)
         recalibrate(plain, data.images)
         assert min(accuracy(plain, data.validation_images, data.validation_labels)) > 0.95
+
+
+def test_train_in_a_cycle_of_only_shifts_sees_images_that_are_moved_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Augmentation] = []
+
+    def watch(images: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
+        seen.append(how)
+        return augment(images, how, rng)
+
+    monkeypatch.setattr(training, "augment", watch)
+    cycles = (Cycle(1, warp=0.2), Cycle(1, only_shifts=True))
+    run(tmp_path, recipe=Recipe("tiny", cycles, min_steps_tiny=4, batch_size=32, cutout_share=0.5, color_jitter=0.1))
+
+    whole, plain = Augmentation(1, False, warp=0.2, cutout=4, color_jitter=0.1), Augmentation(1, False)
+    assert seen == [whole] * (len(seen) // 2) + [plain] * (len(seen) // 2)
+    assert len(seen) >= 4

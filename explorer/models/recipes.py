@@ -140,7 +140,7 @@ class Recipe:
 
 
 # For 45,000 images of 32×32 on two cores with AVX512-BF16: "default" takes at most 15 minutes; "long" an hour and a
-# half; "shipped", which gave the weights that come with the package, six to eight. "quick" takes a minute or two,
+# half; "shipped", which gave the weights of the package, six to eight hours. "quick" takes a minute or two,
 # to try a search space before time is spent on it: its networks are poor.
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe

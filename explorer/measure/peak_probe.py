@@ -44,12 +44,13 @@ def peaks(
 ) -> dict[str, Any]:
     """GFLOP/s of both precisions and GB/s read, the last-level cache's size with them.
 
-    Memory is an array of eight last-level caches, 256 MiB or more, but at most a quarter of the memory; the cache is an
+    Memory is an array of two last-level caches, 256 MiB or more, but at most a quarter of the memory: a block has left
+    the cache when its turn comes again, and a virtual machine may take seconds for each further GiB. The cache is an
     array of a quarter of it.
     """
     cache_bytes = cache_bytes or last_level_cache_bytes()
     largest = environment.memory_mib() * 2**20 // 4
-    memory_array_bytes = memory_array_bytes or min(max(8 * (cache_bytes or 0), _LEAST_BYTES), largest)
+    memory_array_bytes = memory_array_bytes or min(max(2 * (cache_bytes or 0), _LEAST_BYTES), largest)
     return {
         "float32_gflops": max(_float32_gflops(size, threads, seconds) for size in sizes),
         "int8_gflops": max(_int8_gflops(size, threads, seconds) for size in sizes),

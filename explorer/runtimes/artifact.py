@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,8 +112,9 @@ def export_model(job: ExportJob, facts: NetworkFacts, runtime: str, folder: Path
         reason = f"{quantization} left all {n_layers} layers in float32 in {runtime}; use quantization: none"
         raise ExportFailed("nothing quantized", reason)
     files = [folder / segment.file for segment in written]
-    executor = StagedExecutor(plugin.load(files, 1, quantization), 1.0)
-    difference = _difference(job.shipped(), executor, job.calibration[:64])
+    with _own_threads():
+        executor = StagedExecutor(plugin.load(files, 1, quantization), 1.0)
+        difference = _difference(job.shipped(), executor, job.calibration[:64])
     if quantization == "none" and difference > FLOAT_TOLERANCE:
         reason = (
             f"logits of the {runtime} artifact differ from the network's by {difference:.3g} "
@@ -121,6 +123,18 @@ def export_model(job: ExportJob, facts: NetworkFacts, runtime: str, folder: Path
         raise ExportFailed("export mismatch", reason)
     is_invariant = plugin.is_batch_invariant(quantization)
     write_json(folder / "model.json", _model_facts(is_invariant, facts, written, job.calibration, difference, folder))
+
+
+@contextmanager
+def _own_threads() -> Iterator[None]:
+    """Loading an eager program sets the threads of this process's torch, which goes on to train with all of them."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _model_facts(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from explorer.models.network import StagedNetwork
 
-_VERSION = 3  # raised whenever the same settings give another network
+_VERSION = 4  # raised whenever the same settings give another network
 _RECALIBRATION_IMAGES = 2048
 _RECALIBRATION_BATCH = 256
 

@@ -14,6 +14,7 @@ from torch import nn
 from explorer.hashing import file_sha256
 from explorer.models.network import Normalize, StagedNetwork
 from explorer.runtimes.artifact import Artifact, NetworkFacts, artifact_key, export_model, store_artifact
+from explorer.runtimes.registry import RUNTIMES
 from explorer.runtimes.runtime import ExportFailed, ExportJob
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (16, 3, 8, 8), dtype=np.uint8)
@@ -42,6 +43,18 @@ def test_store_artifact_twice_copies_once_and_keeps_the_bytes(tmp_path, exported
     assert (first.folder / "segment_0.onnx").read_bytes() == (exported / "segment_0.onnx").read_bytes()
     assert first.damaged_files() == []
     assert first.facts["input"] == {"name": "images", "dtype": "uint8", "shape": [3, 8, 8]}
+
+
+@pytest.mark.parametrize("runtime", sorted(RUNTIMES))
+def test_export_leaves_torch_its_threads(tmp_path, runtime):
+    """The builder goes on to train: it was on one thread from the first eager artifact on."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        export_model(job(nn.Flatten(), nn.Linear(192, 4), scratch=tmp_path / "scratch"), FACTS, runtime, tmp_path)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_store_artifact_damaged_copy_is_made_again(tmp_path, exported):

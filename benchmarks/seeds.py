@@ -3,7 +3,7 @@
     EXPLORER_DATA=... python benchmarks/seeds.py [--space search_spaces/cnn.yaml] [--seeds 3] [--keep DIR]
 
 Each study has its own cache of stages, empty at first (only decoded data and trained weights are taken over), so that
-none profits from another; about six minutes each.
+none profits from another; six to seven minutes each.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
     ... pack        the trained weights in the cache (`explore train search_spaces/cnn.yaml --recipe shipped`), shipped
     ... thresholds  accuracy and mean MACs against the exit threshold, on the validation split
     ... recovery    accuracy against recovery steps after pruning, on the validation split
-    ... alone       four widths against the same networks trained alone with the same recipe: hours; it resumes
+    ... alone       four widths against the same networks trained alone with the same recipe: hours; it resumes,
+                    and processes with other --widths may run beside it
 
 Nothing is chosen by the test split: only `table` and `alone` look at it, and they only print.
 """
@@ -16,10 +17,10 @@ import hashlib
 import io
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ from explorer.variants.prune import prune
 from explorer.variants.recover import Lessons, autocast, recover
 
 MODEL, DATA, RECIPE = "slimmable_cnn", DataSettings("cifar10", 5000, 512, None), "shipped"
-WIDTHS: tuple[Width, ...] = (1.0, 0.75, 0.5, 0.25)
+WIDTHS = (1.0, 0.75, 0.5, 0.25)
 PER_STAGE: tuple[Width, ...] = ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0), (0.25, 0.5, 0.5), (0.5, 0.5, 0.25))
 N_RECALIBRATION, RECALIBRATION_BATCH = 2048, 256  # as the builder does
 STEPS, RATIOS = (0, 15, 30, 60, 120), (0.2, 0.4, 0.6)
@@ -273,7 +274,7 @@ class Remembered(nn.Module):
         return [torch.from_numpy(np.load(file))]
 
 
-def alone(world: World) -> None:
+def alone(world: World, widths: Sequence[float]) -> None:
     """Each width trained from nothing, as many epochs as the shared weights and by the same teacher, beside these."""
     base = world.shipped()
     recipe = replace(
@@ -287,7 +288,7 @@ def alone(world: World) -> None:
     trained, _ = trained_teacher(place / of, world.data, recipe, 0, show)
     teacher = None if trained is None else Remembered(trained, place / f"{of}.opinions")
     print("| width | shared | alone | seconds alone |\n|---|---|---|---|")
-    for width in sorted(cast(tuple[float, ...], WIDTHS)):
+    for width in widths:
         torch.manual_seed(0)
         network = plain_network(architecture, (width,) * 3, list(world.data.mean), list(world.data.std))
         key = f"{of}-{width:g}"
@@ -311,10 +312,17 @@ def pack(world: World) -> None:
 
 
 COMMANDS: dict[str, Callable[[World], None]] = {
-    function.__name__: function for function in (table, pack, thresholds, recovery, alone)
+    function.__name__: function for function in (table, pack, thresholds, recovery)
 }
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=COMMANDS)
-    COMMANDS[parser.parse_args().command](World())
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in COMMANDS:
+        commands.add_parser(name)
+    commands.add_parser("alone").add_argument("--widths", type=float, nargs="+", default=sorted(WIDTHS))
+    arguments = parser.parse_args()
+    if arguments.command == "alone":
+        alone(World(), arguments.widths)
+    else:
+        COMMANDS[arguments.command](World())

@@ -266,12 +266,12 @@ class Remembered(nn.Module):
         self.teacher, self.folder = teacher, folder
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        file = self.folder / f"{hashlib.blake2b(images.numpy().tobytes(), digest_size=16).hexdigest()}.npy"
+        file = self.folder / f"{hashlib.blake2b(images.cpu().numpy().tobytes(), digest_size=16).hexdigest()}.npy"
         if not file.is_file():
             content = io.BytesIO()
-            np.save(content, self.teacher(images)[-1].float().numpy())
+            np.save(content, self.teacher(images)[-1].float().cpu().numpy())
             write_bytes(file, content.getvalue())
-        return [torch.from_numpy(np.load(file))]
+        return [torch.from_numpy(np.load(file)).to(images.device)]
 
 
 def alone(world: World, widths: Sequence[float]) -> None:

@@ -18,8 +18,8 @@ from explorer.hashing import content_key
 from explorer.measure import cores as core_choice
 from explorer.measure.child import Child, ChildFailed, Stop
 
-_VERSION = 1  # raised whenever the same machine gives other peaks
-_SECONDS = 0.2  # for each of the child's eight rates: 2 s together, the imports included
+_VERSION = 2  # raised whenever the same machine gives other peaks
+_SECONDS = 0.2  # for each of the child's eight rates; imports and the large array take as long again
 _DEADLINES_S = {"": 60.0}
 _SOFTWARE = ("numpy", "onnxruntime")
 _RATES = ("float32_gflops", "int8_gflops", "memory_gb_per_s", "cache_gb_per_s")
@@ -60,7 +60,7 @@ class Peaks:
 
 
 def machine_peaks(threads: int = 1, stop: Stop | None = None, keep_off: Iterable[int] = ()) -> Peaks:
-    """The peaks on the cores that a probe with `threads` threads would use: the kept ones, or 2 s of measuring.
+    """The peaks on the cores that a probe with `threads` threads would use: the kept ones, or seconds of measuring.
 
     `keep_off` are the processes that leave these cores meanwhile; this one is always among them. What is kept is one
     file for each processor, runtimes' versions and number of threads; one that does not read is measured again, as is
@@ -87,7 +87,7 @@ def machine_peaks(threads: int = 1, stop: Stop | None = None, keep_off: Iterable
         return Peaks.unknown(threads, f"the peaks could not be measured: {failed.reason}")
     except (TypeError, ValueError) as error:
         return Peaks.unknown(threads, f"the peaks could not be measured: {error}")
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs 2 s the next time, and nothing else
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs these seconds again, and nothing else
         write_json(file, {"of": _identity(threads), "peaks": asdict(peaks)})
     return peaks
 

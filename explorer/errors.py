@@ -16,7 +16,8 @@
     │   └── StudyIncompatible
     └── Interrupted             130  stopped by a signal; resumable
 
-A message says what was expected, what came, and what to do. `explorer.cli` prints it once and exits with `exit_code`.
+A message says what was expected, what came, and what to do. `explorer.terminal` prints it once, and `exit_code` is what
+the command exits with.
 """
 
 

@@ -18,7 +18,7 @@ LEVELS = [
     {"study"},
     {"measure"},
     {"variants", "runtimes", "pareto"},
-    {"models", "data", "space", "records", "addresses"},
+    {"models", "data", "space", "records", "addresses", "terminal"},
     {"objectives", "environment", "errors", "disk_errors", "files", "plain_file", "hashing", "cache", "__init__"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -13,7 +13,7 @@ frame that shows the new front.
 is timed with the study as study.db has it, where each trial's attribute is its record, and with those left out. Ours is
 the page's whole snapshot: every metric of every trial with its interval, and why it failed. From that the browser makes
 all of the page's figures, which is part of the first paint; a record is asked for when its point is. The Plotly figure
-of explorer/views/figures.py, whose hover texts are written in Python too, is compared as well.
+of explorer/views/figure.py, whose hover texts are written in Python too, is compared as well.
 
 `latency` probes one artifact of STUDY, a finished study with its artifacts, turn by turn: with a dashboard served by
 the process that probes, open in a browser that hears of every trial; and without server and browser. All of them run on
@@ -45,23 +45,24 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from explorer.data import prepare, split
-from explorer.measure.cost import Prices
-from explorer.measure.probing import Anchor, Validation, probe
+from explorer.data.preparing import prepare
+from explorer.data.splits import split
+from explorer.measure.metrics import Prices
+from explorer.measure.probing import Anchor, ProbeSettings, probe
 from explorer.measure.results import Measured
 from explorer.records import Progress
 from explorer.runtimes.artifact import Artifact
 from explorer.study.anchor import read_reference
 from explorer.study.evaluation import MAX_ATTEMPTS
-from explorer.study.front import front_summary
-from explorer.study.journal import Entry
+from explorer.study.front import front_view
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.sealed import RECORD_KEY, sealed
-from explorer.views.figures import front_figure
-from explorer.views.infos import front_info
-from explorer.views.page_data import page_data
-from explorer.views.report import write_report
+from explorer.study.store.facts import RECORD_KEY, checksummed
+from explorer.study.store.journal import Entry
+from explorer.tasks.classification import Classification
+from explorer.views.figure import front_figure
+from explorer.views.outputs import write_report
+from explorer.views.page.data import page_data
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import Server
 
@@ -145,7 +146,7 @@ def page(arguments: argparse.Namespace) -> None:
             visits = [first_paint(browser, link) for _ in range(N_VISITS)]
             size, zipped = data_size(browser, link)
             answers, rest = sliders(browser, link)
-        write_report(load_result(folder), report)
+        write_report(front_view(load_result(folder)), report)
         with chromium(playwright) as browser:
             opened = [first_paint(browser, report.as_uri()) for _ in range(N_VISITS)]
         report_mb = report.stat().st_size / 1e6
@@ -248,8 +249,8 @@ def figures(arguments: argparse.Namespace) -> None:
     result = LARGE_STUDY.large_result(arguments.trials)
     stored, bare = optuna_study(result, has_records=True), optuna_study(result, has_records=False)
     texts: dict[str, Callable[[], str]] = {
-        "page": lambda: json.dumps(page_data(result), allow_nan=False, separators=(",", ":")),
-        "plotly": lambda: front_figure(front_info(result)).to_json(),
+        "page": lambda: json.dumps(page_data(front_view(result)), allow_nan=False, separators=(",", ":")),
+        "plotly": lambda: front_figure(front_view(result)).to_json(),
         "stored": lambda: optuna_text(stored),
         "bare": lambda: optuna_text(bare),
     }
@@ -267,7 +268,7 @@ def figures(arguments: argparse.Namespace) -> None:
         Row("Optuna's plot_pareto_front, the study as stored", words(took["stored"], sizes["stored"])),
         Row("Optuna's plot_pareto_front, without the records", words(took["bare"], sizes["bare"])),
         Row("the page's snapshot", words(took["page"], sizes["page"])),
-        Row("front_figure of explorer/views/figures.py", words(took["plotly"], sizes["plotly"])),
+        Row("front_figure of explorer/views/figure.py", words(took["plotly"], sizes["plotly"])),
         Row("the page's snapshot against the study as stored", f"{ratio:.1f} ×", "at least 20 ×", ratio >= 20),
         Row("the page's snapshot against the one without the records", f"{took['bare'] / took['page']:.1f} ×"),
         Row("front_figure against the study as stored", f"{took['stored'] / took['plotly']:.1f} ×"),
@@ -299,11 +300,11 @@ def optuna_study(result: StudyResult, has_records: bool) -> Any:
     study.add_trials(
         [
             optuna.trial.create_trial(
-                params={name: getattr(trial.variant, name) for name in choices},
+                params={name: trial.variant[name] for name in choices},
                 distributions=choices,
                 values=[trial.values()[objective.metric] for objective in result.objectives],
                 constraints=dict(trial.violations),
-                user_attrs={RECORD_KEY: sealed(Entry(trial, trial.values(), ""))} if has_records else {},
+                user_attrs={RECORD_KEY: checksummed(Entry(trial, trial.values(), ""))} if has_records else {},
             )
             for trial in result.trials
             if trial.state != "failed"
@@ -367,7 +368,7 @@ Measure = Callable[[Callable[[Progress], None]], Probed]
 
 def chosen_trial(result: StudyResult, number: int | None) -> TrialRecord:
     """The trial of that number, else the knee, which is what one would ship."""
-    knee = front_summary(result).knee
+    knee = front_view(result).knee
     trial = result.trial(number) if number is not None else None if knee is None else knee.trial
     if trial is None or trial.outcome.artifact is None:
         raise SystemExit(f"{result.folder} has no such trial with an artifact: choose one with --trial")
@@ -380,10 +381,8 @@ def prober(result: StudyResult, trial: TrialRecord, place: Path) -> Measure:
     shutil.copytree(source, place / source.name, ignore=shutil.ignore_patterns("measurements"))
     artifact = Artifact.read(place / source.name)
     dataset = prepare(result.space.data, None, nobody)
-    splits = split(dataset, result.space.data)
-    validation = Validation(
-        splits.validation_images, splits.validation_labels, splits.fingerprint, len(dataset.class_names)
-    )
+    splits = split(dataset, result.space.data, Classification())
+    validation = splits.examples
     device = result.space.device
     prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
     kept = json.loads((result.folder / "anchor.json").read_text(encoding="utf-8"))
@@ -394,12 +393,8 @@ def prober(result: StudyResult, trial: TrialRecord, place: Path) -> Measure:
             measured, _ = probe(
                 artifact,
                 trial.variant,
-                validation,
-                prices,
+                ProbeSettings(validation, prices, place / "logits", on_progress=on_progress, anchor=anchor),
                 "probe",
-                place / "logits",
-                on_progress=on_progress,
-                anchor=anchor,
             )
             if not measured.invalid:
                 return probed(measured, artifact.folder / "measurements" / "probe.npz", n_invalid)

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deploy.reading import read_bundle
-from explorer.runtimes.onnxruntime import session_of
+from explorer.deploy.verify.bundle import read_bundle
+from explorer.runtimes.onnxruntime_loading import session_of
 
 Query = Callable[[NDArray[np.uint8]], object]
 _WINDOW = 100  # queries
@@ -165,7 +165,7 @@ def main() -> None:
         manifest = read_bundle(bundle).manifest
         with np.load(bundle / "samples.npz") as samples:
             images = np.load(options.images)[:4000] if options.images else samples["images"]
-        print(f"{manifest.name}: {manifest.variant.model_dump()}")
+        print(f"{manifest.name}: {manifest.variant.to_json()}")
         everywhere = os.sched_getaffinity(0)
         os.sched_setaffinity(0, [max(everywhere)])
         staged = read_bundle(bundle).executor(1)

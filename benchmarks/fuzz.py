@@ -136,8 +136,9 @@ def yaml_target(place: Path) -> tuple[Target, list[bytes]]:
 def artifact_target(place: Path) -> tuple[Target, list[bytes]]:
     """The first byte of an input says which of four readers gets the rest."""
     from explorer.runtimes.artifact import FILE_NAME, Artifact
-    from explorer.runtimes.safety import UnsafeFile, check_segment
-    from explorer.runtimes.tensor_pickles import check_tensor_pickle
+    from explorer.runtimes.runtime import runtime
+    from explorer.runtimes.untrusted.files import UnsafeFile
+    from explorer.runtimes.untrusted.tensor_pickles import check_tensor_pickle
 
     def describe(content: bytes) -> None:
         (place / FILE_NAME).write_bytes(content)
@@ -146,8 +147,8 @@ def artifact_target(place: Path) -> tuple[Target, list[bytes]]:
 
     readers: list[Target] = [
         describe,
-        lambda content: check_segment("onnxruntime", content),
-        lambda content: check_segment("eager", content),
+        runtime("onnxruntime").check,
+        runtime("eager").check,
         lambda content: check_tensor_pickle(memoryview(content)),
     ]
 
@@ -163,8 +164,22 @@ def _artifact_seeds() -> list[bytes]:
     import torch
     from onnx import TensorProto, helper
 
-    segment = {"file": "segment_0.onnx", "sha256": "0" * 64, "bytes": 1, "mega_macs": 0.5}
-    facts = {"format": 1, "id": "x", "runtime": "eager", "quantization": "none", "exit_threshold": 1.0}
+    from explorer.runtimes.artifact import ArtifactFacts, SegmentFacts
+    from explorer.tasks.task import TensorSpec
+
+    facts = ArtifactFacts(
+        id="x",
+        runtime="eager",
+        quantization="none",
+        exit_threshold=1.0,
+        trust="checked",
+        input=TensorSpec("images", "uint8", (3, 8, 8)),
+        is_batch_invariant=True,
+        n_parameters=1,
+        int8_range=None,
+        max_logit_difference=0.0,
+        segments=(SegmentFacts("segment_0.onnx", "0" * 64, 1, 0.5, 1, 0, 0.0),),
+    )
     node = helper.make_node("Add", ["a", "b"], ["c"])
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "ac"]
     constant = helper.make_tensor("b", TensorProto.FLOAT, [2], [1.0, 2.0])
@@ -173,7 +188,7 @@ def _artifact_seeds() -> list[bytes]:
     torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),)), program)
     torch.save((torch.zeros(4),), pickled)
     return [
-        json.dumps({**facts, "segments": [segment]}).encode(),
+        json.dumps(facts.to_json()).encode(),
         helper.make_model(graph).SerializeToString(),
         program.getvalue(),
         pickled.getvalue(),
@@ -185,11 +200,11 @@ def manifest_target(place: Path) -> tuple[Target, list[bytes]]:
     sys.path.insert(0, str(ROOT / "tests" / "deploy"))
     from tiny_bundle import write_tiny_bundle
 
-    from explorer.deploy.consistency import check_artifact
-    from explorer.deploy.reading import read_bundle, read_manifest
-    from explorer.deploy.samples import read_samples
-    from explorer.deploy.strict_json import strict_object
+    from explorer.deploy.verify.bundle import read_bundle, read_manifest
+    from explorer.deploy.verify.consistency import check_artifact
+    from explorer.deploy.verify.samples import read_samples
     from explorer.errors import VerificationFailed
+    from explorer.study.store.validation import strict_object
 
     with tempfile.TemporaryDirectory(dir=place) as folder:
         honest = read_bundle(write_tiny_bundle(Path(folder) / "bundle", n_exits=2))

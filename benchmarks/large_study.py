@@ -13,6 +13,7 @@ import json
 import math
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +21,28 @@ from typing import Any
 
 import numpy as np
 
-from explorer import environment
-from explorer.measure.cost import Prices
-from explorer.measure.intervals import Z
-from explorer.objectives import Constraint, Objective
+from explorer.intervals import Z
+from explorer.measure.metrics import Prices
+from explorer.metrics import Constraint, Objective
+from explorer.observation import (
+    BuildFacts,
+    ColdStart,
+    Conditions,
+    Estimate,
+    Exit,
+    Memory,
+    MemoryBytes,
+    Observation,
+    Pulse,
+    Section,
+    Timing,
+)
 from explorer.pareto.hypervolume import reference_point
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, TrialState, Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
-from explorer.study.kept import kept
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.study.search.compact import compacted
+from explorer.system import environment
 
 N_IMAGES, N_QUERIES, N_CLASSES = 5000, 900, 10
 _STARTED = 1_760_000_000.0
@@ -39,6 +53,7 @@ _REASONS = (
 )
 _NO_ENERGY = Measurement.unknown("this machine has no RAPL energy counters (/sys/class/powercap/intel-rapl:0)")
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+TASK = {"name": "classification", "facts": {"classes": list(_CLASSES)}}
 
 
 def large_space(n_trials: int, seed: int) -> SearchSpace:
@@ -83,7 +98,7 @@ def large_result(n_trials: int = 50_000, seed: int = 0, folder: Path = Path("stu
     for number, variant in enumerate(variants):
         outcome = made_up_outcome(number, variant, noise[number], space, is_failed=bool(number and is_failed[number]))
         baseline = baseline or outcome.values()
-        trial = kept(_record(number, outcome, space, baseline, now))
+        trial = compacted(_record(number, outcome, space, baseline, now))
         trials.append(trial)
         now = trial.finished + 0.01
     return StudyResult(
@@ -92,8 +107,7 @@ def large_result(n_trials: int = 50_000, seed: int = 0, folder: Path = Path("stu
         space=replace(space, name=folder.name),
         trials=tuple(trials),
         provenance=_provenance(),
-        reference_point=reference_point(baseline, space.objectives, N_CLASSES) if trials else None,
-        n_classes=N_CLASSES,
+        reference_point=reference_point(baseline, space.objectives, {"accuracy": 1 / N_CLASSES}) if trials else None,
     )
 
 
@@ -115,40 +129,61 @@ def made_up_outcome(
     number: int, variant: Variant, noise: list[float], space: SearchSpace, is_failed: bool
 ) -> TrialOutcome:
     """What building and measuring `variant` might have given; `noise` are six normal deviates."""
-    n_int8 = 0 if variant.quantization == "none" else 14
+    n_int8 = 0 if variant["quantization"] == "none" else 14
     stages = (Stage("narrow", 0.2, number % 3 == 0), Stage("export", 1.1 + 0.2 * abs(noise[5]), number % 3 == 0))
     if is_failed:
         reason = _REASONS[number % len(_REASONS)]
         return TrialOutcome(variant, stages=stages, failure=Failure("made up", reason))
     metrics, left_early = _metrics(variant, noise, space)
-    accuracy = metrics["accuracy"].value or 0.0
     return TrialOutcome(
         variant,
         metrics=metrics,
         artifact=f"{number:020x}",
         stages=(*stages, Stage("measure", 3.2 + 0.3 * abs(noise[4]))),
-        details={
-            "exit_shares": [round(left_early, 4), round(1 - left_early, 4)],
-            "exit_accuracies": [round(0.9 * accuracy, 4), round(accuracy, 4)],
-            "class_accuracies": [round(min(1.0, accuracy * (1 + 0.02 * (c - 4.5) / 4.5)), 4) for c in range(N_CLASSES)],
-            "n_int8_layers": n_int8,
-        },
+        observed=_observation(metrics, left_early, n_int8),
+    )
+
+
+def _observation(metrics: Mapping[str, Measurement], left_early: float, n_int8: int) -> Observation:
+    """What a probe might have found."""
+    values = {name: one.value or 0.0 for name, one in metrics.items()}
+    accuracy, latency = values["accuracy"], Estimate(values["latency_ms"], None, None, 1000)
+    by_class = [round(min(1.0, accuracy * (1 + 0.02 * (c - 4.5) / 4.5)), 4) for c in range(N_CLASSES)]
+    rows = tuple((name, share, N_IMAGES // N_CLASSES) for name, share in zip(_CLASSES, by_class, strict=True))
+    return Observation(
+        cores=(1,),
+        modules=("onnxruntime",),
+        processor_share=0.99,
+        busy_cores=1.0,
+        cold_start_ms=ColdStart(20.0, 40.0, 10.0, 2.0),
+        memory_mib=Memory(80.0, 60.0, 20.0),
+        timing=Timing("whole", True, True, 0.01, 1.0, latency, latency, 1000),
+        anchor=None,
+        pulse=Pulse(0.02, 0.02, 1.0),
+        conditions=Conditions(1.3, 0.0, 0.0, 1, (1,), 0.0),
+        phases={},
+        exits=(
+            Exit(round(left_early, 4), round(0.9 * accuracy, 4), latency),
+            Exit(round(1 - left_early, 4), round(accuracy, 4), latency),
+        ),
+        sections=(Section("Accuracy by class", ("class", "accuracy", "images"), rows),),
+        build=BuildFacts("made up", {}, MemoryBytes(0, 0, 0, ()), 14, n_int8, 0.0, None, 0.0, True),
     )
 
 
 def _metrics(variant: Variant, noise: list[float], space: SearchSpace) -> tuple[dict[str, Measurement], float]:
     """Every metric of one variant, and the share of images that leaves at the first exit."""
-    assert isinstance(variant.width, float)
-    kept = variant.width * (1 - variant.pruning_ratio)
-    left_early = 0.0 if variant.exit_threshold == 1.0 else 0.75 * (1 - variant.exit_threshold) ** 0.5
-    speed = {"eager": 3.1, "onnxruntime": 1.42}[variant.runtime]
-    speed *= {"none": 1.0, "dynamic_int8": 1.4, "static_int8": 0.34}[variant.quantization]
-    per_batch = variant.batch_size**0.85
+    assert isinstance(variant["width"], float)
+    kept = variant["width"] * (1 - variant["pruning_ratio"])
+    left_early = 0.0 if variant["exit_threshold"] == 1.0 else 0.75 * (1 - variant["exit_threshold"]) ** 0.5
+    speed = {"eager": 3.1, "onnxruntime": 1.42}[variant["runtime"]]
+    speed *= {"none": 1.0, "dynamic_int8": 1.4, "static_int8": 0.34}[variant["quantization"]]
+    per_batch = variant["batch_size"] ** 0.85
     median = (0.05 + speed * kept**1.5 * (1 - 0.6 * left_early)) * per_batch * math.exp(0.02 * noise[0])
-    share = 0.93 - 0.2 * (1 - kept) ** 2.5 - (0.006 if variant.quantization != "none" else 0.0) - 0.05 * left_early
+    share = 0.93 - 0.2 * (1 - kept) ** 2.5 - (0.006 if variant["quantization"] != "none" else 0.0) - 0.05 * left_early
     n_hits = round(min(0.99, max(0.1, share + 0.003 * noise[1])) * N_IMAGES)
     accuracy, mean = n_hits / N_IMAGES, median * (1.03 + 0.01 * abs(noise[2]))
-    peak = (690.0 if variant.runtime == "eager" else 67.0) + 60.0 * kept + abs(noise[3])
+    peak = (690.0 if variant["runtime"] == "eager" else 67.0) + 60.0 * kept + abs(noise[3])
     half, width = Z * math.sqrt(accuracy * (1 - accuracy) / N_IMAGES), 0.008 * (1 + abs(noise[4]))
     n_parameters = float(round(740_000 * kept**2))
     device = space.device
@@ -158,10 +193,10 @@ def _metrics(variant: Variant, noise: list[float], space: SearchSpace) -> tuple[
         return Measurement(value, value * (1 - width), value * (1 + 1.2 * width), N_QUERIES)
 
     def rate(ms: float) -> float:
-        return 1000 * variant.batch_size / ms
+        return 1000 * variant["batch_size"] / ms
 
     ends = (mean, mean * (1 - width), mean * (1 + 1.2 * width))
-    cost, cheapest, dearest = (prices.usd_per_million(ms, peak, variant.batch_size) for ms in ends)
+    cost, cheapest, dearest = (prices.usd_per_million(ms, peak, variant["batch_size"]) for ms in ends)
     metrics = {
         "accuracy": Measurement(accuracy, accuracy - half, accuracy + half, N_IMAGES),
         "latency_ms": timed(median),
@@ -170,7 +205,7 @@ def _metrics(variant: Variant, noise: list[float], space: SearchSpace) -> tuple[
         "latency_p95_ms": timed(median * (1.15 + 0.01 * abs(noise[5]))),
         "latency_p99_ms": timed(median * (1.4 + 0.05 * abs(noise[5]))),
         "throughput_per_s": Measurement(rate(ends[0]), rate(ends[2]), rate(ends[1]), N_QUERIES),
-        "cold_start_ms": Measurement((2400.0 if variant.runtime == "eager" else 160.0) * (1 + 0.01 * noise[2]), n=1),
+        "cold_start_ms": Measurement((2400.0 if variant["runtime"] == "eager" else 160.0) * (1 + 0.01 * noise[2]), n=1),
         "peak_memory_mib": Measurement(peak, n=1),
         "model_memory_mib": Measurement(30.0 + 60.0 * kept + abs(noise[3]), n=1),
         "artifact_size_mib": Measurement(4 * n_parameters / 2**20 + 0.1),
@@ -196,7 +231,7 @@ def _record(
 
 def _provenance() -> dict[str, Any]:
     return {
-        "class_names": list(_CLASSES),
+        "task": TASK,
         "weights": {
             "fingerprint": "a81be4450c19",
             "card": {"family": "slimmable_cnn", "recipe": {"name": "standard"}, "seed": 0, "seconds": 800.0},
@@ -215,7 +250,7 @@ def _identity() -> dict[str, Any]:
             "kind": "made up",
             "fingerprint": "made up",
             "splits": "made up",
-            "image_shape": [3, 32, 32],
+            "input": {"name": "images", "dtype": "uint8", "shape": [3, 32, 32]},
             "n_training": 50_000 - N_IMAGES,
             "n_test": 10_000,
         },
@@ -232,17 +267,16 @@ def write_large_study(folder: Path, n_trials: int = 50_000, seed: int = 0) -> St
     leaves them, since 50,000 of its transactions would take an hour. Raises FileExistsError.
     """
     from explorer.space.write import dump_space
-    from explorer.study.facts import StudyFacts
-    from explorer.study.journal import Entry
-    from explorer.study.locate import DATABASE_NAME
-    from explorer.study.sealed import RECORD_KEY, sealed
     from explorer.study.session import SPACE_NAME
-    from explorer.study.storage import StudyStorage
+    from explorer.study.store.facts import RECORD_KEY, StudyFacts, checksummed
+    from explorer.study.store.journal import Entry
+    from explorer.study.store.location import DATABASE_NAME
+    from explorer.study.store.optuna_storage import StudyStorage
 
     folder.mkdir(parents=True, exist_ok=False)
     result = large_result(n_trials, seed, folder)
     (folder / SPACE_NAME).write_text(dump_space(result.space), encoding="utf-8")
-    facts = StudyFacts(result.space, _identity(), result.provenance, N_CLASSES, "made up")
+    facts = StudyFacts(result.space, _identity(), result.provenance, "made up")
     storage = StudyStorage.create(folder / DATABASE_NAME, facts)
     if result.reference_point is not None:
         storage.set_reference_point(result.reference_point)
@@ -257,7 +291,7 @@ def write_large_study(folder: Path, n_trials: int = 50_000, seed: int = 0) -> St
             connection.execute(
                 "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?)", (place, trial.number, study, state, *times)
             )
-            record = json.dumps(sealed(Entry(trial, trial.values(), "made up")))
+            record = json.dumps(checksummed(Entry(trial, trial.values(), "made up")))
             connection.execute(
                 "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)",
                 (place, RECORD_KEY, record),

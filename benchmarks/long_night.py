@@ -39,24 +39,25 @@ import optuna
 import psutil
 from numpy.typing import NDArray
 
+from explorer.commands.dashboard import BothViews
+from explorer.commands.options import FrontOptions
 from explorer.commands.read import front
 from explorer.records import Measurement, Progress, TrialOutcome, Variant
 from explorer.space.values import SearchSettings, SearchSpace
-from explorer.study.evaluation import IsWorthMore, OnProgress, Prepared
-from explorer.study.grid import Grid
-from explorer.study.interrupt import Interrupt
-from explorer.study.journal import Entry
-from explorer.study.judge import judge
-from explorer.study.loop import run_study
+from explorer.study.evaluation import CanReachFront, OnProgress, Prepared
+from explorer.study.loop import StudyTools, run_study
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.sealed import RECORD_KEY, sealed
+from explorer.study.search.grid import Grid
+from explorer.study.store.facts import RECORD_KEY, checksummed
+from explorer.study.store.journal import Entry
+from explorer.study.verdict import judge
 from explorer.study.vocabulary import vocabulary
-from explorer.views.both import BothViews
+from explorer.system.signals import Interrupt
 from explorer.views.outputs import write_outputs
-from explorer.views.plain import PlainView
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import Server
+from explorer.views.terminal.plain import PlainView
 
 LARGE_STUDY = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("large_study.py"))))
 SIDES = ("explorer", "sqlite", "journal")
@@ -163,15 +164,15 @@ class Scripted:
         self._meter = meter
 
     def prepare(self, on_progress: OnProgress) -> Prepared:
-        return Prepared(LARGE_STUDY.N_CLASSES, {"data": "made up"}, {"processor": {"name": "made up"}})
+        return Prepared({"data": "made up"}, {"processor": {"name": "made up"}, "task": LARGE_STUDY.TASK})
 
     def evaluate(
-        self, variant: Variant, number: int, on_progress: OnProgress, is_worth_more: IsWorthMore
+        self, variant: Variant, number: int, on_progress: OnProgress, can_reach_front: CanReachFront
     ) -> TrialOutcome:
         with self._meter.away():
             outcome = self.outcome(variant, number)
         on_progress(Progress("measure", 1, 1))
-        is_worth_more(outcome.metrics)
+        can_reach_front(outcome.metrics)
         return outcome
 
     def outcome(self, variant: Variant, number: int) -> TrialOutcome:
@@ -181,12 +182,12 @@ class Scripted:
         outcome: TrialOutcome = LARGE_STUDY.made_up_outcome(number, variant, noise, self._space, is_failed)
         return outcome
 
-    def measure_again(
-        self, variant: Variant, artifact: str, name: str, on_progress: OnProgress, is_worth_more: IsWorthMore
+    def remeasure(
+        self, variant: Variant, artifact: str, name: str, on_progress: OnProgress, can_reach_front: CanReachFront
     ) -> TrialOutcome:
         raise NotImplementedError("nothing is confirmed here")
 
-    def judge_on_test(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
+    def accuracy_on_test_split(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
         raise NotImplementedError("nothing is confirmed here")
 
     def close(self) -> None:
@@ -212,7 +213,8 @@ def run_explorer(space: SearchSpace, folder: Path, meter: Meter) -> None:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, Interrupt() as interrupt:
             view = BothViews(PlainView(space, nowhere), feed)
             scripted = Scripted(space, meter)
-            run_study(space, vocabulary(), folder, scripted, view, interrupt, outputs, is_confirming=False)
+            tools = StudyTools(vocabulary(), scripted, view, interrupt, outputs)
+            run_study(space, folder, tools, is_confirming=False)
     finally:
         server.stop()
 
@@ -248,7 +250,7 @@ def run_plain(space: SearchSpace, side: str, folder: Path, meter: Meter) -> None
         state, outcome, violations = judge(given, space, baseline)
         baseline = outcome.values() if baseline is None else baseline
         record = TrialRecord(trial.number, state, outcome, violations, started, time.time())
-        trial.set_user_attr(RECORD_KEY, sealed(Entry(record, {}, "made up")))
+        trial.set_user_attr(RECORD_KEY, checksummed(Entry(record, {}, "made up")))
         for text, amount in violations.items():
             trial.set_constraint(text, amount)
         if state == "failed":
@@ -270,7 +272,7 @@ def opened(side: str, folder: Path) -> tuple[list[float], list[float]]:
         if side == "explorer":
             load_result(folder)
             read = now_s()
-            front(str(folder), None, [], is_json=False, is_csv=False)
+            front(FrontOptions(str(folder)))
             return (read - began).tolist(), (now_s() - read).tolist()
         study = optuna.load_study(study_name="large", storage=plain_storage(side, folder))
         study.get_trials(deepcopy=False)

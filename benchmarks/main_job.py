@@ -87,14 +87,14 @@ def eager_ratio(studies: Path, name: str, cache: Path) -> tuple[float, float]:
     import numpy as np
     import torch
 
+    from explorer.build.network_store import load_network
     from explorer.models.slimmable_cnn import build
     from explorer.runtimes.artifact import Artifact
-    from explorer.variants.stored import load_network
 
     baseline = trials_of(studies / name)[0]["outcome"]
     artifact = Artifact.read(studies / name / "artifacts" / baseline["artifact"])
-    shape = tuple(artifact.facts["input"]["shape"])
-    outline = build(10, shape, [0.0] * shape[0], [1.0] * shape[0]).materialise(1.0)
+    shape = artifact.facts.input.shape
+    outline = build(10, shape, [0.0] * shape[0], [1.0] * shape[0]).materialize(1.0)
     network = load_network(outline, cache / "networks" / baseline["details"]["network"])
     assert network is not None
     plain = network.without_exits().segments[0]
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the two studies in DIR/first and DIR/second")
     options = parser.parse_args()
     space = options.space
-    from explorer.cache import cache_root
+    from explorer.system.hashing import cache_root
 
     print(f"explore --help                          {seconds_of('--help'):.2f} s   (at most 0.5 s)")
     print(f"explore check {space.name:<26}{seconds_of('check', str(space)):.2f} s   (at most 1.5 s)")

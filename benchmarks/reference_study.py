@@ -28,20 +28,20 @@ from pathlib import Path
 
 import numpy as np
 
-from explorer.study.confirmation_file import NAME as CONFIRMATION_NAME
-from explorer.study.database import connect_to_look
-from explorer.study.locate import DATABASE_NAME, is_study
-from explorer.study.lock import held_since
-from explorer.study.place import PLACE_NAME
+from explorer.study.confirm.confirmation import NAME as CONFIRMATION_NAME
+from explorer.study.front import front_view
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult
-from explorer.study.samples import Samples, trial_samples
 from explorer.study.session import SPACE_NAME
-from explorer.views.report import write_report
+from explorer.study.store.database import connect_to_copy
+from explorer.study.store.location import DATABASE_NAME, STORAGE_NAME, is_study
+from explorer.study.store.lock import held_since
+from explorer.study.store.samples import Samples, trial_samples
+from explorer.views.outputs import write_report
 
 REFERENCE = Path(__file__).parents[1] / "studies" / "reference"
 MAX_KIB = 2048
-SAMPLES = ("latency_ns", "predictions")
+SAMPLES = ("latency_ns", "score_")  # the beginnings of the arrays' names
 PARTS = {
     "database": DATABASE_NAME,
     "search space": SPACE_NAME,
@@ -53,14 +53,14 @@ PARTS = {
 # Where people and programs keep what is theirs; what every Linux has, such as /sys, names no machine.
 _OWN_FOLDERS = re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|var|work|opt|mnt|media|srv|data|workspace|usr)/[^\s\"']*")
 
-_BITS = re.compile(r'"correct": *"[^"]*"')
+_BITS = re.compile(r'"text": *"[^"]*"')
 
 
 def make(source: Path, target: Path) -> None:
     """Make `target` from the study in `source`, in place of an older one. Ends the program with a sentence if it may
     not be kept.
     """
-    if not (source / DATABASE_NAME).is_file() or (source / PLACE_NAME).exists():
+    if not (source / DATABASE_NAME).is_file() or (source / STORAGE_NAME).exists():
         raise SystemExit(f"{source} is no folder of a study that has its own {DATABASE_NAME}")
     if held_since(source) is not None:
         raise SystemExit(f"the study in {source} is running: wait until it has finished")
@@ -94,7 +94,7 @@ def picture(folder: Path, target: Path) -> None:
 
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         report = Path(place, "report.html")
-        write_report(load_result(folder), report)
+        write_report(front_view(load_result(folder)), report)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
@@ -113,7 +113,7 @@ def private_traces(folder: Path) -> list[str]:
 
     Words that the study has anyway, its classes, are nobody's name.
     """
-    classes = {str(name).lower() for name in load_result(folder).provenance.get("class_names", ())}
+    classes = {str(name).lower() for name in load_result(folder).task_facts.get("classes", ())}
     names = {socket.gethostname().lower(), getpass.getuser().lower()} - {"", "localhost"} - classes
     words = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, sorted(names)))})(?![\w.-])", re.IGNORECASE)
     home = re.compile(rf"{re.escape(str(Path.home()))}(?![\w.-])")
@@ -126,11 +126,11 @@ def private_traces(folder: Path) -> list[str]:
 
 
 def _copy(source: Path, target: Path, result: StudyResult) -> None:
-    with closing(connect_to_look(source / DATABASE_NAME)) as connection:
-        connection.execute("VACUUM INTO ?", (str(target / DATABASE_NAME),))
-    with closing(sqlite3.connect(target / DATABASE_NAME)) as connection:
-        # A write-ahead log could not be read in a folder in which nobody may write.
-        connection.execute("PRAGMA journal_mode=DELETE")
+    with (
+        closing(connect_to_copy(source / DATABASE_NAME)) as private,
+        closing(sqlite3.connect(target / DATABASE_NAME)) as connection,
+    ):
+        private.backup(connection)
         # A trial's record spills over: into pages of the usual 4 KiB, of which the last is half empty.
         connection.execute("PRAGMA page_size=512")
         connection.execute("VACUUM")
@@ -158,10 +158,9 @@ def _copy_json(source: Path, target: Path) -> None:
 def _copy_samples(source: Path, target: Path) -> None:
     """The samples that the page shows, deflated; NumPy dates the members 1980: equal samples give equal files."""
     with np.load(source, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in SAMPLES}
-    np.savez_compressed(
-        target, **{name: array.astype(np.min_scalar_type(array.max())) for name, array in arrays.items()}
-    )
+        arrays = {name: archive[name] for name in archive.files if name.startswith(SAMPLES)}
+    smaller = {name: a if a.dtype.kind == "f" else a.astype(np.min_scalar_type(a.max())) for name, a in arrays.items()}
+    np.savez_compressed(target, **smaller)
 
 
 def _check(draft: Path, source: Path, result: StudyResult) -> None:
@@ -182,14 +181,18 @@ def _check(draft: Path, source: Path, result: StudyResult) -> None:
 def _is_same(one: Samples | str, other: Samples | str) -> bool:
     if isinstance(one, str) or isinstance(other, str):
         return one == other
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in SAMPLES)
+    return (
+        np.array_equal(one.latency_ns, other.latency_ns)
+        and one.scores.keys() == other.scores.keys()
+        and all(np.array_equal(scores, other.scores[name]) for name, scores in one.scores.items())
+    )
 
 
 def _texts(file: Path) -> Iterator[str]:
     """What a file says in words. An archive of samples has none but its members' names."""
     yield file.name
     if file.name == DATABASE_NAME:
-        with closing(connect_to_look(file)) as connection:
+        with closing(connect_to_copy(file)) as connection:
             yield from connection.iterdump()
     elif file.suffix == ".npz":
         with np.load(file, allow_pickle=False) as archive:

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from explorer.cache import cache_root
-from explorer.study.front import front_summary
+from explorer.study.front import front_view
 from explorer.study.read import load_result
-from explorer.views.infos import history_info
+from explorer.study.result import StudyResult
+from explorer.system.hashing import cache_root
 
 ROOT = Path(__file__).parents[1]
 EXPLORE = str(Path(sys.executable).with_name("explore"))
@@ -41,6 +42,12 @@ def run(space: Path, studies: Path, seed: int) -> float:
         return time.perf_counter() - before
 
 
+def share(result: StudyResult, n: int) -> float:
+    """The hypervolume of the first n trials in percent of the box between reference and ideal point."""
+    found = front_view(replace(result, trials=result.trials[:n]), is_search=True).hypervolume_ratio
+    return 100 * (found or 0.0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", type=Path, default=ROOT / "search_spaces/cnn.yaml")
@@ -55,10 +62,9 @@ def main() -> None:
         for seed in range(arguments.seeds):
             seconds = run(arguments.space, studies, seed)
             result = load_result(studies / f"seed-{seed}")
-            history = history_info(result)
-            assert history is not None, "the baseline failed, so there is no reference point"
-            cells = [f"{100 * history.values[n - 1]:.2f} %" if len(history.values) >= n else "–" for n in MARKS]
-            n_front = len(front_summary(result).entries)
+            assert result.reference_point is not None, "the baseline failed, so there is no reference point"
+            cells = [f"{share(result, n):.2f} %" if len(result.trials) >= n else "–" for n in MARKS]
+            n_front = len(front_view(result).entries)
             print(f"| {seed} | " + " | ".join(cells) + f" | {n_front} | {seconds:.0f} |", flush=True)
 
 

@@ -6,6 +6,8 @@
     ... recovery    accuracy against recovery steps after pruning, on the validation split
     ... alone       four widths against the same networks trained alone with the same recipe: hours; it resumes,
                     and processes with other --widths may run beside it
+    ... --data cluttered_digits table     the same for the embedded study's weights: all but `alone`, without
+                    EXPLORER_DATA (`explore train search_spaces/digits.yaml --recipe long`)
 
 Nothing is chosen by the test split: only `table` and `alone` look at it, and they only print.
 """
@@ -27,32 +29,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from explorer import environment
-from explorer.cache import cache_root
-from explorer.data import prepare, split
+from explorer.build.count import mega_macs, n_parameters
+from explorer.build.prune import prune
+from explorer.build.recover import RecoveryBatches, autocast, recover
 from explorer.data.dataset import Dataset
-from explorer.files import write_bytes
-from explorer.hashing import content_key
-from explorer.models.base import BaseNetwork, load_or_train
-from explorer.models.batch_norm import recalibrate
-from explorer.models.network import StagedNetwork
+from explorer.data.preparing import prepare
+from explorer.data.splits import split
+from explorer.errors import VariantFailed
+from explorer.models.base import BaseNetwork, TrainingData
+from explorer.models.network import StagedNetwork, recalibrate
 from explorer.models.recipes import RECIPES
-from explorer.models.registry import traits
-from explorer.models.shipped import FOLDER
+from explorer.models.registry import FOLDER, family_named
+from explorer.models.shipped import load_shipped, write_shipped
 from explorer.models.slimmable_cnn import architecture_for, plain_network
-from explorer.models.store import load_shipped, trained_teacher, write_shipped
+from explorer.models.store import load_or_train, trained_teacher
 from explorer.models.training import Settings, train
-from explorer.models.training_data import TrainingData
-from explorer.records import Progress, Width
-from explorer.runtimes.registry import runtime
-from explorer.runtimes.runtime import ExportJob
+from explorer.records import Progress, Variant, Width
+from explorer.runtimes.runtime import ExportJob, runtime
 from explorer.runtimes.staged import confidence
 from explorer.space.values import DataSettings
-from explorer.variants.count import mega_macs, n_parameters
-from explorer.variants.prune import prune
-from explorer.variants.recover import Lessons, autocast, recover
+from explorer.system import environment
+from explorer.system.files import write_bytes
+from explorer.system.hashing import cache_root, content_key
+from explorer.tasks.classification import Classification
 
-MODEL, DATA, RECIPE = "slimmable_cnn", DataSettings("cifar10", 5000, 512, None), "shipped"
+MODEL = "slimmable_cnn"
+DATA = {  # as the search spaces have them, and the recipe of the weights
+    "cifar10": (DataSettings("cifar10", 5000, 512, None), "shipped"),
+    "cluttered_digits": (DataSettings("cluttered_digits", 2000, 256, None), "long"),
+}
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
 PER_STAGE: tuple[Width, ...] = ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0), (0.25, 0.5, 0.5), (0.5, 0.5, 0.25))
 N_RECALIBRATION, RECALIBRATION_BATCH = 2048, 256  # as the builder does
@@ -69,41 +74,42 @@ REFERENCES = (
 class World:
     """The data, and the weights that are judged."""
 
-    def __init__(self) -> None:
-        self.dataset: Dataset = prepare(DATA, None, lambda _: None)
-        splits = split(self.dataset, DATA)
+    def __init__(self, name: str) -> None:
+        settings, self.recipe = DATA[name]
+        self.dataset: Dataset = prepare(settings, None, lambda _: None)
+        splits = split(self.dataset, settings, Classification())
         self.data = TrainingData(
-            images=self.dataset.train_images[splits.training],
-            labels=self.dataset.train_labels[splits.training],
-            validation_images=np.load(splits.validation_images),
-            validation_labels=np.load(splits.validation_labels),
-            n_classes=self.dataset.n_classes,
+            inputs=self.dataset.train_inputs[splits.training],
+            targets=self.dataset.train_targets[splits.training],
+            validation_inputs=np.load(splits.examples.inputs),
+            validation_targets=np.load(splits.examples.targets),
+            n_outputs=len(self.dataset.facts["classes"]),
             mean=self.dataset.mean,
             std=self.dataset.std,
             fingerprint=self.dataset.fingerprint,
             splits_fingerprint=splits.training_fingerprint(),
         )
-        self.calibration = np.load(splits.calibration_images)
-        step = len(self.data.images) // N_RECALIBRATION
-        self.recalibration = self.data.images[::step][:N_RECALIBRATION]
+        self.calibration = np.load(splits.calibration_inputs)
+        step = len(self.data.inputs) // N_RECALIBRATION
+        self.recalibration = self.data.inputs[::step][:N_RECALIBRATION]
 
     @property
     def test(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        return self.dataset.test_images, self.dataset.test_labels
+        return self.dataset.test_inputs, self.dataset.test_targets
 
     @property
     def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        return self.data.validation_images, self.data.validation_labels
+        return self.data.validation_inputs, self.data.validation_targets
 
     def shipped(self) -> BaseNetwork:
         return load_shipped(MODEL, self.dataset.name, self.data)
 
     def trained(self) -> BaseNetwork:
-        return load_or_train(MODEL, self.data, RECIPE, show)
+        return load_or_train(MODEL, self.data, self.recipe, show)
 
     def network(self, base: BaseNetwork, width: Width) -> StagedNetwork:
         """As the builder makes it: the base network's own statistics are right for the widest."""
-        network = base.materialise(width)
+        network = base.materialize(Variant(width=width))
         if width != 1.0:
             with autocast():
                 recalibrate(network, self.recalibration, RECALIBRATION_BATCH)
@@ -130,9 +136,10 @@ def name_of(width: Width) -> str:
     return " / ".join(f"{w:g}" for w in width) if isinstance(width, tuple) else f"{width:g}"
 
 
-def path_macs(network: StagedNetwork) -> list[float]:
+def path_macs(network: StagedNetwork, shape: tuple[int, int, int]) -> list[float]:
     """10^6 MACs of an image that leaves at each exit, the heads that it passed included; last, without any exits."""
-    return [*np.cumsum(mega_macs(network, (3, 32, 32))).tolist(), sum(mega_macs(network.without_exits(), (3, 32, 32)))]
+    image = torch.zeros((1, *shape), dtype=torch.uint8)
+    return [*np.cumsum(mega_macs(network, image)).tolist(), sum(mega_macs(network.without_exits(), image))]
 
 
 def leave_at(logits: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:
@@ -162,7 +169,7 @@ def table(world: World) -> None:
     for width in (*WIDTHS, *PER_STAGE):
         network = world.network(base, width)
         first, second, last = accuracies(all_logits(network, images), labels)
-        *macs, alone = path_macs(network)
+        *macs, alone = path_macs(network, world.dataset.input_shape)
         print(
             f"| {name_of(width)} | {n_parameters(network):,} | {alone:.1f} | {first:.2f} | {second:.2f} | {last:.2f} | "
             + " | ".join(f"{m:.1f}" for m in macs)
@@ -171,12 +178,15 @@ def table(world: World) -> None:
     print("\nMACs are those of the network without early exits; to an exit, those of the heads on the way are added.\n")
     _early_exit(world, base)
     _int8(world, base)
-    print("\nPublished, official CIFAR-10: " + "; ".join(f"{n} {a} % at {m:g} M MACs" for n, a, m in REFERENCES) + ".")
+    if world.dataset.name == "cifar10":
+        print(
+            "\nPublished, official CIFAR-10: " + "; ".join(f"{n} {a} % at {m:g} M MACs" for n, a, m in REFERENCES) + "."
+        )
 
 
 def _early_exit(world: World, base: BaseNetwork) -> None:
     network = world.network(base, 1.0)
-    macs = path_macs(network)
+    macs = path_macs(network, world.dataset.input_shape)
     logits, (_, labels) = all_logits(network, world.validation[0]), world.validation
     final = accuracies(logits, labels)[-1]
     fits = [t for t in np.arange(0.3, 1.0, 0.005) if staged(logits, labels, macs, t)[0] >= final - 0.1]
@@ -214,7 +224,7 @@ def thresholds(world: World) -> None:
     print("| width | threshold | accuracy, % | mean MACs, × | share of images per exit, % |\n|---|---|---|---|---|")
     for width in WIDTHS:
         network = world.network(base, width)
-        macs, labels = path_macs(network), world.validation[1]
+        macs, labels = path_macs(network, world.dataset.input_shape), world.validation[1]
         logits = all_logits(network, world.validation[0])
         for threshold in (*np.arange(0.4, 1.0, 0.05), 1.1):
             accuracy, share, exits = staged(logits, labels, macs, threshold)
@@ -229,11 +239,12 @@ def recovery(world: World) -> None:
     teacher = world.network(base, 1.0)
     print("| width | pruning ratio | MACs, 10^6 | " + " | ".join(f"{n} steps" for n in STEPS) + " |")
     print("|---|---|---|" + "---|" * len(STEPS))
-    drawn = {n: Lessons.prepare(teacher, world.data.images, n) for n in STEPS if n}
+    drawn = {n: RecoveryBatches.prepare(teacher, Classification(), world.data.inputs, n) for n in STEPS if n}
     for width in (1.0, 0.5, 0.25):
         for ratio in RATIOS:
-            pruned = prune(base.materialise(width), ratio, (3, 32, 32), world.dataset.n_classes)
-            if pruned is None:
+            try:
+                pruned = prune(base.materialize(Variant(width=width)), ratio, torch.from_numpy(world.data.inputs[:2]))
+            except VariantFailed:
                 continue
             cells = []
             for n in STEPS:
@@ -241,7 +252,7 @@ def recovery(world: World) -> None:
                 with autocast():
                     recalibrate(network, world.recalibration, RECALIBRATION_BATCH)
                 cells.append(f"{accuracies(all_logits(network, images), labels)[-1]:.2f}")
-            macs = path_macs(pruned)[-1]
+            macs = path_macs(pruned, world.dataset.input_shape)[-1]
             print(f"| {width:g} | {ratio:g} | {macs:.1f} | " + " | ".join(cells) + " |", flush=True)
 
 
@@ -278,10 +289,12 @@ def alone(world: World, widths: Sequence[float]) -> None:
     """Each width trained from nothing, as many epochs as the shared weights and by the same teacher, beside these."""
     base = world.shipped()
     recipe = replace(
-        RECIPES[RECIPE], name="alone", cycles=tuple(replace(c, widest_share=1.0) for c in RECIPES[RECIPE].cycles)
+        RECIPES[world.recipe],
+        name="alone",
+        cycles=tuple(replace(c, widest_share=1.0) for c in RECIPES[world.recipe].cycles),
     )
     images, labels = world.test
-    architecture = architecture_for((3, 32, 32), world.dataset.n_classes)
+    architecture = architecture_for(world.dataset.input_shape, len(world.dataset.facts["classes"]))
     place = cache_root() / "alone"
     place.mkdir(parents=True, exist_ok=True)
     of = content_key({"recipe": str(recipe), "data": world.data.fingerprint, "splits": world.data.splits_fingerprint})
@@ -290,10 +303,10 @@ def alone(world: World, widths: Sequence[float]) -> None:
     print("| width | shared | alone | seconds alone |\n|---|---|---|---|")
     for width in widths:
         torch.manual_seed(0)
-        network = plain_network(architecture, (width,) * 3, list(world.data.mean), list(world.data.std))
+        network = plain_network(architecture, list(world.data.mean), list(world.data.std), width)
         key = f"{of}-{width:g}"
-        learner, facts = Alone(network), traits(MODEL)
-        settings = Settings(recipe, 0, facts.min_width, facts.n_stages, teacher)
+        learner, rule = Alone(network), family_named(MODEL).widths
+        settings = Settings(recipe, 0, rule.minimum, rule.n_stages, teacher)
         seconds = train(learner, world.data, settings, place / f"{key}.safetensors", key, show)
         recalibrate(network.to(memory_format=torch.contiguous_format), world.recalibration, RECALIBRATION_BATCH)
         shared = accuracies(all_logits(world.network(base, width), images), labels)[-1]
@@ -303,9 +316,10 @@ def alone(world: World, widths: Sequence[float]) -> None:
 
 def pack(world: World) -> None:
     """Write the package's files from the cache."""
-    data = f"CIFAR-10 ({world.dataset.kind.removesuffix(' tree')})"
+    title = {"cifar10": "CIFAR-10", "cluttered_digits": "cluttered digits"}[world.dataset.name]
+    data = f"{title} ({world.dataset.kind.removesuffix(' tree')})"
     facts = {"data": data, "hardware": environment.processor(), "python": platform.python_version()}
-    name = traits(MODEL).shipped[world.dataset.name]
+    name = f"{world.dataset.name}_{MODEL}"
     write_shipped(FOLDER, name, world.trained(), world.data, facts)
     for path in sorted(FOLDER.glob(f"{name}.*")):
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
@@ -317,12 +331,13 @@ COMMANDS: dict[str, Callable[[World], None]] = {
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=sorted(DATA), default="cifar10")
     commands = parser.add_subparsers(dest="command", required=True)
     for name in COMMANDS:
         commands.add_parser(name)
     commands.add_parser("alone").add_argument("--widths", type=float, nargs="+", default=sorted(WIDTHS))
     arguments = parser.parse_args()
     if arguments.command == "alone":
-        alone(World(), arguments.widths)
+        alone(World(arguments.data), arguments.widths)
     else:
-        COMMANDS[arguments.command](World())
+        COMMANDS[arguments.command](World(arguments.data))

@@ -37,24 +37,28 @@ import psutil
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from explorer.data import prepare, split
-from explorer.measure import cores, intervals
-from explorer.measure.child import ChildFailed
-from explorer.measure.cost import Prices
-from explorer.measure.probing import Anchor, Validation, probe
+from explorer import intervals
+from explorer.data.preparing import prepare
+from explorer.data.splits import split
+from explorer.measure.metrics import Prices
+from explorer.measure.probing import Anchor, ProbeSettings, probe
 from explorer.measure.results import Measured
-from explorer.objectives import Direction
+from explorer.metrics import Direction
 from explorer.pareto.front import front_mask
 from explorer.records import Progress, Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.study.anchor import read_reference
-from explorer.study.confirmation import Take
-from explorer.study.confirmed import confirmed
+from explorer.study.confirm.confirmation import Repeat
+from explorer.study.confirm.confirmed_values import confirmed
 from explorer.study.evaluation import MAX_ATTEMPTS
 from explorer.study.feasibility import directions_of, objective_points
-from explorer.study.front import front_summary
+from explorer.study.front import front_view
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.system import cores
+from explorer.system.worker_process import WorkerFailed
+from explorer.tasks.classification import Classification
+from explorer.tasks.task import Examples
 
 _ALTERNATIVE = """
 import json, os, sys, time
@@ -102,7 +106,7 @@ class Bench:
     """A study's artifacts, its validation images, and its anchor."""
 
     result: StudyResult
-    validation: Validation
+    validation: Examples
     anchor: Anchor
     prices: Prices
     place: Path
@@ -112,9 +116,8 @@ class Bench:
         """Raises StopIteration for a study without an anchor."""
         result = load_result(study)
         dataset = prepare(result.space.data, None, lambda _: None)
-        splits = split(dataset, result.space.data)
-        images, labels = splits.validation_images, splits.validation_labels
-        validation = Validation(images, labels, splits.fingerprint, len(dataset.class_names))
+        splits = split(dataset, result.space.data, Classification())
+        validation = splits.examples
         name = json.loads((study / "anchor.json").read_text())["artifact"]
         anchor = Anchor(study / "artifacts" / name, read_reference(study, name))
         device = result.space.device
@@ -125,7 +128,7 @@ class Bench:
     def subject(self, trial: int, **changes: int) -> Subject:
         """That trial's, with another batch size, say."""
         record = next(one for one in self.result.trials if one.number == trial)
-        return Subject(self._artifact(str(record.outcome.artifact)), replace(record.variant, **changes))
+        return Subject(self._artifact(str(record.outcome.artifact)), record.variant.replaced(**changes))
 
     def _artifact(self, name: str) -> Artifact:
         return Artifact.read(self.result.folder / "artifacts" / name)
@@ -140,25 +143,17 @@ class Bench:
 
     def measure(self, subject: Subject, on_progress: Callable[[Progress], None] = lambda _: None) -> Measured:
         """One measurement in a fresh process, with the whole budget."""
-        return probe(
-            subject.artifact,
-            subject.variant,
-            self.validation,
-            self.prices,
-            "bench",
-            self.place / "logits",
-            on_progress=on_progress,
-            results=self.place / "results",
-            anchor=self.anchor,
-        )[0]
+        logits = self.place / "logits"
+        settings = ProbeSettings(self.validation, self.prices, logits, on_progress=on_progress, anchor=self.anchor)
+        return probe(subject.artifact, subject.variant, settings, "bench", self.place / "results")[0]
 
     def alternatives(self, subject: Subject, seconds: float) -> list[float]:
         """Milliseconds: the plain loop's mean and median of 100, its median and torch's at equal time."""
         variant = subject.variant
-        chosen = cores.measuring(cores.available(), variant.threads)
-        request = [str(subject.artifact.folder), str(self.validation.images), variant.batch_size, variant.threads]
+        chosen = cores.measuring(cores.available(), variant["threads"])
+        request = [str(subject.artifact.folder), str(self.validation.inputs), variant["batch_size"], variant["threads"]]
         command = [sys.executable, "-c", _ALTERNATIVE, json.dumps([*request, chosen, seconds])]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(variant.threads), "ORT_DISABLE_TELEMETRY": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(variant["threads"]), "ORT_DISABLE_TELEMETRY": "1"}
         made = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         return [float(value) for value in json.loads(made.stdout)]
 
@@ -185,7 +180,7 @@ def repeatability(study: Path, is_loaded: bool, times: int) -> None:
         for turn in range(times):
             for index in np.random.default_rng(turn).permutation(len(chosen)):
                 made = bench.believed(chosen[index])
-                seconds = made.details["timing"]["seconds"]
+                seconds = made.observation.timing.seconds
                 latency = made.metrics["latency_ms"].value
                 found[turn, :, index] = [latency, *bench.alternatives(chosen[index], seconds)]
                 print(f"{turn} {chosen[index].variant} {np.round(found[turn, :, index], 4)} {made.invalid}", flush=True)
@@ -306,14 +301,16 @@ def faults(study: Path, n_quiet: int) -> None:
         fast = next(
             trial.number
             for trial in bench.result.trials
-            if trial.variant.runtime == "onnxruntime" and trial.variant.exit_threshold == 1.0 and trial.is_feasible
+            if trial.variant["runtime"] == "onnxruntime"
+            and trial.variant["exit_threshold"] == 1.0
+            and trial.is_feasible
         )
         subject = bench.subject(fast)
         for name, code in _PLANTED.items():
             with _site(bench.place / "site", code):
                 _say(name, [_verdict(bench, subject) for _ in range(10)])
         _say("stopped for 300 ms", [_verdict(bench, subject, _stop_for_a_while) for _ in range(10)])
-        seconds = bench.believed(subject).details["timing"]["seconds"]
+        seconds = bench.believed(subject).observation.timing.seconds
         quiet = bench.alternatives(subject, seconds)
         with _hog(cores.measuring(cores.available(), 1)[0]):
             _say("a hog on the pinned core", [_verdict(bench, subject) for _ in range(10)])
@@ -343,7 +340,7 @@ def _verdict(bench: Bench, subject: Subject, meanwhile: Callable[[], None] | Non
 
     try:
         return "; ".join(bench.measure(subject, begin).invalid)
-    except ChildFailed as failed:
+    except WorkerFailed as failed:
         return f"failed: {failed.reason}"
 
 
@@ -388,18 +385,22 @@ def truth(study: Path, factor: int) -> None:
     """Measure the confirmed front again with so many times its rounds: who falls off by more than is stated?"""
     with tempfile.TemporaryDirectory() as place:
         bench = Bench.of(study, Path(place))
-        stated, confirmation = front_summary(bench.result), bench.result.confirmation
+        stated, confirmation = front_view(bench.result), bench.result.confirmation
         assert confirmation is not None
         sure = [entry for entry in stated.entries if (entry.probability or 0.0) >= 0.9]
         numbers = [finalist.trial for finalist in confirmation.finalists]
-        rounds: list[tuple[Take, ...]] = []
+        rounds: list[tuple[Repeat, ...]] = []
         for turn in range(factor * len(confirmation.rounds)):
-            takes = []
+            repeats = []
             for number in np.random.default_rng(turn).permutation(numbers).tolist():
                 made = bench.believed(bench.subject(number))
-                takes.append(Take(number, made.metrics, made.invalid))
-            rounds.append(tuple(takes))
-            print(f"round {turn + 1}: {sum(not take.is_valid for take in takes)} invalid", file=sys.stderr, flush=True)
+                repeats.append(Repeat(number, made.metrics, made.invalid))
+            rounds.append(tuple(repeats))
+            print(
+                f"round {turn + 1}: {sum(not repeat.is_valid for repeat in repeats)} invalid",
+                file=sys.stderr,
+                flush=True,
+            )
         again = confirmed(bench.result, replace(confirmation, rounds=tuple(rounds))).result
         directions = directions_of(again)
         points = objective_points(again, again.trials)

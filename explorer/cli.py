@@ -1,15 +1,34 @@
-"""Command line: parse, call one function, print."""
+"""The command line: parse the arguments and call the function of one command."""
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from explorer import __version__
-from explorer.terminal import run_in_terminal
+from explorer.commands.options import (
+    Bundle,
+    ConfirmOptions,
+    Data,
+    ExportOptions,
+    FrontOptions,
+    Host,
+    Json,
+    Port,
+    Quiet,
+    ServeOptions,
+    SkipUnavailable,
+    SpaceFile,
+    StartOptions,
+    Studies,
+    StudyName,
+)
+from explorer.system.terminal import run_in_terminal
+from explorer.version import __version__
 
 app = typer.Typer(
     name="explore",
@@ -21,35 +40,37 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="The search space.")]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name, or the path of its folder.")]
-Data = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Where data are looked for (else EXPLORER_DATA, data/).")
-]
-Studies = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Where studies are (else EXPLORER_STUDIES, studies/).")
-]
-Port = Annotated[
-    int | None, typer.Option(metavar="P", min=0, max=65535, help="The dashboard's port (else 8321, or the next free).")
-]
-Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle.")]
-Host = Annotated[
-    str, typer.Option(metavar="H", help="The address to listen on; one that others reach needs --allow-remote.")
-]
-Where = Annotated[
-    list[str] | None, typer.Option(metavar="LIMIT", help="A further limit, as 'latency_ms <= 1.5'; may be repeated.")
-]
-SkipUnavailable = Annotated[
-    bool, typer.Option("--skip-unavailable", help="Leave out the runtimes that are not installed, and record it.")
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Nothing but errors, and whose code is run.")]
+Options = TypeVar("Options")
+
+
+def command(options: type[Options]) -> Callable[[Callable[[Options], None]], None]:
+    """Make a function of `options`, a dataclass, a command with an argument or an option for each of its fields."""
+
+    def register(function: Callable[[Options], None]) -> None:
+        def run(**values: Any) -> None:
+            function(options(**values))
+
+        hints = get_type_hints(options, include_extras=True)
+        parameters = [
+            one.replace(annotation=hints[name]) for name, one in inspect.signature(options).parameters.items()
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = hints
+        app.command(function.__name__, help=function.__doc__)(run)
+
+    return register
 
 
 def _version(is_asked: bool) -> None:
     if is_asked:
         print(f"explore {__version__}")
         raise typer.Exit
+
+
+def _folder(study: str, studies: Path | None) -> Path:
+    from explorer.study.store.location import study_folder
+
+    return study_folder(study, studies)
 
 
 @app.callback()
@@ -61,83 +82,20 @@ def _options(
     pass
 
 
-@app.command()
-def start(
-    file: SpaceFile,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="The study's name, instead of the file's.")] = None,
-    trials: Annotated[int | None, typer.Option(metavar="N", help="Trials in all, the baseline included.")] = None,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="20m", help="Begin no trial after this long (90, 90s, 15m, 2h).")
-    ] = None,
-    sampler: Annotated[
-        str | None, typer.Option(metavar="NAME", help="tpe, nsga2, nsga3, gp, random, qmc or grid.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="The same seed proposes the same variants.")] = None,
-    data: Data = None,
-    studies: Studies = None,
-    storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Optuna's storage, instead of the study's study.db.")
-    ] = None,
-    fork: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Start the new study NAME from this one's trials that still apply."),
-    ] = None,
-    port: Port = None,
-    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Serve no dashboard.")] = False,
-    no_confirm: Annotated[
-        bool, typer.Option("--no-confirm", help="Do not measure the finalists again after the search.")
-    ] = False,
-    skip_unavailable: SkipUnavailable = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
+@command(StartOptions)
+def start(options: StartOptions) -> None:
     """Run the study that a search space describes, or go on with it, with a live dashboard; end with its front."""
-    from explorer.commands.start import StartOptions
-    from explorer.commands.start import start as run
-    from explorer.space.duration import parse_duration
-    from explorer.space.overrides import Overrides
+    from explorer.commands.start import start
 
-    timeout_s = None if timeout is None else parse_duration(timeout)
-    options = StartOptions(
-        file,
-        Overrides(name=name, n_trials=trials, timeout_s=timeout_s, sampler=sampler, seed=seed),
-        data=data,
-        studies=studies,
-        storage=storage,
-        fork=fork,
-        port=port,
-        has_dashboard=not no_dashboard,
-        is_json=as_json,
-        is_quiet=quiet,
-        is_confirming=not no_confirm,
-        is_skipping=skip_unavailable,
-    )
-    run(options)
+    start(options)
 
 
-@app.command()
-def confirm(
-    study: StudyName,
-    rounds: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=5, help="Exactly so many rounds (else 5 to 10, until the front is settled)."),
-    ] = None,
-    data: Data = None,
-    studies: Studies = None,
-    storage: Annotated[str | None, typer.Option(metavar="URL", help="Where the study is stored, if elsewhere.")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:FUNCTION", help="Let the code of this network run; needed where the study has it."
-        ),
-    ] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
+@command(ConfirmOptions)
+def confirm(options: ConfirmOptions) -> None:
     """Measure again what may belong to a study's front, in fresh processes, and state how probably each does."""
-    from explorer.commands.confirm import confirm as run
+    from explorer.commands.start import confirm
 
-    run(study, studies, rounds, data, storage, as_json, quiet, model)
+    confirm(options)
 
 
 @app.command()
@@ -153,28 +111,18 @@ def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The study's name; NAME.yaml is written.")],
 ) -> None:
     """Write a commented search space to start from, in the current folder."""
-    from explorer.space.template import write_template
+    from explorer.commands.init import write_template
 
     path = write_template(name, Path())
     print(f"{path}: edit it, then  explore check {path}  and  explore start {path}")
 
 
-@app.command()
-def front(
-    study: StudyName,
-    where: Where = None,
-    studies: Studies = None,
-    as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
-    search: Annotated[bool, typer.Option("--search", help="The search's values, even if they were confirmed.")] = False,
-    allow_invalid: Annotated[
-        bool, typer.Option("--allow-invalid", help="Take in trials with invalid measurements; implies --search.")
-    ] = False,
-) -> None:
+@command(FrontOptions)
+def front(options: FrontOptions) -> None:
     """Show the front of a study as a table: confirmed values where there are any."""
-    from explorer.commands.read import front as run
+    from explorer.commands.read import front
 
-    run(study, studies, where or [], as_json, as_csv, allow_invalid, search)
+    front(options)
 
 
 @app.command()
@@ -187,7 +135,7 @@ def show(
     """Show one trial whole: variant, every metric with its interval, provenance."""
     from explorer.commands.read import show as run
 
-    run(study, trial, studies, as_json)
+    run(_folder(study, studies), trial, as_json)
 
 
 @app.command()
@@ -202,8 +150,12 @@ def dashboard(
 ) -> None:
     """Serve the dashboard of a study that is running or finished, until Ctrl-C."""
     from explorer.commands.dashboard import dashboard as run
+    from explorer.commands.dashboard import require_allowed
+    from explorer.commands.serving import Address
 
-    run(study, studies, port, host, allow_remote)
+    address = Address(host, port, allow_remote)
+    require_allowed(address)
+    run(_folder(study, studies), address)
 
 
 @app.command()
@@ -217,38 +169,22 @@ def report(
     """Write a study's report: one self-contained HTML file."""
     from explorer.commands.read import report as run
 
-    run(study, studies, output)
+    run(_folder(study, studies), output)
 
 
-@app.command()
-def export(
-    study: StudyName,
-    trial: Annotated[int | None, typer.Option(metavar="N", help="This trial.")] = None,
-    knee: Annotated[bool, typer.Option("--knee", help="The knee of the front.")] = False,
-    best: Annotated[str | None, typer.Option(metavar="METRIC", help="The front's best in this metric.")] = None,
-    where: Where = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new folder (else STUDY-trial-N).")
-    ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="F", help="bundle, onnx, triton or mlflow.")] = "bundle",
-    data: Data = None,
-    studies: Studies = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an earlier export; take a trial that is infeasible or dominated.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
+@command(ExportOptions)
+def export(options: ExportOptions) -> None:
     """Export a trial for deployment: the very files that were measured, with what runs and proves them."""
-    from explorer.commands.export import export as run
+    from explorer.commands.export import export
 
-    run(study, studies, trial, knee, best, where or [], output, form, data, force, as_json)
+    export(options)
 
 
 @app.command()
 def verify(
     bundle: Bundle,
     data: Data = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out accuracy, latency and memory.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out accuracy, classes, latency and memory.")] = False,
     signature: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its maker's signature of manifest.json, by ssh-keygen.")
     ] = None,
@@ -263,31 +199,14 @@ def verify(
     run(bundle, data, as_json, quick, signature, signers)
 
 
-@app.command()
-def serve(
-    bundle: Bundle,
-    port: Annotated[
-        int | None, typer.Option(metavar="P", min=0, max=65535, help="The port (else 8000, or the next free).")
-    ] = None,
-    host: Host = "127.0.0.1",
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Let other machines in, without encryption.")
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Requests classified at once (else cores / threads).")
-    ] = None,
-    queue: Annotated[int, typer.Option(metavar="N", min=1, help="Requests that may wait; more are sent away.")] = 64,
-    max_batch: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Images of several requests classified together.")
-    ] = 1,
-    max_delay_ms: Annotated[
-        float, typer.Option(metavar="MS", min=0, help="How long a request waits for others to join it.")
-    ] = 0.0,
-) -> None:
+@command(ServeOptions)
+def serve(options: ServeOptions) -> None:
     """Serve a bundle over HTTP (Open Inference Protocol v2, and a page to drop an image on), until Ctrl-C."""
-    from explorer.commands.serve import serve as run
+    from explorer.commands.serve import serve
+    from explorer.commands.serving import Address
 
-    run(bundle, host, port, allow_remote, workers, queue, max_batch, max_delay_ms)
+    address = Address(options.host, options.port, options.allow_remote)
+    serve(options.bundle, address, options.workers, options.queue, options.max_batch, options.max_delay_ms)
 
 
 @app.command()

@@ -1,11 +1,12 @@
-"""Exceptions of this package, drawn as a tree, each with its exit code.
+"""Exceptions of this package, as a tree with exit codes.
 
     ExplorerError                 1  internal fault
-    ├── UsageError                2  a command line or an argument that cannot be obeyed
-    │   ├── SpaceError            2  a search space that cannot be obeyed; knows file, line and column
+    ├── UsageError                2  invalid command line or argument
+    │   ├── SpaceError            2  invalid search space; has file, line and column
     │   └── ModelError            2  the user's own network cannot be loaded
     ├── NothingFeasible           3  a study finished and no trial satisfies the constraints
-    ├── VerificationFailed        4  a bundle does not prove itself
+    ├── VariantFailed             1  a variant's network is not as requested; has the trial's failure kind
+    ├── VerificationFailed        4  a bundle fails its verification
     ├── NotAvailable              5  data, device or runtime is missing
     │   ├── DataNotAvailable
     │   ├── DeviceNotAvailable
@@ -16,25 +17,25 @@
     │   └── StudyIncompatible
     └── Interrupted             130  stopped by a signal; resumable
 
-A message says what was expected, what came, and what to do. `explorer.terminal` prints it once, and `exit_code` is what
-the command exits with.
+A message states what was expected, what came, and what to do. `explorer.system.terminal` prints it once, and the
+command exits with `exit_code`.
 """
 
 
 class ExplorerError(Exception):
-    """Something that this package can say in one sentence."""
+    """An error with a one-sentence message for the user."""
 
     exit_code = 1
 
 
 class UsageError(ExplorerError):
-    """A command line or an argument that cannot be obeyed."""
+    """An invalid command line or argument."""
 
     exit_code = 2
 
 
 class SpaceError(UsageError):
-    """A search space that cannot be obeyed. The message begins with `file:line:column`."""
+    """An invalid search space. The message begins with `file:line:column`."""
 
 
 class ModelError(UsageError):
@@ -47,8 +48,16 @@ class NothingFeasible(ExplorerError):
     exit_code = 3
 
 
+class VariantFailed(ExplorerError):
+    """A variant's network cannot be made, or is not as requested. `kind` is the trial's failure kind."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
 class VerificationFailed(ExplorerError):
-    """A bundle does not prove itself."""
+    """A bundle fails its verification."""
 
     exit_code = 4
 
@@ -60,7 +69,7 @@ class NotAvailable(ExplorerError):
 
 
 class DataNotAvailable(NotAvailable):
-    """The data set is at none of the places that were looked at."""
+    """The data set is at none of the searched places."""
 
 
 class DeviceNotAvailable(NotAvailable):
@@ -78,11 +87,11 @@ class StudyError(ExplorerError):
 
 
 class StudyLocked(StudyError):
-    """Another coordinator holds the study."""
+    """Another coordinator has locked the study."""
 
 
 class StudyDamaged(StudyError):
-    """A file of the study does not read."""
+    """A file of the study cannot be read."""
 
 
 class StudyIncompatible(StudyError):

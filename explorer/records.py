@@ -1,60 +1,103 @@
-"""Variant, Measurement, TrialOutcome: the frozen values that travel."""
+"""The values that travel between modules: Variant, Measurement, Metrics, TrialOutcome, Progress."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Literal, final
 
+from explorer.observation import Observation, PackedObservation, Reason
+from explorer.parameters import PARAMETERS, Phase, canonical
+
 Width = float | tuple[float, ...]
+"""Multiplier of a network's channels: one number, or one per stage."""
 
 _ends = itemgetter("value", "low", "high", "n")
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A point of the search space. The defaults are the baseline's.
+@final
+class Variant(Mapping[str, Any]):
+    """A point of a search space: the value of each of its parameters, in order.
 
-    width           multiplier of the base network's channels: one number, or one a stage
-    pruning_ratio   share of channels that structured pruning removes from the narrowed network, in [0, 1)
-    quantization    "none", "dynamic_int8" or "static_int8"
-    runtime         name of a registered runtime
-    exit_threshold  softmax confidence at which an image leaves early, in (0, 1]; 1.0: no early exit
-    batch_size      images in one query
-    threads         threads of the runtime, and cores that the process is pinned to
+    Any other declared parameter has its baseline value. Two variants are equal where no parameter has another value,
+    named or not: `Variant()` is the baseline of every space.
     """
 
-    width: Width = 1.0
-    pruning_ratio: float = 0.0
-    quantization: str = "none"
-    runtime: str = "eager"
-    exit_threshold: float = 1.0
-    batch_size: int = 1
-    threads: int = 1
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, values: Mapping[str, Any] = MappingProxyType({}), /, **more: Any) -> None:
+        """Take the values by name. Raises TypeError for a name that no parameter has."""
+        given = {**values, **more}
+        self._names = _declared(tuple(given))
+        self._values = tuple(map(canonical, given.values()))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[self._names.index(name)] if name in self._names else PARAMETERS[name].baseline
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __eq__(self, other: object) -> bool:
+        return self._changed() == other._changed() if isinstance(other, Variant) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._changed().items()))
+
+    def __repr__(self) -> str:
+        return f"Variant({', '.join(f'{name}={value!r}' for name, value in self.items())})"
+
+    def _changed(self) -> dict[str, Any]:
+        pairs = zip(self._names, self._values, strict=True)
+        return {name: value for name, value in pairs if value != PARAMETERS[name].baseline}
+
+    def replaced(self, **values: Any) -> Variant:
+        """Return a variant with other values of some parameters. Raises as the constructor does."""
+        return Variant(self, **values)
+
+    def key(self, phase: Phase) -> dict[str, Any]:
+        """Return what enters the content key of that phase: its values that are not the baseline's, JSON-ready."""
+        changed = sorted(self._changed().items())
+        return {name: _plain(value) for name, value in changed if PARAMETERS[name].phase == phase}
 
     def to_json(self) -> dict[str, Any]:
-        """The variant as JSON-ready values; a per-stage width becomes a list."""
-        values = asdict(self)
-        if isinstance(self.width, tuple):
-            values["width"] = list(self.width)
-        return values
+        """Return the values as JSON-ready ones; one number per stage becomes a list."""
+        return {name: _plain(value) for name, value in self.items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Variant:
-        """The inverse of `to_json`."""
-        width = values["width"]
-        return cls(**{**values, "width": tuple(width)}) if isinstance(width, list) else cls(**values)
+        """Return the variant of `to_json`'s values. Raises TypeError for unknown names."""
+        return cls(values)
+
+
+@lru_cache(maxsize=1024)
+def _declared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return these names, the same tuple for all variants of a space. Raises TypeError for an unknown one."""
+    for name in names:
+        if name not in PARAMETERS:
+            raise TypeError(f"{name!r} is no parameter; the parameters are {', '.join(PARAMETERS)}")
+    return names
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One metric as it was measured: its value, the ends of its 95 % interval, and the number of samples.
+    """A measured metric: its value, the ends of its 95 % interval, and the number of samples.
 
-    An unknown metric has `value` None and says `why`; an exact one (a count) has no interval.
+    An unknown metric has `value` None and the reason in `why`; an exact one (a count) has no interval.
     """
 
     value: float | None
@@ -65,27 +108,27 @@ class Measurement:
 
     @classmethod
     def unknown(cls, why: str) -> Measurement:
-        """A metric that is not known, and the reason."""
+        """Return an unknown metric with the reason."""
         return cls(value=None, why=why)
 
     def to_json(self) -> dict[str, Any]:
-        """`{"value", "low", "high", "n"}`, or `{"value": None, "why"}`."""
+        """Return `{"value", "low", "high", "n"}`, or `{"value": None, "why"}`."""
         if self.value is None:
             return {"value": None, "why": self.why}
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Measurement:
-        """The inverse of `to_json`."""
+        """Return the measurement of `to_json`'s values. Raises TypeError for unknown names."""
         return cls(**values)
 
 
 @final
 class Metrics(Mapping[str, Measurement]):
-    """Measurements by name, in their order, in a seventh of the memory: a long study keeps thousands of them.
+    """Measurements by name, in order, in a seventh of the memory: a long study holds thousands of them.
 
-    `numbers` are all that is known, and `fields` what each of them is: the metric's name, and a place in ENDS. What is
-    no number is shared by all trials that have the same. A `Measurement` is made when it is asked for.
+    `numbers` holds all known numbers, and `fields` what each is: the metric's name, and an index into ENDS. Everything
+    else is shared between trials with equal layouts. A `Measurement` is made on access.
     """
 
     ENDS = ("value", "low", "high", "n")
@@ -93,19 +136,22 @@ class Metrics(Mapping[str, Measurement]):
     __slots__ = ("_layout", "_whys", "numbers")
 
     def __init__(self, measurements: Mapping[str, Measurement]) -> None:
-        """Raises TypeError when a measurement's ends are no numbers, ValueError when one is too large."""
+        """Store `measurements`. Raises TypeError for ends that are not numbers, ValueError for too large ones."""
         rows = ((m.value, m.low, m.high, m.n) for m in measurements.values())
         whys = tuple((name, m.why) for name, m in measurements.items() if m.why is not None)
         self._fill(tuple(measurements), rows, whys)
 
     @classmethod
     def of(cls, measurements: Mapping[str, Measurement]) -> Metrics:
-        """`measurements` in this form. Raises as the constructor does."""
+        """Return `measurements` in this form. Raises as the constructor does."""
         return measurements if isinstance(measurements, cls) else cls(measurements)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Metrics:
-        """What `Measurement.to_json` gave, by name. Raises TypeError, KeyError or ValueError for anything else."""
+        """Return the metrics of `Measurement.to_json` values by name.
+
+        Raises TypeError, KeyError or ValueError for others.
+        """
         made = cls.__new__(cls)
         rows = [_ends(m) if len(m) == 4 else (None,) * 4 for m in values.values()]
         whys = tuple((name, m["why"]) for name, m in values.items() if len(m) != 4 and m["why"] is not None)
@@ -147,23 +193,23 @@ class Metrics(Mapping[str, Measurement]):
 
     @property
     def fields(self) -> tuple[tuple[str, int], ...]:
-        """The metric, and the place in ENDS, of each of `numbers`."""
+        """The metric, and the index into ENDS, of each of `numbers`."""
         return self._layout.fields
 
     def has_all(self, names: Iterable[str]) -> bool:
-        """Whether each of these is there, and its value known."""
+        """Return whether each of `names` is present with a known value."""
         places = self._layout.places
         return all(name in places and places[name][0] >= 0 for name in names)
 
     def known(self) -> dict[str, float]:
-        """The values that are known, by name."""
+        """Return the known values by name."""
         numbers = self.numbers
         return {name: numbers[ends[0]] for name, ends in self._layout.places.items() if ends[0] >= 0}
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where each metric's ENDS are among the numbers (-1: not known); what each number is."""
+    """Indices of each metric's ENDS into the numbers (-1: unknown), and what each number is."""
 
     places: Mapping[str, tuple[int, int, int, int]]
     fields: tuple[tuple[str, int], ...]
@@ -191,7 +237,7 @@ def _reasons(whys: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of a trial: its name, how long it took, and whether its result came from the cache."""
+    """One step of a trial: its name, its duration, and whether its result came from the cache."""
 
     name: str
     seconds: float
@@ -200,42 +246,62 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a trial has no result: a short kind that repeats exactly when the cause does, and one sentence."""
+    """The reason why a trial has no result: a short kind, equal for equal causes, one sentence, and the last output."""
 
     kind: str
     reason: str
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The trial of another study from which a trial was adopted."""
+
+    study: str
+    trial: int
 
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
-    """What building and measuring one variant gave: metrics and an artifact, or a failure.
+    """The result of building and measuring one variant: metrics and an artifact, or a failure.
 
-    `details` is JSON-ready: what the trial knows beyond its metrics (exit shares, int8 layers, process facts).
-    `invalid` are the reasons, one sentence each, why its times cannot be believed; none: the measurement is valid.
+    `observed` is what the measurement found beyond the metrics, possibly compressed; `reasons` are those why its times
+    are not valid.
     """
 
     variant: Variant
     metrics: Mapping[str, Measurement] = field(default_factory=dict)
     artifact: str | None = None
     stages: Collection[Stage] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    observed: Observation | PackedObservation | None = None
     failure: Failure | None = None
-    invalid: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    forked_from: Origin | None = None
+
+    @property
+    def observation(self) -> Observation | None:
+        """What the measurement found beyond the metrics."""
+        return self.observed.read() if isinstance(self.observed, PackedObservation) else self.observed
+
+    @property
+    def invalid(self) -> tuple[str, ...]:
+        """The reasons why the times are not valid, one sentence each; empty for a valid measurement."""
+        return tuple(reason.sentence for reason in self.reasons)
 
     def values(self) -> dict[str, float]:
-        """The known metrics as plain numbers."""
+        """Return the known metrics as plain numbers."""
         if isinstance(self.metrics, Metrics):
             return self.metrics.known()
         return {name: m.value for name, m in self.metrics.items() if m.value is not None}
 
 
 TrialState = Literal["complete", "infeasible", "failed", "invalid"]
-"""Complete: it satisfies every constraint. Invalid: it has a result, and its times cannot be believed."""
+"""Complete: it satisfies every constraint. Invalid: it has a result, but its times are not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where long work stands: the stage, and how much of it is done (`total` None: unknown). `note` is for people."""
+    """The state of long work: the stage, and how much of it is done (`total` None: unknown). `note` is for people."""
 
     stage: str
     done: float = 0.0

@@ -7,38 +7,78 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.files import new_folder, write_text
-from explorer.hashing import content_key
-from explorer.objectives import Constraint, Objective
+from explorer.metrics import Constraint, Objective
+from explorer.observation import (
+    Anchor,
+    BuildFacts,
+    ColdStart,
+    Conditions,
+    Estimate,
+    Exit,
+    Memory,
+    MemoryBytes,
+    Observation,
+    Phase,
+    Pulse,
+    Reason,
+    SegmentBytes,
+    Timing,
+)
 from explorer.records import Failure, Measurement, Progress, Stage, TrialOutcome, Variant
+from explorer.runtimes.artifact import ArtifactFacts, SegmentFacts
 from explorer.space.values import (
     DataSettings,
     DeviceSettings,
-    FamilyTraits,
     Parameter,
     SearchSettings,
     SearchSpace,
-    Vocabulary,
 )
-from explorer.study.evaluation import IsWorthMore, OnProgress, Prepared
-from explorer.study.interrupt import Interrupt
-from explorer.study.loop import run_study
+from explorer.study.evaluation import CanReachFront, OnProgress, Prepared
+from explorer.study.loop import StudyTools, run_study
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.study.vocabulary import vocabulary
+from explorer.system.files import new_folder, write_text
+from explorer.system.hashing import content_key
+from explorer.system.signals import Interrupt
+from explorer.tasks.task import TensorSpec
 
-VOCABULARY = Vocabulary(
+
+def artifact_facts(*segments: SegmentFacts, **changes: Any) -> ArtifactFacts:
+    """The facts of an artifact, float32 in ONNX Runtime without an exit, but for the changes."""
+    known: dict[str, Any] = {
+        "id": "artifact",
+        "runtime": "onnxruntime",
+        "quantization": "none",
+        "exit_threshold": 1.0,
+        "trust": "checked",
+        "input": TensorSpec("images", "uint8", (1, 2, 3)),
+        "is_batch_invariant": True,
+        "n_parameters": 7,
+        "int8_range": None,
+        "max_logit_difference": 0.0,
+    }
+    return ArtifactFacts(**{**known, **changes}, segments=segments)
+
+
+def segment(file: str, sha256: str = "0" * 64, mega_macs: float = 0.5, int8_mac_share: float = 0.0) -> SegmentFacts:
+    """The facts of a segment of one layer."""
+    return SegmentFacts(file, sha256, 1, mega_macs, 1, int(int8_mac_share > 0), int8_mac_share)
+
+
+VOCABULARY = replace(
+    vocabulary(),
     datasets=("digits",),
-    families={"slimmable_cnn": FamilyTraits(0.25, 3, True, ("quick",))},
     runtimes={
         "eager": frozenset({"none", "dynamic_int8"}),
         "onnxruntime": frozenset({"none", "dynamic_int8", "static_int8"}),
     },
-    samplers=("tpe", "nsga2", "nsga3", "gp", "random", "qmc", "grid"),
 )
 
 OBJECTIVES = (
@@ -85,20 +125,70 @@ def small_space(
 
 def known_metrics(variant: Variant) -> dict[str, float]:
     """What the fake evaluator measures without noise: every variant differs from every other."""
-    width = variant.width if isinstance(variant.width, float | int) else sum(variant.width) / len(variant.width)
-    speed = {"eager": 1.0, "onnxruntime": 0.4}[variant.runtime]
-    speed *= {"none": 1.0, "dynamic_int8": 3.0, "static_int8": 0.35}[variant.quantization]
-    latency_ms = 4.0 * width * (1.0 - 0.6 * variant.pruning_ratio) * speed * (0.5 + 0.5 * variant.exit_threshold)
+    width = float(np.mean(variant["width"]))
+    speed = {"eager": 1.0, "onnxruntime": 0.4}.get(variant["runtime"], 0.3)
+    speed *= {"none": 1.0, "dynamic_int8": 3.0, "static_int8": 0.35}[variant["quantization"]]
+    latency_ms = 4.0 * width * (1.0 - 0.6 * variant["pruning_ratio"]) * speed * (0.5 + 0.5 * variant["exit_threshold"])
     return {
-        "accuracy": 0.6 + 0.3 * width - 0.3 * variant.pruning_ratio**2 - 0.01 * (variant.quantization != "none"),
+        "accuracy": 0.6
+        + 0.3 * width
+        - 0.3 * variant["pruning_ratio"] ** 2
+        - 0.01 * (variant["quantization"] != "none"),
         "latency_ms": latency_ms,
-        "cost_usd_per_million": 0.02 * latency_ms + 0.001 * variant.threads,
-        "peak_memory_mib": (700.0 if variant.runtime == "eager" else 80.0) + 100.0 * width,
+        "cost_usd_per_million": 0.02 * latency_ms + 0.001 * variant["threads"],
+        "peak_memory_mib": (700.0 if variant["runtime"] == "eager" else 80.0) + 100.0 * width,
     }
 
 
+TASK = {"name": "classification", "facts": {"classes": list("0123456789")}}
+"""The task of the fake evaluator's study, as its provenance has it."""
+
+REFERENCES = [{"name": "chance", "value": 0.1, "clause": "chance is"}]
+
 N_IMAGES = 400
-"""Validation images of the fake evaluator, all of class 0: it says 0 where it is right and 1 where it is not."""
+"""Validation images of the fake evaluator."""
+
+GAP = Reason("clock_gap", {"seconds": 0.3})
+STEAL = Reason("steal", {"ratio": 0.2})
+
+
+def make_observation(slowness: float = 1.01, spread: float = 0.01, **changed: Any) -> Observation:
+    """What a probe finds of a network with one exit, built for this measurement."""
+    known = Estimate(1.0, 0.9, 1.1, 200)
+    parts: dict[str, Any] = {
+        "cores": (1,),
+        "modules": ("onnxruntime",),
+        "processor_share": 0.995,
+        "busy_cores": 0.99,
+        "cold_start_ms": ColdStart(150.0, 40.0, 10.0, 2.5),
+        "memory_mib": Memory(80.0, 60.0, 20.0),
+        "timing": Timing("whole", True, True, 0.01, 1.25, known, known, 200),
+        "anchor": Anchor(Estimate(0.5, 0.49, 0.51, 300), 0.5 / slowness, slowness, spread, 0.4),
+        "pulse": Pulse(0.02, 0.02, 1.0),
+        "conditions": Conditions(1.3, 0.0, None, 1, (1,), 0.0),
+        "phases": {"load": Phase(0.01, 0.01, 0.0, 0.0, False)},
+        "exits": (Exit(1.0, 0.9, known),),
+        "sections": (),
+        "build": make_build_facts(),
+    }
+    return Observation(**{**parts, **changed})
+
+
+def make_build_facts(**changed: Any) -> BuildFacts:
+    """What building a small network without int8 found."""
+    memory = MemoryBytes(2**20, 2**19, 2**18, (SegmentBytes(2**20, 2**19),))
+    facts: dict[str, Any] = {
+        "network": "n1",
+        "pruned": {},
+        "memory_bytes": memory,
+        "n_layers": 3,
+        "n_int8_layers": 0,
+        "int8_mac_share": 0.0,
+        "int8_range": None,
+        "max_logit_difference": 1e-6,
+        "is_batch_invariant": True,
+    }
+    return BuildFacts(**{**facts, **changed})
 
 
 def some_hits(variant: Variant) -> NDArray[np.bool_]:
@@ -113,7 +203,7 @@ class FakeEvaluator:
 
     `invalid` says why a trial's measurement is not valid. `again` gives the metrics of a variant in a round, or a
     failure, or reasons; a round is known by the name that the samples get. `hits` are written beside the artifacts, as
-    the probe's predictions are, and give the accuracy. `test` is the accuracy on the test split.
+    the probe's scores are, and give the accuracy. `test` is the accuracy on the test split.
     """
 
     def __init__(
@@ -126,16 +216,16 @@ class FakeEvaluator:
         noise: float = 0.0,
         noise_seed: int = 0,
         delay_s: float = 0.0,
-        invalid: Callable[[Variant, int], tuple[str, ...]] = lambda variant, number: (),
+        invalid: Callable[[Variant, int], tuple[Reason, ...]] = lambda variant, number: (),
         before_again: Callable[[Variant, str], None] = lambda variant, name: None,
-        again: Callable[[Variant, str], dict[str, Any] | Failure | tuple[str, ...]] | None = None,
+        again: Callable[[Variant, str], dict[str, Any] | Failure | tuple[Reason, ...]] | None = None,
         hits: Callable[[Variant], NDArray[np.bool_]] | None = None,
         test: Callable[[Variant], float | None] = lambda variant: 0.5,
     ) -> None:
         self.measured_again: list[tuple[str, Variant]] = []
         self.judged: list[Variant] = []
-        self.asked_more: dict[int, IsWorthMore] = {}
-        self.asked_more_again: dict[str, IsWorthMore] = {}
+        self.asked_more: dict[int, CanReachFront] = {}
+        self.asked_more_again: dict[str, CanReachFront] = {}
         self._invalid = invalid
         self._before_again = before_again
         self._again = again
@@ -153,13 +243,13 @@ class FakeEvaluator:
 
     def prepare(self, on_progress: OnProgress) -> Prepared:
         on_progress(Progress("data", 1, 1))
-        return Prepared(10, self._identity, {"host": "fake"}, self._labels())
+        return Prepared(self._identity, {"host": "fake", "task": TASK, "references": REFERENCES})
 
     def evaluate(
-        self, variant: Variant, number: int, on_progress: OnProgress, is_worth_more: IsWorthMore
+        self, variant: Variant, number: int, on_progress: OnProgress, can_reach_front: CanReachFront
     ) -> TrialOutcome:
         self.evaluated.append(variant)
-        self.asked_more[number] = is_worth_more
+        self.asked_more[number] = can_reach_front
         self._before(variant, number)
         on_progress(Progress("measuring", 0, 1))
         time.sleep(self._delay_s)
@@ -180,15 +270,15 @@ class FakeEvaluator:
             metrics,
             artifact,
             (Stage("build", 0.1),),
-            {"exits": [1.0]},
-            invalid=self._invalid(variant, number),
+            make_observation(),
+            reasons=self._invalid(variant, number),
         )
 
-    def measure_again(
-        self, variant: Variant, artifact: str, name: str, on_progress: OnProgress, is_worth_more: IsWorthMore
+    def remeasure(
+        self, variant: Variant, artifact: str, name: str, on_progress: OnProgress, can_reach_front: CanReachFront
     ) -> TrialOutcome:
         self.measured_again.append((name, variant))
-        self.asked_more_again[name] = is_worth_more
+        self.asked_more_again[name] = can_reach_front
         self._before_again(variant, name)
         on_progress(Progress("measuring", 0, 1))
         time.sleep(self._delay_s)
@@ -197,23 +287,15 @@ class FakeEvaluator:
             return TrialOutcome(variant, failure=values)
         reasons = values if isinstance(values, tuple) else ()
         metrics = _measurements(self._metrics(variant) if isinstance(values, tuple) else values)
-        return TrialOutcome(variant, metrics, artifact, invalid=reasons)
+        return TrialOutcome(variant, metrics, artifact, reasons=reasons)
 
-    def judge_on_test(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
+    def quality_on_test_split(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
         self.judged.append(variant)
         value = self._test(variant)
         return Measurement.unknown("no test images") if value is None else Measurement(value, n=100)
 
     def close(self) -> None:
         """Nothing to end."""
-
-    def _labels(self) -> Path | None:
-        """The labels of the validation images, beside the study."""
-        if self._folder is None or self._hits is None:
-            return None
-        path = self._folder.with_name(f"{self._folder.name}-labels.npy")
-        np.save(path, np.zeros(N_IMAGES, dtype=np.int64))
-        return path
 
     def _keep_samples(self, variant: Variant, artifact: str, number: int, metrics: dict[str, Measurement]) -> None:
         """What the probe writes beside the artifact, as far as the study reads it."""
@@ -223,8 +305,8 @@ class FakeEvaluator:
         folder.mkdir(exist_ok=True)
         facts = {"variant": variant.to_json(), "metrics": {name: m.to_json() for name, m in metrics.items()}}
         (folder / f"trial-{number:05d}.json").write_text(json.dumps(facts))
-        predictions = np.where(self._hits(variant), 0, 1)
-        np.savez(folder / f"trial-{number:05d}.npz", predictions=predictions, latency_ns=np.array([1000]))
+        scores = self._hits(variant).astype(np.float64)
+        np.savez(folder / f"trial-{number:05d}.npz", score_accuracy=scores, latency_ns=np.array([1000]))
 
     def _artifact(self, variant: Variant) -> str:
         name = content_key(variant.to_json())
@@ -301,13 +383,14 @@ def start(
     options = {"is_confirming": False, **options}
     written = outputs if outputs is not None else []
     with Interrupt() as interrupt:
-        return run_study(
-            space,
+        names = {field.name for field in fields(StudyTools)}
+        of_tools = {name: options.pop(name) for name in list(options) if name in names}
+        tools = StudyTools(
             VOCABULARY,
-            folder,
             evaluator or FakeEvaluator(folder),
             view or RecordingView(),
             interrupt,
             written.append,
-            **options,
+            **of_tools,
         )
+        return run_study(space, folder, tools, **options)

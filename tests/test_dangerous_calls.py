@@ -40,13 +40,15 @@ YAML_TYPES = {"rt", "safe"}
 
 # What is needed, where, and why it is safe there.
 JUSTIFIED = {
-    ("models/own.py", "importlib.import_module"): "the network that the user named; explorer.commands.own_code says so",
-    ("models/store.py", "importlib.import_module"): "modules named in explorer.models.registry",
-    ("runtimes/registry.py", "importlib.import_module"): "modules named in explorer.runtimes.registry",
-    ("runtimes/safety.py", "importlib.import_module"): "modules named in that file",
-    ("data/registry.py", "importlib.import_module"): "modules named in that file",
+    ("system/plugins.py", "importlib.import_module"): "modules of registries and of installed packages' entry points",
+    ("models/own.py", "importlib.import_module"): "the network that the user named; explorer.commands.start says so",
+    ("metrics.py", "importlib.import_module"): "a module named in that file",
+    ("parameters.py", "importlib.import_module"): "modules named in that file",
     ("measure/probe.py", "importlib.import_module"): "modules named by a registered runtime",
-    ("runtimes/eager.py", "torch.export.load"): "explorer.runtimes.pt2_safety has looked at what others may have made",
+    (
+        "runtimes/eager_loading.py",
+        "torch.export.load",
+    ): "explorer.runtimes.untrusted.pt2_program has looked at what others may have made",
 }
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import optuna
 import pytest
 
-from explorer.study.front import front_summary
+from explorer.study.front import front_view
 from explorer.study.read import load_result
 
 
@@ -24,8 +24,8 @@ def test_large_result_follows_from_its_seed(large):
 
 
 def test_large_result_has_every_state_and_a_front(large):
-    summary = front_summary(large.large_result(500))
-    assert min(summary.n_complete, summary.n_infeasible, summary.n_failed) > 5
+    summary = front_view(large.large_result(500))
+    assert min(summary.counts["complete"], summary.counts["infeasible"], summary.counts["failed"]) > 5
     assert len(summary.entries) > 5
     assert summary.knee is not None
     assert 0 < summary.hypervolume_ratio < 1

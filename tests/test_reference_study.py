@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explorer.hashing import file_sha256
 from explorer.study.read import load_result
-from explorer.study.samples import trial_samples
+from explorer.study.store.samples import trial_samples
+from explorer.system.hashing import file_sha256
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "studies" / "reference"
@@ -88,7 +88,7 @@ def test_make_keeps_what_readers_read_and_nothing_that_runs(finished, tmp_path, 
             assert trial.outcome.artifact is None
         else:
             assert np.array_equal(old.latency_ns, new.latency_ns)
-            assert np.array_equal(old.predictions, new.predictions)
+            assert all(np.array_equal(old.scores[name], new.scores[name]) for name in old.scores)
     files = {path.name for path in target.rglob("*") if path.is_file()}
     assert {name for name in files if not re.fullmatch(r"(trial-)?\d+\.(json|npz)", name)} == {"study.db", "space.yaml"}
     assert "KiB" in capsys.readouterr().out

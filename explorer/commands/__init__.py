@@ -1,1 +1,1 @@
-"""What each command does: one file a command, called by the command line and by nobody else."""
+"""The commands: one module each, called by explorer/cli.py."""

@@ -1,4 +1,4 @@
-"""`explore check`: what a search space would run, what it would take, and what is missing."""
+"""`explore check`: the size of a search space, an estimate of its time, and what is missing on this machine."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ from typing import Any
 from rich.console import Console
 
 from explorer.commands.printing import console, print_json
-from explorer.data import locate
+from explorer.data.source import image_shape, locate
 from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
 from explorer.models.base import trained_cards
-from explorer.models.own_source import is_own, source_file
-from explorer.models.shipped import shipped
-from explorer.runtimes.registry import runtime
-from explorer.space.overrides import Overrides
-from explorer.space.read import load_space
+from explorer.models.registry import is_own, shipped, source_file
+from explorer.runtimes.runtime import runtime
+from explorer.space.read import Overrides, load_space
 from explorer.space.values import SearchSpace, Vocabulary
-from explorer.study.extent import n_possible_trials
-from explorer.study.installed import installed_part
-from explorer.study.vocabulary import vocabulary
+from explorer.study.baseline import images_text
+from explorer.study.vocabulary import installed_part, n_possible_trials, vocabulary
 
 _TRIAL_S = 6.5  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller images take less
 _TRAINING_S = {"default": 14 * 60.0, "long": 80 * 60.0, "shipped": 5 * 3600.0, "quick": 90.0}
-_SMALL_TRAINING_S = 30.0
-_BIG_IMAGES = ("cifar10", "image_folder")
+_SMALL_TRAINING_S = {"digits": 30.0, "cluttered_digits": 120.0}
+_SMALL_SHAPES = {"digits": [1, 8, 8], "cluttered_digits": [1, 15, 15]}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the check: a name, whether it is in order, and a sentence."""
+    """One line of the check."""
 
     name: str
     is_ok: bool
@@ -41,9 +38,9 @@ class Finding:
 
 
 def check(file: Path, data: Path | None, is_json: bool, is_skipping: bool = False) -> None:
-    """Print the findings; `is_skipping` leaves out the runtimes that are not installed, as `explore start` does then.
+    """Print the findings; `is_skipping` leaves out runtimes that are not installed.
 
-    Raises SpaceError for a bad file, and NotAvailable when something is missing.
+    Raises SpaceError for an invalid file, NotAvailable when something is missing.
     """
     words = vocabulary()
     space = load_space(file, words, Overrides())
@@ -51,7 +48,7 @@ def check(file: Path, data: Path | None, is_json: bool, is_skipping: bool = Fals
     facts = _facts(space, words)
     skipped = [Finding(f"runtime {name}", True, f"left out: {why}") for name, why in left_out.items()]
     runtimes = [*_runtimes(space), *skipped]
-    findings = [_data(space, data), *_own_code(space), *_weights(space), *runtimes, *_sensors(space), _noise()]
+    findings = [*_data(space, data), *_own_code(space), *_weights(space), *runtimes, *_sensors(space), _noise()]
     missing = [finding for finding in findings if not finding.is_ok]
     if is_json:
         said = [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]
@@ -77,6 +74,7 @@ def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
         "fixed": {name: p.values[0] for name, p in space.parameters.items() if p.is_fixed},
         "executable_pairs": [f"{name}:{quantization}" for name, quantization in pairs],
         "n_pairs_left_out": n_pairs - len(pairs),
+        "input": None if space.input is None else str(space.input),
         "objectives": [asdict(objective) for objective in space.objectives],
         "constraints": [str(constraint) for constraint in space.constraints],
         "estimate_s": _estimate(space, n_trials),
@@ -84,35 +82,43 @@ def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
 
 
 def _estimate(space: SearchSpace, n_trials: int) -> dict[str, float]:
-    """Seconds of training (0 where weights are in the cache) and of all trials, within a factor of two or so."""
-    is_big = space.data.name in _BIG_IMAGES
+    """Return seconds of training (0 for cached weights) and of all trials, to about a factor of two."""
+    is_small = space.data.name in _SMALL_SHAPES
     needs_training = bool(space.recipe) and not _is_trained(space)
-    training = (_TRAINING_S.get(space.recipe, 900.0) if is_big else _SMALL_TRAINING_S) if needs_training else 0.0
-    trials = n_trials * (_TRIAL_S if is_big else _TRIAL_S / 2)
+    once = _SMALL_TRAINING_S[space.data.name] if is_small else _TRAINING_S.get(space.recipe, 900.0)
+    training = once if needs_training else 0.0
+    trials = n_trials * (_TRIAL_S / 2 if is_small else _TRIAL_S)
     return {"training": training, "trials": min(trials, space.search.timeout_s or math.inf)}
 
 
 def _is_trained(space: SearchSpace) -> bool:
-    """Whether weights of this recipe are in the cache, for images of the data set's size.
+    """Return whether the cache has weights of this recipe for images of the data set's size.
 
-    Only preparing the data tells their fingerprint, and that takes longer than a check may: this is an estimate.
+    The exact key has the data's fingerprint, which takes too long to compute here.
     """
-    channels = 1 if space.data.name == "digits" else 3
-    cards = trained_cards(space.model, space.recipe)
-    return any(card["image_shape"][0] == channels for card in cards)
+    shapes = [card["image_shape"] for card in trained_cards(space.model, space.recipe)]
+    small = _SMALL_SHAPES.get(space.data.name)
+    return any(shape == small if small else shape[0] == 3 for shape in shapes)
 
 
-def _data(space: SearchSpace, root: Path | None) -> Finding:
+def _data(space: SearchSpace, root: Path | None) -> list[Finding]:
+    """Return findings about the location and shape of the images. Raise UsageError for an `input` of other images."""
     try:
         source = locate(space.data, root)
+        shape = image_shape(source)
     except ExplorerError as error:
-        return Finding("data", False, str(error))
+        return [Finding("data", False, str(error))]
     verb = "found at" if source.is_present else "will be downloaded to"
-    return Finding("data", True, f"{source.dataset} ({source.kind}) {verb} {source.location}")
+    found = Finding("data", True, f"{source.dataset} ({source.kind}) {verb} {source.location}")
+    if shape is None:
+        return [found]
+    if space.input is not None:
+        space.input.statistics(shape[0])
+    return [found, Finding("images", True, images_text(shape, None if space.input is None else str(space.input)))]
 
 
 def _own_code(space: SearchSpace) -> list[Finding]:
-    """Whose code a study would run; a check runs none of it."""
+    """Return a finding about the user's own code, which a check does not run."""
     if not is_own(space.model):
         return []
     path = source_file(space.model)

@@ -1,22 +1,23 @@
-"""`explore device`: this machine, its runtimes, its peaks, its sensors, and how steady it is."""
+"""`explore device`: processor, memory, runtimes, roofline peaks, sensors and noise floor of this machine."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-from explorer import environment
-from explorer.cache import cache_root
 from explorer.commands.printing import console, print_json
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
-from explorer.measure.peak import cache_file, machine_peaks
-from explorer.runtimes.registry import RUNTIMES, runtime
-from explorer.study.database import journal_mode, journal_reason
+from explorer.measure.roofline_peaks import cache_file, machine_peaks
+from explorer.runtimes.int8_range import FULL, range_here
+from explorer.runtimes.runtime import RUNTIMES, runtime
+from explorer.study.store.database import journal_mode, journal_reason
+from explorer.system import environment
+from explorer.system.hashing import cache_root
 
 
 def device(is_json: bool) -> None:
-    """Print the facts."""
+    """Print the facts about this machine."""
     facts = _facts()
     if is_json:
         print_json(facts)
@@ -27,6 +28,7 @@ def device(is_json: bool) -> None:
 def _facts() -> dict[str, Any]:
     return {
         "processor": environment.processor(),
+        "int8_range": range_here(),
         "memory_mib": environment.memory_mib(),
         **environment.system(),
         "journal_mode": journal_mode(),
@@ -52,7 +54,7 @@ def _runtime(name: str) -> dict[str, Any]:
 
 
 def _peaks() -> dict[str, Any]:
-    """Those of one thread, with their age and the file that keeps them."""
+    """Return the peaks of one thread, their age in seconds and the file that stores them."""
     peaks = machine_peaks(threads=1)
     return {**asdict(peaks), "age_s": peaks.age_s, "file": str(cache_file(1))}
 
@@ -61,6 +63,8 @@ def _print(facts: dict[str, Any]) -> None:
     out = console()
     processor, noise = facts["processor"], facts["noise_floor"]
     out.print(f"processor    {processor['name']}, {processor['n_cores']} cores, {', '.join(processor['instructions'])}")
+    dot_products = f"the processor has {'' if facts['int8_range'] == FULL else 'no '}int8 dot products"
+    out.print(f"int8 weights {facts['int8_range']}: {dot_products}")
     out.print(f"memory       {facts['memory_mib']:,} MiB")
     out.print(f"system       {facts['system']}")
     why = f": {facts['journal_reason']}" if facts["journal_reason"] else ""
@@ -92,7 +96,7 @@ def _peak_lines(peaks: dict[str, Any]) -> list[str]:
 
 
 def _age(seconds: float) -> str:
-    """In the largest unit of which there is at least one; seconds else."""
+    """Return the age in the largest unit of which there is at least one."""
     units = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
     name, unit = next((each for each in units if seconds >= each[1]), units[-1])
     n = int(seconds // unit)

@@ -1,131 +1,62 @@
-"""`explore export`: the chosen variant leaves, as the very files that were measured."""
+"""`explore export`: write the selected variant as a bundle of the files that were measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from explorer.commands.again import command_line
+from explorer.commands.options import ExportOptions
 from explorer.commands.printing import console, note, print_json
-from explorer.data.dataset import Dataset
-from explorer.deploy.bundle import write_bundle
-from explorer.deploy.choice import Choice, Wish, choose
-from explorer.deploy.facts import Departure, artifact_of, departure, require_known
-from explorer.deploy.held_out import accuracy_on_test, data_at_hand, ensure_sample_images
-from explorer.deploy.target import check_target, target_folder
-from explorer.errors import Interrupted, UsageError
+from explorer.commands.repeat import repeat_command
+from explorer.deploy.export.formats import Target, check_export, check_format, write_export
+from explorer.deploy.selection import Choice, choose
+from explorer.errors import Interrupted
 from explorer.records import Measurement
-from explorer.runtimes.artifact import Artifact
-from explorer.space.limits import parse_constraint
-from explorer.study.interrupt import Interrupt
-from explorer.study.locate import study_folder
 from explorer.study.read import load_result
-from explorer.study.result import StudyResult
-from explorer.views.choosing import print_choice
-from explorer.views.front_svg import front_svg
-from explorer.views.model_card import model_card
-
-Writer = Callable[[Path, Departure, str, str], None]
+from explorer.system.signals import Interrupt
+from explorer.tasks.task import Task
+from explorer.views.formatting import value_text
+from explorer.views.model_card import export_documents, print_choice
 
 
-def _bundle(folder: Path, leaving: Departure, card: str, picture: str) -> None:
-    write_bundle(folder, leaving, card, picture)
-
-
-def _onnx(folder: Path, leaving: Departure, card: str, picture: str) -> None:
-    from explorer.deploy.onnx_file import write_onnx
-
-    write_onnx(folder, leaving.artifact, leaving.manifest)
-
-
-def _triton(folder: Path, leaving: Departure, card: str, picture: str) -> None:
-    from explorer.deploy.triton import write_triton
-
-    write_triton(folder, leaving.artifact, leaving.manifest)
-
-
-def _mlflow(folder: Path, leaving: Departure, card: str, picture: str) -> None:
-    from explorer.deploy.mlflow_model import write_mlflow
-
-    write_mlflow(folder, leaving.artifact, leaving.manifest, leaving.samples)
-
-
-FORMATS: dict[str, Writer] = {"bundle": _bundle, "onnx": _onnx, "triton": _triton, "mlflow": _mlflow}
-
-
-def export(
-    study: str,
-    studies: Path | None,
-    trial: int | None,
-    is_knee: bool,
-    best: str | None,
-    where: list[str],
-    output: Path | None,
-    form: str,
-    data: Path | None,
-    is_forced: bool,
-    is_json: bool,
-) -> None:
-    """Write the chosen trial to a folder, whole or not at all.
+def export(options: ExportOptions) -> None:
+    """Write the selected trial of a study to a new folder, atomically.
 
     Raises UsageError, NothingFeasible, StudyError, RuntimeNotAvailable, Interrupted.
     """
-    if form not in FORMATS:
-        raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
-    wish = Wish(trial, is_knee, best, tuple(parse_constraint(text) for text in where))
-    result = load_result(study_folder(study, studies))
-    choice = choose(result, wish, is_forced)
-    require_known(result, choice.trial)
-    target = output or _default_target(result, choice, form)
-    check_target(target, is_forced)
-    if not is_json:
-        neighbors = [(neighbor.trial, neighbor.differences) for neighbor in choice.neighbors]
-        print_choice(console(is_patient=True), result, choice.trial, choice.how, choice.objections, neighbors)
+    form, selection = options.form, options.selection
+    check_format(form)
+    result = load_result(options.folder)
+    choice = choose(result, selection, options.force)
+    suffix = "" if form == "bundle" else f"-{form}"
+    path = options.output or Path(f"{result.name}-trial-{choice.trial.number}{suffix}")
+    target = Target(path, form, options.force)
+    check_export(result, choice, target)
     try:
         with Interrupt() as interrupt:
-            artifact = artifact_of(result, choice.trial)
-            dataset = data_at_hand(result.space.data, result.provenance["identity"]["data"]["fingerprint"], data)
-            on_test = _accuracy_on_test(choice, artifact, dataset, interrupt)
-            ensure_sample_images(result, dataset)
-            leaving = departure(result, choice, artifact, on_test)
-            with target_folder(target) as draft:
-                picture = front_svg(result, choice.trial.number)
-                FORMATS[form](draft, leaving, _card(result, choice, leaving, on_test), picture)
-                interrupt.check()
+            if not options.as_json:
+                neighbors = [(one.trial, one.differences) for one in choice.neighbors]
+                print_choice(console(is_patient=True), choice, neighbors)
+            documents = partial(export_documents, choice)
+            on_test = write_export(result, choice, target, options.data, documents, interrupt)
     except Interrupted:  # here, where no other signal can come between the sentence and its end
-        given = {"--trial": trial, "--knee": is_knee, "--best": best, "--where": where, "-o": output, "--format": form,
-                 "--data": data, "--studies": studies, "--force": is_forced}  # fmt: skip
-        again = command_line("export", study, options=given)
-        raise Interrupted(f"interrupted; nothing half-written is left. To export again: {again}") from None
+        raise Interrupted(f"interrupted; nothing half-written is left. To export again: {repeat_command()}") from None
     if on_test.value is None:
-        note(f"the accuracy on the test split is not known: {on_test.why}")
-    if is_json:
-        print_json(_facts(target, form, choice, on_test))
+        note(f"the {result.task.main_metric.title} on the test split is not known: {on_test.why}")
+    if options.as_json:
+        print_json(_facts(path, form, choice, on_test))
     else:
-        console().print(_done(target, form, on_test))
+        console().print(_done(path, form, result.task, on_test))
 
 
-def _accuracy_on_test(choice: Choice, artifact: Artifact, dataset: Dataset | str, interrupt: Interrupt) -> Measurement:
-    """What the confirmation found, which looked at the test split once; else what the data at hand give."""
-    known = None if choice.confirmed is None else choice.confirmed.test_accuracy
-    if known is not None and known.value is not None:
-        return known
-    return accuracy_on_test(artifact, choice.trial.variant, dataset, interrupt)
-
-
-def _default_target(result: StudyResult, choice: Choice, form: str) -> Path:
-    return Path(f"{result.name}-trial-{choice.trial.number}{'' if form == 'bundle' else f'-{form}'}")
-
-
-def _card(result: StudyResult, choice: Choice, leaving: Departure, on_test: Measurement) -> str:
-    return model_card(result, choice.trial, leaving.manifest.name, choice.how, choice.objections, on_test)
-
-
-def _done(target: Path, form: str, on_test: Measurement) -> str:
-    known = "" if on_test.value is None else f"accuracy on the test split, which chose nothing: {on_test.value:.2%}\n"
+def _done(target: Path, form: str, task: Task, on_test: Measurement) -> str:
+    quality, known = task.main_metric, ""
+    if on_test.value is not None:
+        found = value_text(quality.name, on_test.value)
+        known = f"{quality.title} on the test split, which chose nothing: {found}\n"
     then = {
-        "bundle": f"python {target}/run.py IMAGE...   classifies;   explore verify {target}   proves it",
+        "bundle": f"python {target}/run.py {task.noun[0].upper()}...   runs it;   explore verify {target}   proves it",
         "onnx": f"{target}/model.onnx",
         "triton": f"tritonserver --model-repository {target}",
         "mlflow": f"mlflow.onnx.load_model({str(target)!r})",

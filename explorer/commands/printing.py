@@ -1,4 +1,4 @@
-"""Where commands print: people's text and JSON to standard output, everything else to standard error."""
+"""Printing of commands: results as text or JSON to standard output, all other messages to standard error."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any, TextIO, cast
 
 from rich.console import Console
 
-from explorer.views.stream import PatientStream
+from explorer.system.terminal import PatientStream
 
 _PIPE_COLUMNS = 160
 
 
 def console(is_patient: bool = False) -> Console:
-    """For people who read standard output; wide and without control codes where that is no terminal.
+    """Return a console on standard output, 160 columns wide and without control codes where that is not a terminal.
 
-    What cannot be printed raises OSError, unless `is_patient`: work that comes afterwards is then done all the same.
+    Printing raises OSError when standard output cannot be written; with `is_patient` such errors are ignored, so that
+    the work that follows is still done.
     """
     stream = cast(TextIO, PatientStream(sys.stdout)) if is_patient else sys.stdout
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
@@ -24,13 +25,13 @@ def console(is_patient: bool = False) -> Console:
 
 
 def print_json(value: Any, is_patient: bool = False) -> None:
-    """`value` as JSON on standard output, alone. `is_patient` as in `console`."""
+    """Print `value` as JSON on standard output; `is_patient` as in `console`."""
     stream = cast(TextIO, PatientStream(sys.stdout)) if is_patient else sys.stdout
     print(json.dumps(value, indent=1, allow_nan=False), file=stream)
 
 
 def note(text: str) -> None:
-    """One sentence on standard error, if anybody still reads it."""
+    """Print one line on standard error; errors of a closed stream are ignored."""
     stream = PatientStream(sys.stderr)
     stream.write(f"{text}\n")
     stream.flush()

@@ -1,4 +1,4 @@
-"""`explore front`, `show` and `report`: what a study has found so far."""
+"""`explore front`, `show` and `report`: the results of a study so far."""
 
 from __future__ import annotations
 
@@ -6,71 +6,61 @@ import gc
 import os
 from pathlib import Path
 
-from explorer.commands.again import command_line
+from explorer.commands.options import FrontOptions
 from explorer.commands.printing import console, note, print_json
+from explorer.commands.repeat import repeat_command
 from explorer.errors import Interrupted, NothingFeasible, UsageError
-from explorer.space.limits import parse_constraint
-from explorer.study.front import FrontSummary, front_summary
-from explorer.study.interrupt import Interrupt
-from explorer.study.locate import study_folder
-from explorer.study.misses import empty_front_message
+from explorer.space.expressions import parse_constraint
+from explorer.study.front import FrontView, front_view
+from explorer.study.infeasibility import empty_front_message
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult
-from explorer.views.csv_text import front_csv
-from explorer.views.report import write_report
-from explorer.views.rows import trial_info
-from explorer.views.tables import print_front
-from explorer.views.trial_sheet import print_trial
+from explorer.system.signals import Interrupt
+from explorer.views.outputs import front_csv, write_report
+from explorer.views.terminal.tables import print_front
+from explorer.views.terminal.trial_sheet import print_trial
+from explorer.views.trial_info import trial_info
 
 
-def _result(study: str, studies: Path | None) -> StudyResult:
-    result = load_result(study_folder(study, studies))
-    gc.freeze()  # all of it is there until the command ends: searching thousands of trials for garbage finds none
+def _result(folder: Path) -> StudyResult:
+    result = load_result(folder)
+    gc.freeze()  # the result lives until the command ends: collections need not visit its thousands of trials
     return result
 
 
-def front(
-    study: str,
-    studies: Path | None,
-    where: list[str],
-    is_json: bool,
-    is_csv: bool,
-    allow_invalid: bool = False,
-    is_search: bool = False,
-) -> None:
-    """Print the front, of confirmed values where there are any and `is_search` is False.
+def front(options: FrontOptions) -> None:
+    """Print the front of a study: of confirmed values if there are any, unless the search's are asked for.
 
-    With `allow_invalid` trials whose measurements cannot be believed may be on it, and it is the search's.
     Raises NothingFeasible when no trial satisfies the constraints, UsageError, StudyError.
     """
-    if is_json and is_csv:
+    if options.as_json and options.as_csv:
         raise UsageError("expected --json or --csv, got both: leave one out")
-    limits = [parse_constraint(text) for text in where]
-    result = _result(study, studies)
-    summary = front_summary(result, limits, allow_invalid, is_search)
-    if is_json:
-        print_json(summary.to_json())
-    elif is_csv:
-        print(front_csv(result, summary), end="")
-    elif summary.entries:
-        print_front(console(), result, summary)
-    note(which_values(summary))
-    if not summary.entries:
-        raise NothingFeasible(empty_front_message(result, summary))
+    limits = [parse_constraint(text) for text in options.where or []]
+    result = _result(options.folder)
+    found = front_view(result, limits, options.allow_invalid, options.search)
+    if options.as_json:
+        print_json(found.to_json())
+    elif options.as_csv:
+        print(front_csv(found), end="")
+    elif found.entries:
+        print_front(console(), found)
+    note(which_values(found))
+    if not found.entries:
+        raise NothingFeasible(empty_front_message(result, found))
 
 
-def which_values(summary: FrontSummary) -> str:
-    """Where the values of a front come from, in a sentence."""
-    if summary.is_confirmed:
-        return f"confirmed in {summary.n_rounds} rounds (medians over fresh processes); search values: --search"
-    if summary.is_stale:
+def which_values(front: FrontView) -> str:
+    """Return a sentence that states where the values of a front come from."""
+    if front.is_confirmed:
+        return f"confirmed in {front.n_rounds} rounds (medians over fresh processes); search values: --search"
+    if front.is_stale:
         return "the search's values: the confirmation is older than some trials; `explore confirm` confirms again"
     return "the search's values: each trial was measured once (`explore confirm` measures the finalists again)"
 
 
-def show(study: str, number: int, studies: Path | None, is_json: bool) -> None:
-    """Print one trial whole. Raises UsageError when there is no such trial, StudyError."""
-    result = _result(study, studies)
+def show(folder: Path, number: int, is_json: bool) -> None:
+    """Print everything about one trial. Raise UsageError when there is no such trial, StudyError."""
+    result = _result(folder)
     trial = result.trial(number)
     if trial is None:
         known = (
@@ -78,14 +68,14 @@ def show(study: str, number: int, studies: Path | None, is_json: bool) -> None:
         )
         raise UsageError(f"no finished trial {number} in {result.name}: {known}")
     if is_json:
-        print_json(trial_info(result, trial, front_summary(result)))
+        print_json(trial_info(front_view(result), trial))
     else:
-        print_trial(console(), result, trial)
+        print_trial(console(), front_view(result), trial)
 
 
-def report(study: str, studies: Path | None, output: Path | None) -> None:
-    """Write one self-contained HTML file. Raises UsageError where it cannot be written, StudyError, Interrupted."""
-    result = _result(study, studies)
+def report(folder: Path, output: Path | None) -> None:
+    """Write one self-contained HTML file. Raise UsageError where it cannot be written, StudyError, Interrupted."""
+    result = _result(folder)
     target = output or result.folder / "report.html"
     if os.path.isdir(target):
         raise UsageError(
@@ -93,10 +83,9 @@ def report(study: str, studies: Path | None, output: Path | None) -> None:
         )
     try:
         with Interrupt() as interrupt:  # a signal that came at any moment would leave a draft beside the file
-            write_report(result, target, interrupt.check)
+            write_report(front_view(result), target, interrupt.check)
     except Interrupted:
-        again = command_line("report", study, options={"-o": output, "--studies": studies})
-        raise Interrupted(f"interrupted; nothing half-written is left. To write it again: {again}") from None
+        raise Interrupted(f"interrupted; nothing half-written is left. To write it again: {repeat_command()}") from None
     except OSError as error:
         raise UsageError(
             f"the report cannot be written to {target}: {error.strerror}; choose another place with -o"

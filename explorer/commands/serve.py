@@ -1,54 +1,53 @@
-"""`explore serve`: a bundle over HTTP until Ctrl-C, which answers what it has accepted."""
+"""`explore serve`: serve a bundle over HTTP until Ctrl-C, and answer the requests that were accepted by then."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
 
-from explorer.addresses import is_loopback
-from explorer.commands.again import command_line
 from explorer.commands.printing import note
-from explorer.commands.serving import wait
-from explorer.deploy.reading import Bundle, read_bundle
-from explorer.deploy.server.model import Model
-from explorer.deploy.server.options import Options
-from explorer.deploy.server.serving import ModelServer
-from explorer.errors import ExplorerError, Interrupted, UsageError, VerificationFailed
-from explorer.measure import cores
-from explorer.study.interrupt import Interrupt
+from explorer.commands.repeat import repeat_command
+from explorer.commands.serving import Address, wait
+from explorer.deploy.serve.model import Model
+from explorer.deploy.serve.server import ModelServer
+from explorer.deploy.serve.workers import Options
+from explorer.deploy.verify.bundle import Bundle, read_bundle
+from explorer.errors import ExplorerError, Interrupted, VerificationFailed
+from explorer.runtimes.int8_range import range_warning
+from explorer.runtimes.runtime import runtime
+from explorer.system import cores, environment
+from explorer.system.signals import Interrupt
 
 _S_BETWEEN_LOOKS = 1.0
 
 
 def serve(
     bundle: Path,
-    host: str,
-    port: int | None,
-    allow_remote: bool,
+    address: Address,
     workers: int | None,
     queue: int,
     max_batch: int,
     max_delay_ms: float,
 ) -> None:
-    """Serve until a signal. `workers` None: as many as the cores have room for, at the variant's threads each.
+    """Serve until a signal; `workers` defaults to the number of cores divided by the variant's threads.
 
-    Raises UsageError, NotAvailable for a port or a runtime that is not to be had, VerificationFailed for a bundle that
-    is damaged, ExplorerError when requests were lost, Interrupted at a second signal.
+    `queue` counts requests, `max_batch` examples. Raises UsageError, NotAvailable for a port that is taken or a runtime
+    that is not installed, VerificationFailed for a damaged bundle, ExplorerError when requests were lost, Interrupted
+    at a second signal.
     """
-    if not is_loopback(host) and not allow_remote:
-        raise UsageError(
-            f"--host {host} opens the model to other machines: whoever reaches the port may use it, and nothing is "
-            "encrypted. Add --allow-remote if that is meant; else leave --host out, and forward the port with ssh"
-        )
-    warnings.filterwarnings("ignore", module="PIL")  # of odd image files, which are answered, and not logged
+    address.require_allowed("the model", "whoever reaches the port may use it, and nothing is encrypted")
+    warnings.filterwarnings("ignore", module="PIL")  # odd files get an answer and no log entry
     found = read_bundle(bundle)
     n_workers = max(1, len(cores.available()) // found.manifest.execution.threads) if workers is None else workers
     options = Options(n_workers, queue, max_batch, max_delay_ms)
     try:
         with Interrupt() as interrupt:
-            server = ModelServer(_loaded(found), options, host, port, on_fault=note)
+            server = ModelServer(_loaded(found), options, address.host, address.port, on_fault=note)
             try:
-                note(_opening(found, server, host))
+                who = "" if address.is_local else "open to other machines, without encryption; "
+                note(f"{found.manifest.name}: {server.address} ({who}Ctrl-C ends it)")
+                if (warning := _int8_warning(found)) is not None:
+                    note(warning)
                 while not wait(interrupt, _S_BETWEEN_LOOKS):
                     if not server.is_running:
                         raise ExplorerError("the server has stopped by itself")
@@ -58,16 +57,12 @@ def serve(
                 finally:
                     note(f"stopped: {server.metrics.sentence()}")
     except Interrupted:  # a first signal ends the wait and raises nothing
-        given = {"--host": host, "--port": port, "--allow-remote": allow_remote, "--workers": workers, "--queue": queue,
-                 "--max-batch": max_batch, "--max-delay-ms": max_delay_ms}  # fmt: skip
-        again = command_line("serve", bundle, options=given)
-        raise Interrupted(
-            f"stopped at once by a second signal; requests that were not answered are lost. To serve again: {again}"
-        ) from None
+        lost = "requests that were not answered are lost"
+        raise Interrupted(f"stopped at once by a second signal; {lost}. To serve again: {repeat_command()}") from None
 
 
 def _loaded(bundle: Bundle) -> Model:
-    """The bundle's model, warmed up. Raises RuntimeNotAvailable, VerificationFailed."""
+    """Return the bundle's model, warmed up. Raise RuntimeNotAvailable, VerificationFailed."""
     try:
         model = Model.of_bundle(bundle.manifest, bundle.executor().classify)
     except ExplorerError:
@@ -80,7 +75,10 @@ def _loaded(bundle: Bundle) -> Model:
     return model
 
 
-def _opening(bundle: Bundle, server: ModelServer, host: str) -> str:
-    """Where it is, who gets in, and how it ends."""
-    who = "" if is_loopback(host) else "open to other machines, without encryption; "
-    return f"{bundle.manifest.name}: {server.address} ({who}Ctrl-C ends it)"
+def _int8_warning(bundle: Bundle) -> str | None:
+    """Return a warning if the range of its int8 weights does not suit this processor, else None."""
+    execution = bundle.manifest.execution
+    if not runtime(execution.runtime).saturates(execution.quantization):
+        return None
+    warning = range_warning(execution.int8_range, environment.processor()["instructions"])
+    return None if warning is None else f"{bundle.manifest.name}: {warning}"

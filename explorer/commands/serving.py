@@ -1,4 +1,4 @@
-"""Serving: what `explore start` and `explore dashboard` share: the link, the browser, and the wait for Ctrl-C."""
+"""Servers of commands: their address, the browser that opens their link, and the wait for Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,24 +8,48 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from explorer.errors import Interrupted
-from explorer.study.interrupt import Interrupt
+from explorer.errors import Interrupted, UsageError
+from explorer.system.signals import Interrupt
+from explorer.web.addresses import is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a command serves; `port` None is the first free one."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    is_remote_allowed: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        return is_loopback(self.host)
+
+    def require_allowed(self, what: str, risk: str) -> None:
+        """Raise UsageError if other machines would reach the server without --allow-remote."""
+        if not self.is_local and not self.is_remote_allowed:
+            raise UsageError(
+                f"--host {self.host} opens {what} to other machines: {risk}. Add --allow-remote if that is meant; else "
+                "leave --host out, and forward the port with ssh"
+            )
 
 
 def is_at_terminal() -> bool:
-    """Whether somebody sits here: reads what is printed, and could press Ctrl-C."""
+    """Return whether standard input, output and error all are a terminal."""
     return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def has_display(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
-    """Whether a browser's window would open on this screen, and not on one at the other end of a connection."""
+    """Return whether a browser window would open on a local screen."""
     if platform.startswith("linux"):
         return bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
     return "SSH_CONNECTION" not in environ
 
 
-# The browser is to be nobody's child: a second Ctrl-C kills the descendants of a study's process.
+# A second Ctrl-C kills the descendants of a study's process: the browser leaves their session.
 _OPENER = """
 import os, sys, webbrowser
 if os.fork() == 0:
@@ -35,20 +59,20 @@ if os.fork() == 0:
 
 
 def open_browser(link: str) -> None:
-    """Open the link where somebody sits at a display. Nobody waits for the browser, which may take seconds."""
+    """Open the link in a browser without waiting for it, where there is a terminal and a display."""
     if is_at_terminal() and has_display():
         threading.Thread(target=_launch, args=(link,), name="browser", daemon=True).start()
 
 
 def _launch(link: str) -> None:
-    nothing = subprocess.DEVNULL  # browsers complain of much
+    nothing = subprocess.DEVNULL  # browsers write warnings
     subprocess.run(
         [sys.executable, "-P", "-c", _OPENER, link], stdin=nothing, stdout=nothing, stderr=nothing, check=False
     )
 
 
 def wait(interrupt: Interrupt, seconds: float | None = None) -> bool:
-    """Wait for a signal that asks to stop, without polling; False when none came within `seconds`."""
+    """Wait for an interrupting signal without polling; return False when none came within `seconds`."""
     try:
         interrupt.check()
         select.select([interrupt.fileno()], [], [], seconds)

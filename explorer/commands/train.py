@@ -1,26 +1,26 @@
-"""`explore train`: train the base network of a search space, or find that it is trained."""
+"""`explore train`: train the base network of a search space, unless its weights are cached."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from explorer.commands.again import command_line
 from explorer.commands.printing import console, print_json
+from explorer.commands.repeat import repeat_command
 from explorer.errors import Interrupted, UsageError
-from explorer.space.overrides import Overrides
-from explorer.space.read import load_space
-from explorer.space.values import SHIPPED, SearchSpace
+from explorer.space.read import Overrides, load_space
+from explorer.space.values import SearchSpace
 from explorer.study.evaluator import MeasuringEvaluator
-from explorer.study.interrupt import Interrupt
 from explorer.study.vocabulary import vocabulary
-from explorer.views.live import make_view
+from explorer.system.signals import Interrupt
+from explorer.views.terminal.live import make_view
 
 
 def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_quiet: bool) -> None:
-    """Train, or load what was trained, and print the card. Raises ExplorerError; Interrupted leaves a checkpoint."""
+    """Train, or load cached weights, and print the card. Raise ExplorerError; Interrupted leaves a checkpoint."""
     words = vocabulary()
     space = load_space(file, words, Overrides())
     if ":" in space.model:
@@ -39,19 +39,19 @@ def train(file: Path, recipe: str | None, data: Path | None, is_json: bool, is_q
                 evaluator.close()
                 view.close()
     except Interrupted:  # here, where no other signal can come between the sentence and its end
-        again = command_line("train", file, options={"--recipe": recipe, "--data": data})
-        raise Interrupted(f"interrupted; a checkpoint is kept. To go on: {again}") from None
+        raise Interrupted(f"interrupted; a checkpoint is kept. To go on: {repeat_command()}") from None
     weights = prepared.provenance["weights"]
     if is_json:
         print_json(weights)
     elif not is_quiet:
         _print(weights["card"], weights["fingerprint"])
-        console().print(_how_to_go_on(space, file, recipe))
+        console().print(_how_to_go_on(space, file, recipe, weights["card"]))
 
 
-def _how_to_go_on(space: SearchSpace, file: Path, recipe: str | None) -> str:
+def _how_to_go_on(space: SearchSpace, file: Path, recipe: str | None, card: Mapping[str, Any]) -> str:
     if space.is_shipped:
-        return f"shipped with the package; to repeat their training: explore train {file} --recipe {SHIPPED}"
+        again = f"explore train {file} --recipe {card['recipe']['name']}"
+        return f"shipped with the package; to repeat their training: {again}"
     if recipe is not None:
         return f"a study uses these weights when its search space says  training: {{recipe: {recipe}}}"
     return f"a study uses these weights: explore start {file}"

@@ -1,4 +1,4 @@
-"""Folders of arrays that are made once, checked at every use, and made again when they are damaged."""
+"""The array cache: folders of arrays that are made once, verified at every use, and made again when damaged."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from explorer.cache import cache_root
 from explorer.errors import ExplorerError
-from explorer.files import new_folder, write_json
-from explorer.hashing import file_sha256
 from explorer.records import Progress
+from explorer.system.files import new_folder, write_json
+from explorer.system.hashing import cache_root, file_sha256
 
-# Raised when the same source would give other arrays, so that entries of older versions are not taken for new ones.
-_FORMAT = 1
+# Raised when the same source gives other arrays, so that entries of older versions are not used.
+_FORMAT = 2
 _CHECKSUMS = "sha256.json"
 _FACTS = "facts.json"
 
@@ -35,20 +34,24 @@ class Entry:
     folder: Path
     facts: Mapping[str, Any]
 
+    def has(self, name: str) -> bool:
+        """Return whether there is an array `name`."""
+        return (self.folder / f"{name}.npy").is_file()
+
     def array(self, name: str) -> NDArray[Any]:
-        """The array `name`, memory-mapped and read-only."""
+        """Return the array `name` [...], memory-mapped and read-only. Raises OSError if there is none."""
         array: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         return array
 
 
 def data_cache() -> Path:
-    """Where this package keeps its entries."""
+    """Return the folder of all entries."""
     return cache_root() / "data" / f"format-{_FORMAT}"
 
 
 @contextmanager
 def writing_cache() -> Iterator[None]:
-    """Say in one sentence what it means when the cache cannot be written. Raises ExplorerError for OSError."""
+    """Explain in one sentence that the cache cannot be written. Raises ExplorerError for OSError."""
     try:
         yield
     except OSError as error:
@@ -60,7 +63,7 @@ def writing_cache() -> Iterator[None]:
 
 @contextmanager
 def locked(name: str, on_progress: Callable[[Progress], None]) -> Iterator[None]:
-    """Hold the cache's lock `name`; the system frees it when its holder dies. Waits, and says so, when it is taken."""
+    """Hold the cache's lock `name`, which the system frees when its holder dies; report when it must wait."""
     with writing_cache():
         data_cache().mkdir(parents=True, exist_ok=True)
         lock = FileLock(data_cache() / f"{name}.lock")
@@ -75,18 +78,17 @@ def locked(name: str, on_progress: Callable[[Progress], None]) -> Iterator[None]
         lock.release()
 
 
-def kept(name: str, make: Callable[[], Content], on_progress: Callable[[Progress], None]) -> Entry:
-    """The entry `name`, made by `make` when it is absent or its files do not have the checksums they were given.
+def cached_entry(name: str, make: Callable[[], Content], on_progress: Callable[[Progress], None]) -> Entry:
+    """Return the entry `name`, made by `make` when it is absent or its files do not have their checksums.
 
-    Of several processes one makes it and the others wait. When `make` raises, nothing is left behind.
+    Its arrays have the shapes [...] that `make` gave them. Of several processes one makes it and the others wait. When
+    `make` raises, nothing is written.
     """
     folder = data_cache() / name
-    entry = _whole_entry(folder)
-    if entry is not None:
+    if (entry := _whole_entry(folder)) is not None:
         return entry
     with locked(name, on_progress):
-        entry = _whole_entry(folder)
-        if entry is not None:
+        if (entry := _whole_entry(folder)) is not None:  # another process has made it meanwhile
             return entry
         arrays, facts = make()
         with writing_cache():
@@ -106,7 +108,7 @@ def _write(draft: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, 
 
 
 def _whole_entry(folder: Path) -> Entry | None:
-    """The entry as it was written, or None when it is absent, cut short or changed."""
+    """Return the entry as it was written, or None when it is absent, incomplete or changed."""
     try:
         checksums = json.loads((folder / _CHECKSUMS).read_bytes())
         if any(file_sha256(folder / file_name) != checksum for file_name, checksum in checksums.items()):

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from explorer.records import Progress
     from explorer.space.values import DataSettings
 
+_SHAPE = (1, 8, 8)
 _TEST_SHARE = 0.2
-_BRIGHTEST = 16
+BRIGHTEST = 16  # ink of a pixel
 
 
 def locate(settings: DataSettings, root: Path) -> Source:
-    """The file inside the installed scikit-learn, which is not imported. Raises DataNotAvailable without it."""
+    """Find the file inside the installed scikit-learn, which is not imported. Raises DataNotAvailable without it."""
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise DataNotAvailable("the data set digits comes with scikit-learn, which is not installed: install it")
@@ -30,8 +31,13 @@ def locate(settings: DataSettings, root: Path) -> Source:
     return Source("digits", "scikit-learn", location)
 
 
+def image_shape(source: Source) -> tuple[int, int, int]:
+    """Return (channels, height, width)."""
+    return _SHAPE
+
+
 def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
-    """Images [n, 1, 8, 8] with 0-16 scaled to 0-255; a fixed, stratified fifth of them is the test split."""
+    """Read images [n, 1, 8, 8] with 0-16 scaled to 0-255; a fixed, stratified fifth of them is the test split."""
     import numpy as np
     from sklearn.datasets import load_digits
 
@@ -41,9 +47,9 @@ def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
 
     on_progress(Progress("read digits"))
     digits = load_digits()
-    images = np.rint(digits.images * (255 / _BRIGHTEST)).astype(np.uint8)[:, None]
+    images = np.rint(digits.images * (255 / BRIGHTEST)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
     test = stratified(labels, round(_TEST_SHARE * len(labels)))
     train = np.setdiff1d(np.arange(len(labels)), test)
-    names = tuple(str(name) for name in digits.target_names)
-    return RawDataset(names, images[train], labels[train], images[test], labels[test])
+    facts = {"classes": [str(name) for name in digits.target_names]}
+    return RawDataset(images[train], labels[train], images[test], labels[test], facts)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explorer.data.source import Source, expanded, not_found
-from explorer.data.tree import Tree, is_tree, read_tree
+from explorer.data.tree import Tree, first_image, is_tree, read_tree
 from explorer.errors import DataNotAvailable, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def locate(settings: DataSettings, root: Path) -> Source:
-    """The folder or .tar `settings.path` under `root`. Raises UsageError without a path, else DataNotAvailable."""
+    """Find the folder or .tar `settings.path` under `root`. Raises UsageError without a path, else DataNotAvailable."""
     if not settings.path:
         raise UsageError(
             "the data set image_folder needs data.path: a folder, or a .tar of one, with train/<class>/* and "
@@ -29,15 +29,24 @@ def locate(settings: DataSettings, root: Path) -> Source:
     raise not_found(
         "image_folder",
         [location / "train", location / "test"] if location.is_dir() else [location],
-        "It is a folder, or a .tar of one, with the images in train/<class>/ and test/<class>/.",
+        "Put a folder there, or a .tar of one, with the images in train/<class>/ and test/<class>/",
     )
+
+
+def image_shape(source: Source) -> tuple[int, int, int] | None:
+    """Return (channels, height, width) from the first image's header; None if it cannot be read."""
+    from explorer.data.images import stated_size
+
+    file = first_image(source.location)
+    size = None if file is None else stated_size(file)
+    return None if size is None else (3, *size)
 
 
 def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
     """Decode the images, all of one size, as RGB; the classes are the folders' names, sorted.
 
-    Raises DataNotAvailable, naming the files, when an image of train/ is also in test/: what is trained and calibrated
-    on such data has seen the answers.
+    Raises DataNotAvailable, naming the files, when an image of train/ is also in test/: training and calibration must
+    not see test images.
     """
     from explorer.data.images import decode_tree
 
@@ -48,12 +57,12 @@ def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
 
 
 def _refuse_shared(tree: Tree, dataset: RawDataset) -> None:
-    from explorer.data.dataset import image_digests
+    from explorer.data.dataset import digests
 
-    in_test = dict(zip(image_digests(dataset.test_images), tree.test, strict=True))
+    in_test = dict(zip(digests(dataset.test_inputs), tree.test, strict=True))
     shared = [
         (file, in_test[digest])
-        for file, digest in zip(tree.train, image_digests(dataset.train_images), strict=True)
+        for file, digest in zip(tree.train, digests(dataset.train_inputs), strict=True)
         if digest in in_test
     ]
     if shared:

@@ -1,9 +1,8 @@
-"""Image files to one array of pixels, in threads: Pillow decodes without the interpreter's lock."""
+"""Decode image files into one array of pixels, in threads: Pillow releases the interpreter's lock."""
 
 from __future__ import annotations
 
 import io
-import os
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,26 +13,27 @@ from PIL import Image
 
 from explorer.data.dataset import Images, RawDataset
 from explorer.data.tree import ImageFile, Tree
-from explorer.environment import memory_mib
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
+from explorer.system.cores import available
+from explorer.system.environment import memory_mib
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-# Modes of eight bits a channel, or fewer; Pillow would clip wider ones to white.
+# Modes of at most eight bits per channel; Pillow would clip wider ones to white.
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"})
 _PER_TASK = 256
 _MAX_SIDE = 8192  # as in the manifest of a bundle
 
-# What Pillow raises for files that are no images, cut short, or damaged.
+# Raised by Pillow for files that are not images, incomplete, or damaged.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 
 
 def decode_tree(tree: Tree, on_progress: Callable[[Progress], None], size: tuple[int, int] | None = None) -> RawDataset:
-    """Every image of `tree` as RGB, uint8 [n, 3, h, w].
+    """Decode every image of `tree` as RGB, uint8 [n, 3, h, w].
 
-    All must have `size` (height, width); without it the first image's. Raises DataNotAvailable naming the first file
-    that has another size, that is no image, or that has more than eight bits a channel; and for images that together
-    are larger than the machine's memory.
+    All must have `size` (height, width); by default the first image's. Raises DataNotAvailable naming the first file
+    that has another size, is not an image, or has more than eight bits per channel; and for images that together exceed
+    the machine's memory.
     """
     files = tree.train + tree.test
     why = "the data set's images have"
@@ -44,8 +44,18 @@ def decode_tree(tree: Tree, on_progress: Callable[[Progress], None], size: tuple
     pixels = _decode_all(files, size, why, on_progress)
     number = {name: index for index, name in enumerate(tree.class_names)}
     labels = np.array([number[file.class_name] for file in files], dtype=np.int64)
-    n_train = len(tree.train)
-    return RawDataset(tree.class_names, pixels[:n_train], labels[:n_train], pixels[n_train:], labels[n_train:])
+    n = len(tree.train)
+    facts = {"classes": list(tree.class_names)}
+    return RawDataset(pixels[:n], labels[:n], pixels[n:], labels[n:], facts)
+
+
+def stated_size(file: ImageFile) -> tuple[int, int] | None:
+    """Return (height, width) from the file's header, without decoding; None if it cannot be read."""
+    try:
+        with Image.open(io.BytesIO(file.content()), formats=_FORMATS) as image:
+            return image.height, image.width
+    except _DAMAGE:
+        return None
 
 
 def _check_room(n: int, size: tuple[int, int]) -> None:
@@ -69,7 +79,7 @@ def _decode_all(
         return len(chosen)
 
     done = 0
-    executor = ThreadPoolExecutor(max_workers=_n_cores(), thread_name_prefix="decode")
+    executor = ThreadPoolExecutor(max_workers=len(available()), thread_name_prefix="decode")
     try:
         on_progress(Progress("decode images", 0, len(files)))
         for n_decoded in executor.map(decode_some, range(0, len(files), _PER_TASK)):
@@ -81,7 +91,7 @@ def _decode_all(
 
 
 def _decoded(file: ImageFile, size: tuple[int, int] | None, why: str) -> NDArray[np.uint8]:
-    """Pixels [h, w, 3]. The size is compared before anything is decoded."""
+    """Return pixels uint8 [h, w, 3]. The size is checked before decoding."""
     try:
         with Image.open(io.BytesIO(file.content()), formats=_FORMATS) as image:
             if size is not None and (image.height, image.width) != size:
@@ -106,13 +116,8 @@ def _decoded(file: ImageFile, size: tuple[int, int] | None, why: str) -> NDArray
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The image as RGB, its transparency dropped."""
+    """Return the image as RGB, without its transparency."""
     if image.mode == "P" and "transparency" in image.info:
         # Pillow warns about palettes with transparent colors unless they go through RGBA.
         return image.convert("RGBA").convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _n_cores() -> int:
-    """The cores that this process may use; where the system has no such notion, those of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import tarfile
 import tempfile
@@ -20,20 +18,21 @@ from explorer.data.cache import data_cache, locked, writing_cache
 from explorer.data.dataset import Images, Labels, RawDataset
 from explorer.data.download import fetch, reason
 from explorer.errors import DataNotAvailable
-from explorer.files import new_folder
 from explorer.records import Progress
+from explorer.system.files import new_folder
+from explorer.system.hashing import file_sha256
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
-_ATTEMPTS = 2
+_MAX_ATTEMPTS = 20
 
 
 def read_official(archive: type[CIFAR10], location: Path, on_progress: Callable[[Progress], None]) -> RawDataset:
     """Read the unpacked folder, or the packed file, at `location`.
 
-    `archive` is torchvision's class: its names, checksums and layout are what is expected. Raises DataNotAvailable
-    when a checksum differs; nothing is unpickled before it was compared.
+    `archive` is torchvision's class, whose names, checksums and layout are expected. Raises DataNotAvailable when a
+    checksum differs; nothing is unpickled before its checksum is verified.
     """
     on_progress(Progress("verify and read the official archive"))
     if location.is_dir():
@@ -45,34 +44,38 @@ def read_official(archive: type[CIFAR10], location: Path, on_progress: Callable[
         return _read_folder(archive, Path(folder) / archive.base_folder)
 
 
-def download_official(archive: type[CIFAR10], root: Path, on_progress: Callable[[Progress], None]) -> Path:
-    """Download, verify and unpack the archive; returns the folder below `root`, which is then whole.
+def download_official(archive: type[CIFAR10], sha256: str, root: Path, on_progress: Callable[[Progress], None]) -> Path:
+    """Download, verify (`sha256`) and unpack the archive; return the complete folder below `root`.
 
-    A failed transfer is continued once. Raises DataNotAvailable when that fails too, or `root` cannot be written;
-    in that case, and when it is interrupted, `root` is as it was.
+    A failed transfer is resumed as long as that brings more bytes. Raises DataNotAvailable when it does not, or `root`
+    cannot be written; then, and after an interruption, `root` is unchanged, and the part received stays in the cache,
+    from where the next call resumes.
     """
     target: Path = root / archive.base_folder
-    lock = f"download-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}"
-    with locked(lock, on_progress), _made(root):
+    part = data_cache() / "downloads" / sha256[:20] / archive.filename
+    with locked(f"download-{sha256[:20]}", on_progress), _made(root):
         if target.is_dir():
             return target
         drafts = f".{target.name}."
         for left_over in root.glob(f"{drafts}*.tmp"):
             shutil.rmtree(left_over)
         with tempfile.TemporaryDirectory(prefix=drafts, suffix=".tmp", dir=root) as work:
-            _transfer(archive, Path(work) / archive.filename, on_progress)
+            with writing_cache():
+                part.parent.mkdir(parents=True, exist_ok=True)
+            _transfer(archive, sha256, part, root, on_progress)
             on_progress(Progress("unpack the official archive"))
-            _unpack(archive, Path(work) / archive.filename, Path(work))
+            _unpack(archive, part, Path(work))
             _read_folder(archive, Path(work) / archive.base_folder)
             with new_folder(target) as draft:
                 for file in (Path(work) / archive.base_folder).iterdir():
                     file.rename(draft / file.name)
+            shutil.rmtree(part.parent)
     return target
 
 
 @contextmanager
 def _made(root: Path) -> Iterator[None]:
-    """Make `root` for the block, and take it away again when the block failed and left it empty."""
+    """Create `root` for the block, and remove it if it is new and still empty at the end. Raises DataNotAvailable."""
     was_there = root.is_dir()
     try:
         root.mkdir(exist_ok=True)
@@ -86,25 +89,39 @@ def _made(root: Path) -> Iterator[None]:
             root.rmdir()
 
 
-def _transfer(archive: type[CIFAR10], file: Path, on_progress: Callable[[Progress], None]) -> None:
-    """Fetch the archive to `file`; a second attempt goes on from where the first one ended."""
-    from torchvision.datasets.utils import check_integrity
-
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            fetch(archive.url, file, on_progress)
-        except (OSError, HTTPException) as error:
-            cause = reason(error)
-        else:
-            if check_integrity(str(file), archive.tgz_md5):
-                return
-            cause = "the checksum is wrong"
-            file.unlink()
-        on_progress(Progress("download", note=f"attempt {attempt} of {_ATTEMPTS} failed: {cause}"))
+def _transfer(
+    archive: type[CIFAR10], sha256: str, file: Path, root: Path, on_progress: Callable[[Progress], None]
+) -> None:
+    """Fetch the archive to `file`, resuming after failed attempts. Raises DataNotAvailable, naming `root`."""
+    most = 0
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
+        cause = _why_not_whole(archive, sha256, file, on_progress)
+        if cause is None:
+            return
+        on_progress(Progress("download", note=f"attempt {attempt} failed: {cause}"))
+        size = file.stat().st_size if file.exists() else 0
+        if attempt > 1 and size <= most:
+            break
+        most = max(most, size)
     raise DataNotAvailable(
-        f"CIFAR-10 could not be downloaded from {archive.url} ({cause}): start again later, or put "
-        f"{archive.filename} into {file.parent.parent} yourself; search_spaces/digits.yaml needs no data"
+        f"CIFAR-10 could not be downloaded from {archive.url} ({cause}). Start again later, which goes on from there, "
+        f"or put {archive.filename} into {root} yourself; search_spaces/digits.yaml needs no data"
     )
+
+
+def _why_not_whole(
+    archive: type[CIFAR10], sha256: str, file: Path, on_progress: Callable[[Progress], None]
+) -> str | None:
+    """Fetch the missing part of the archive, and return why `file` is still incomplete; None when it is complete."""
+    try:
+        if not file.exists() or file_sha256(file) != sha256:
+            fetch(archive.url, file, on_progress)
+        if file_sha256(file) == sha256:
+            return None
+    except (OSError, HTTPException) as error:
+        return reason(error)
+    file.unlink()
+    return "the checksum is wrong"
 
 
 def _unpack(archive: type[CIFAR10], file: Path, folder: Path) -> None:
@@ -127,14 +144,15 @@ def _read_folder(archive: type[CIFAR10], folder: Path) -> RawDataset:
         raise ValueError(f"the official archive's folder is {archive.base_folder}, not {folder.name}")
     try:
         with warnings.catch_warnings():
-            # The archive's pickles were written by a NumPy of 2009, in a way that NumPy 2.4.0 to 2.4.4 warn of.
+            # The archive's pickles are of 2009, in a format of which NumPy 2.4.0 to 2.4.4 warn.
             warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
             train, test = (archive(str(folder.parent), train=is_train) for is_train in (True, False))
     except RuntimeError as error:
         raise DataNotAvailable(
-            f"{folder} is not the official CIFAR-10 ({error}): remove that folder, or unpack the archive again"
+            f"{folder} is not the official CIFAR-10, because files are missing or damaged: remove that folder, or "
+            "unpack the archive again"
         ) from error
-    return RawDataset(tuple(train.classes), *_arrays(train), *_arrays(test))
+    return RawDataset(*_arrays(train), *_arrays(test), {"classes": list(train.classes)})
 
 
 def _arrays(part: CIFAR10) -> tuple[Images, Labels]:

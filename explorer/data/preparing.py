@@ -1,29 +1,93 @@
-"""From a source to a data set in the cache: found, downloaded if need be, decoded once."""
+"""Prepare a data set: find it, download it if needed, decode it once into the cache, identify it by its content."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from explorer.data.cache import Content, Entry, kept
+from explorer.data.cache import Content, Entry, cached_entry, data_cache, writing_cache
 from explorer.data.dataset import Dataset, channel_statistics
-from explorer.data.fingerprint import fingerprint, signature
-from explorer.data.registry import located, plugin
-from explorer.data.source import DatasetPlugin, Source
+from explorer.data.source import DatasetPlugin, Source, locate, plugin
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
+from explorer.system.files import write_json
+from explorer.system.hashing import file_sha256
 
 if TYPE_CHECKING:
     from explorer.space.values import DataSettings
 
+_MAX_DEPTH = 3  # a data folder is <split>/<class>/<image>; deeper files are never read
 
-def prepare(settings: DataSettings, root: Path, on_progress: Callable[[Progress], None]) -> Dataset:
-    """See `explorer.data.prepare`; `root` is the data folder itself."""
+
+def signature(location: Path) -> str:
+    """Return a SHA-256 of names, sizes and modification times: it changes with the content, which is not read."""
+    lines = hashlib.sha256()
+    for name, path in _files(location):
+        status = path.stat()
+        lines.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return lines.hexdigest()
+
+
+def fingerprint(location: Path) -> str:
+    """Return the SHA-256 of a file's bytes, or of a folder's relative paths and contents (hidden files excepted).
+
+    It is stored in the cache with the `signature`, so that the second call reads no content. Raises OSError.
+    """
+    memo = data_cache() / "fingerprints" / f"{hashlib.sha256(os.fsencode(location)).hexdigest()[:32]}.json"
+    now = signature(location)
+    remembered = _read(memo)
+    if remembered.get("signature") == now and isinstance(remembered.get("fingerprint"), str):
+        return str(remembered["fingerprint"])
+    content = file_sha256(location) if location.is_file() else _folder_sha256(location)
+    with writing_cache():
+        write_json(memo, {"location": str(location), "signature": now, "fingerprint": content})
+    return content
+
+
+def _folder_sha256(folder: Path) -> str:
+    lines = hashlib.sha256()
+    for name, path in _files(folder):
+        lines.update(f"{name}\0{file_sha256(path)}\n".encode(errors="surrogateescape"))
+    return lines.hexdigest()
+
+
+def _files(location: Path, prefix: str = "", depth: int = _MAX_DEPTH) -> Iterator[tuple[str, Path]]:
+    """Yield relative name and path of every file that is not hidden, in order of names; ("", file) for a file."""
+    if location.is_file():
+        yield "", location
+        return
+    with os.scandir(location) as entries:
+        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in visible:
+        if entry.is_file():
+            yield prefix + entry.name, Path(entry.path)
+        elif entry.is_dir() and depth > 1:
+            yield from _files(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
+
+
+def _read(memo: Path) -> dict[str, Any]:
+    """Return the stored memo; empty when there is none, or it is not valid."""
+    try:
+        value = json.loads(memo.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def prepare(settings: DataSettings, root: Path | None, on_progress: Callable[[Progress], None]) -> Dataset:
+    """Return the data set, memory-mapped from the cache; download and decode it the first time.
+
+    `root` is the data folder, as in `locate`. Raises as `locate` does, and DataNotAvailable, naming the file, for an
+    file that cannot be used.
+    """
     module = plugin(settings.name)
-    source = located(settings, root)
+    source = locate(settings, root)
     if not source.is_present:
         source = module.download(source, on_progress)
     try:
@@ -32,7 +96,9 @@ def prepare(settings: DataSettings, root: Path, on_progress: Callable[[Progress]
         raise DataNotAvailable(
             f"the data at {source.location} cannot be read ({error}): check its permissions"
         ) from error
-    entry = kept(f"{source.dataset}-{content[:16]}", lambda: _decoded(module, source, on_progress), on_progress)
+    if source.drawn_by:
+        content = hashlib.sha256(f"{content} {source.drawn_by}".encode()).hexdigest()
+    entry = cached_entry(f"{source.dataset}-{content[:16]}", lambda: _decoded(module, source, on_progress), on_progress)
     return _dataset(source, content, entry)
 
 
@@ -41,31 +107,30 @@ def _decoded(module: DatasetPlugin, source: Source, on_progress: Callable[[Progr
     raw = module.read(source, on_progress)
     if signature(source.location) != before:
         raise DataNotAvailable(f"the data at {source.location} changed while they were read: start again")
-    on_progress(Progress("write decoded images"))
-    mean, std = channel_statistics(raw.train_images)
+    on_progress(Progress("write decoded data"))
+    mean, std = channel_statistics(raw.train_inputs)
     arrays: dict[str, NDArray[Any]] = {
-        "train_images": raw.train_images,
-        "train_labels": raw.train_labels,
-        "test_images": raw.test_images,
-        "test_labels": raw.test_labels,
+        "train_inputs": raw.train_inputs,
+        "train_targets": raw.train_targets,
+        "test_inputs": raw.test_inputs,
+        "test_targets": raw.test_targets,
+        **({} if raw.train_originals is None else {"train_originals": raw.train_originals}),
     }
-    return arrays, {"class_names": list(raw.class_names), "mean": mean, "std": std}
+    return arrays, {"task": dict(raw.facts), "mean": mean, "std": std}
 
 
 def _dataset(source: Source, content: str, entry: Entry) -> Dataset:
-    train_images = entry.array("train_images")
-    channels, height, width = train_images.shape[1:]
     return Dataset(
         name=source.dataset,
         kind=source.kind,
         fingerprint=content,
-        class_names=tuple(entry.facts["class_names"]),
-        image_shape=(channels, height, width),
+        facts=entry.facts["task"],
         mean=tuple(entry.facts["mean"]),
         std=tuple(entry.facts["std"]),
         folder=entry.folder,
-        train_images=train_images,
-        train_labels=entry.array("train_labels"),
-        test_images=entry.array("test_images"),
-        test_labels=entry.array("test_labels"),
+        train_inputs=entry.array("train_inputs"),
+        train_targets=entry.array("train_targets"),
+        test_inputs=entry.array("test_inputs"),
+        test_targets=entry.array("test_targets"),
+        train_originals=entry.array("train_originals") if entry.has("train_originals") else None,
     )

@@ -1,4 +1,4 @@
-"""Where a data set lies, and the shape of the modules that know it."""
+"""Data sources: the registry of data sets, the protocol of their modules, and locating them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from explorer.errors import DataNotAvailable, UsageError
+from explorer.system.plugins import Registry
+from explorer.tasks.task import TASKS, task_named
 
 if TYPE_CHECKING:
     from explorer.data.dataset import RawDataset
@@ -16,49 +18,111 @@ if TYPE_CHECKING:
     from explorer.space.values import DataSettings
 
 
+DATASETS = Registry(
+    "datasets",
+    {
+        "cifar10": "explorer.data.cifar10",
+        "image_folder": "explorer.data.image_folder",
+        "digits": "explorer.data.digits",
+        "cluttered_digits": "explorer.data.cluttered_digits",
+    },
+)
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Return the registered data sets, and the tasks that have data of their own. Raises ExplorerError."""
+    return (*DATASETS, *(name for name in TASKS if name not in DATASETS and task_named(name).data is not None))
+
+
+def plugin(name: str) -> DatasetPlugin:
+    """Return the data set `name`. Raises UsageError for an unknown name, ExplorerError for one that does not load."""
+    if name in DATASETS:
+        return cast(DatasetPlugin, DATASETS.load(name))
+    data = task_named(name).data if name in TASKS else None
+    if data is None:
+        raise UsageError(f"data.name must be one of {', '.join(dataset_names())}, not {name!r}")
+    return cast(DatasetPlugin, data)
+
+
+def image_shape(source: Source) -> tuple[int, int, int] | None:
+    """Return (channels, height, width) of the images of `source`; None if unknown before reading it."""
+    shape_of = getattr(plugin(source.dataset), "image_shape", None)
+    try:
+        return None if shape_of is None else cast("tuple[int, int, int] | None", shape_of(source))
+    except OSError:  # `prepare` reports what cannot be read
+        return None
+
+
+def locate(settings: DataSettings, root: Path | None) -> Source:
+    """Find the data set under `root` (None: EXPLORER_DATA, else `data/`), or where it can be downloaded from.
+
+    Reads no example. Only when nothing is found, the network is queried, for a few seconds at most. Raises
+    DataNotAvailable, which lists every place that was searched and how to get the data; UsageError for wrong settings.
+    """
+    folder = data_root(root)
+    try:
+        return plugin(settings.name).locate(settings, folder)
+    except OSError as error:
+        raise DataNotAvailable(
+            f"the data set {settings.name} cannot be looked for in {folder} ({error.strerror or error}): check the "
+            "path and its permissions, or name another data folder with --data"
+        ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A data set that was found as a file or a folder, or that can be downloaded to there (`is_present` False).
 
-    `kind` is "official", "JPEG tree" (or "PNG tree", ...), "image folder" or "scikit-learn".
+    `kind` is "official", "JPEG tree" (or "PNG tree", ...), "image folder" or "scikit-learn". `drawn_by` is the version
+    of the drawing for images that are drawn from the file; else "".
     """
 
     dataset: str
     kind: str
     location: Path
     is_present: bool = True
+    drawn_by: str = ""
 
 
 class DatasetPlugin(Protocol):
-    """What a data set's module offers. Importing it is cheap; `download` and `read` import what they need."""
+    """The functions of a data set, such as of its module. Importing it is cheap; `download` and `read` import more."""
 
     def locate(self, settings: DataSettings, root: Path) -> Source:
         """Find the data under `root` by path checks alone. Raises DataNotAvailable, or UsageError for settings."""
 
     def download(self, source: Source, on_progress: Callable[[Progress], None]) -> Source:
-        """Get a source that `locate` said is not present. Modules that never say so need not have it."""
+        """Download a source that is not present. Optional: only for modules whose `locate` returns such sources."""
+
+    def image_shape(self, source: Source) -> tuple[int, int, int] | None:
+        """Return (channels, height, width) of the images, reading at most one; None if unknown before `read`.
+
+        Optional.
+        """
 
     def read(self, source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
-        """Decode every image. Raises DataNotAvailable, naming the file that cannot be used."""
+        """Read all inputs and targets. Raises DataNotAvailable, naming the file that cannot be used."""
 
 
 def data_root(root: Path | None) -> Path:
-    """The data folder as an absolute path: `root` if given, else EXPLORER_DATA, else `data/`. Raises UsageError."""
+    """Return the data folder as an absolute path: `root`, else EXPLORER_DATA, else `data/`. Raises UsageError."""
     return expanded(root or Path(os.environ.get("EXPLORER_DATA") or "data")).absolute()
 
 
 def expanded(path: Path) -> Path:
-    """`path` with the home folder in the place of a leading `~` or `~user`. Raises UsageError where there is none."""
+    """Return `path` with a leading `~` or `~user` replaced. Raises UsageError for an unknown user."""
     try:
         return path.expanduser()
     except RuntimeError as error:
         raise UsageError(f"{path} begins in the home folder of an unknown user: write the whole path") from error
 
 
-def not_found(dataset: str, looked_at: Sequence[Path], remedy: str) -> DataNotAvailable:
-    """The error for data that are at none of the places, with the `remedy` that this data set has."""
+def not_found(dataset: str, looked_at: Sequence[Path], remedy: str, also: str = "") -> DataNotAvailable:
+    """Return the error for missing data, in two sentences: what is missing and how to get it.
+
+    `also` continues the first one, and `remedy` begins the second.
+    """
     places = ", ".join(str(place) for place in looked_at)
     return DataNotAvailable(
-        f"the data set {dataset} was not found; looked at: {places}. {remedy} Another data folder is named with "
-        "--data or EXPLORER_DATA. The search space search_spaces/digits.yaml needs no data."
+        f"the data set {dataset} was not found (looked at: {places}){also}. {remedy}, or name another data folder with "
+        "--data or EXPLORER_DATA; search_spaces/digits.yaml needs no data"
     )

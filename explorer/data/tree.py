@@ -1,4 +1,4 @@
-"""Images in `train/<class>/*` and `test/<class>/*`, in a folder or in a .tar that is never unpacked."""
+"""Image trees: `train/<class>/*` and `test/<class>/*`, in a folder or in a .tar that is never unpacked."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SPLITS = ("train", "test")
 
 _MAX_IMAGE_BYTES = 2**28  # the largest image that is decoded takes 192 MiB as plain pixels
 _MAX_NAME = 255
-# What tarfile raises for archives that are damaged, and for those that were made to confuse it.
+# Raised by tarfile for damaged and for malicious archives.
 _DAMAGE = (tarfile.TarError, OSError, ValueError, IndexError, KeyError, OverflowError, MemoryError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """One image: the file itself (`size` -1), or `size` bytes at `offset` of the .tar `container`."""
+    """One image: a file (`size` -1), or `size` bytes at `offset` of the .tar `container`."""
 
     split: str
     class_name: str
@@ -36,7 +36,7 @@ class ImageFile:
         return str(self.container) if self.size < 0 else f"{where} in {self.container}"
 
     def content(self) -> bytes:
-        """The image as it is stored. Raises OSError, also for one that is too large to be an image."""
+        """Return the stored bytes. Raises OSError, also for a file that is too large to be an image."""
         with self.container.open("rb") as file:
             size = os.fstat(file.fileno()).st_size if self.size < 0 else self.size
             if size > _MAX_IMAGE_BYTES:
@@ -45,14 +45,14 @@ class ImageFile:
             return file.read(size)
 
     def place(self) -> bytes:
-        """A number made from the names alone, by which a split is put into an order that mixes its classes."""
+        """Return a hash of the names, which orders a split so that its classes are mixed."""
         name = f"{self.split}/{self.class_name}/{self.name}".encode(errors="surrogateescape")
         return hashlib.blake2b(name, digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The images of a tree that was found sound: every class has images in both splits.
+    """The images of a valid tree: every class has images in both splits.
 
     Each split is in an order that depends on the names alone and mixes the classes: every prefix is a fair sample.
     """
@@ -63,23 +63,31 @@ class Tree:
 
 
 def is_tree(folder: Path) -> bool:
-    """Whether `folder` has the two splits' folders."""
+    """Return whether `folder` has the folders of both splits."""
     return all((folder / split).is_dir() for split in SPLITS)
 
 
 def first_suffix(location: Path) -> str | None:
-    """The suffix of one image of the tree, such as ".jpg", or None. Raises DataNotAvailable for a broken .tar."""
-    with closing(_walk(location)) as walk:
-        first = next((found for found in walk if isinstance(found, ImageFile)), None)
+    """Return the suffix of one image of the tree, such as ".jpg", or None.
+
+    Raises DataNotAvailable for a broken .tar.
+    """
+    first = first_image(location)
     return Path(first.name).suffix.lower() if first else None
 
 
+def first_image(location: Path) -> ImageFile | None:
+    """Return one image of the tree, or None. Raises DataNotAvailable for a broken .tar."""
+    with closing(_walk(location)) as walk:
+        return next((found for found in walk if isinstance(found, ImageFile)), None)
+
+
 def read_tree(location: Path, class_names: Sequence[str] | None = None) -> Tree:
-    """List the tree at `location`; its classes must be `class_names` where they are given, and take their order.
+    """List the tree at `location`; its classes must be `class_names` where these are given, and take their order.
 
     Raises DataNotAvailable when a split, a class or its images are missing, or there are fewer than two classes.
     """
-    # By place, so that a name that a .tar has twice means its last content, as it does for tar itself.
+    # By name, so that the last of several members with one name counts, as in tar itself.
     files: dict[tuple[str, str, str], ImageFile] = {}
     folders: dict[str, set[str]] = {split: set() for split in SPLITS}
     for found in _walk(location):
@@ -104,6 +112,7 @@ def _checked_classes(location: Path, folders: dict[str, set[str]], expected: Seq
         if not folders[split]:
             raise DataNotAvailable(
                 f"expected train/<class>/* and test/<class>/* in {location}, but {split}/ is missing or has no classes"
+                ": add the images, or remove it"
             )
     for name in sorted(folders["train"] | folders["test"]):
         if not name.isprintable() or len(name) > _MAX_NAME:
@@ -128,7 +137,7 @@ def _checked_classes(location: Path, folders: dict[str, set[str]], expected: Seq
 
 
 def _walk(location: Path) -> Generator[ImageFile | tuple[str, str], None, None]:
-    """Every image, and every class folder as (split, class). Hidden files are passed over."""
+    """Yield every image, and every class folder as (split, class). Hidden files are skipped."""
     return _walk_folder(location) if location.is_dir() else _walk_tar(location)
 
 
@@ -136,7 +145,7 @@ def _walk_folder(location: Path) -> Generator[ImageFile | tuple[str, str], None,
     for split in SPLITS:
         if not (location / split).is_dir():
             continue
-        for class_name in _visible(location / split):
+        for class_name in sorted(name for name in os.listdir(location / split) if not name.startswith(".")):
             folder = location / split / class_name
             if not folder.is_dir():
                 continue
@@ -147,13 +156,9 @@ def _walk_folder(location: Path) -> Generator[ImageFile | tuple[str, str], None,
                         continue
                     if entry.is_dir():
                         raise _too_deep(entry.path)
-                    if not entry.is_file():  # reading a pipe or a device would not end
+                    if not entry.is_file():  # reading a pipe or a device might never end
                         raise DataNotAvailable(f"{entry.path} is a pipe, a device or a dead link: remove it")
                     yield ImageFile(split, class_name, entry.name, Path(entry.path))
-
-
-def _visible(folder: Path) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
 
 
 def _walk_tar(location: Path) -> Generator[ImageFile | tuple[str, str], None, None]:
@@ -171,6 +176,8 @@ def _walk_tar(location: Path) -> Generator[ImageFile | tuple[str, str], None, No
                     continue
                 yield from _placed(member, parts, location)
             _check_end(tar, location)
+    except PermissionError as error:
+        raise DataNotAvailable(f"{location} cannot be read ({error.strerror}): check its permissions") from error
     except _DAMAGE as error:
         why = str(error) or type(error).__name__
         raise DataNotAvailable(f"{location} is not a whole, uncompressed .tar ({why}): copy it again") from error
@@ -187,7 +194,7 @@ def _placed(member: tarfile.TarInfo, parts: tuple[str, ...], location: Path) -> 
 
 
 def _safe_parts(member: tarfile.TarInfo) -> tuple[str, ...]:
-    """The member's path in parts; none for what no tree of images needs: links, devices, absolute and hidden names."""
+    """Return the member's path in parts; empty for links, devices, absolute and hidden names."""
     path = PurePosixPath(member.name)
     if not (member.isreg() or member.isdir()) or path.is_absolute() or any(part[0] == "." for part in path.parts):
         return ()

@@ -1,1 +1,1 @@
-"""What leaves: bundle, verify, serve."""
+"""Deployment: choose a trial, export it, verify a bundle, serve it."""

@@ -1,33 +1,85 @@
-"""The manifest of a bundle: what is in it, what was measured, and what made it; nothing of the user's surroundings.
+"""The manifest of a bundle: its content, its measurements and its provenance, without private information.
 
-The fields are an allow-list: what is not named here is in no manifest, and a manifest with anything else is refused.
+The fields are an allow-list: nothing else is written, and a manifest with other fields is refused. The seal, a SHA-256
+of the content, detects damage in every byte. It does not prevent forgery, which takes a signature.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-FORMAT: Literal[1] = 1
+from explorer.errors import NotAvailable, RuntimeNotAvailable
+from explorer.measure.scenarios.scenario import foreign_parameters
+from explorer.parameters import PARAMETERS
+from explorer.records import Variant
+from explorer.runtimes.int8_range import Int8Range
+from explorer.runtimes.runtime import RUNTIMES
+from explorer.space.values import DEFAULT_SCENARIO
+from explorer.tasks.task import TASKS, TensorSpec, task_named
+
+_OPEN = "0" * 64
+_SEAL = re.compile(rb'"seal": ?"([0-9a-f]{64})"')
+
+
+def with_checksum(text: str) -> str:
+    """Return the JSON of a manifest, whose seal is still 64 zeros, with its seal."""
+    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return text.replace(f'"seal": "{_OPEN}"', f'"seal": "{digest}"', 1)
+
+
+def has_its_checksum(content: bytes) -> bool:
+    """Return whether the seal in `content` is that of the other bytes."""
+    found = _SEAL.search(content)
+    if found is None:
+        return False
+    blank = content[: found.start(1)] + _OPEN.encode() + content[found.end(1) :]
+    return hashlib.sha256(blank).hexdigest().encode() == found[1]
+
+
+def first_error(error: ValidationError) -> tuple[str, str]:
+    """Return the dotted name of the first invalid field, and what is wrong with it."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ".".join(map(str, first["loc"])), first["msg"]
+
+
+FORMAT: Literal[2] = 2
 MANIFEST = "manifest.json"
 SAMPLES = "samples.npz"
 MODEL = "model"
-"""The folder of the artifact's files, as they were measured."""
+"""The folder of the artifact's measured files."""
+LIB = "lib"
+"""The folder of the code that was measured, which run.py loads."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)]  # no "..", too
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Number = Annotated[int, Field(ge=1, le=2**53)]
 
 
 class _Frozen(BaseModel):
-    """Strict: no other keys, no conversions, no NaN."""
+    """A strict model: no other keys, no conversions, no NaN."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Metric(_Frozen):
-    """A measured number: its value, the ends of its 95 % interval and the number of samples; or why it is not known."""
+    """A measured number: value, ends of its 95 % interval and number of samples; or why it is unknown."""
 
     value: float | None
     low: float | None = None
@@ -43,28 +95,35 @@ class Metric(_Frozen):
 
     @model_serializer
     def _as_in_every_json(self) -> dict[str, float | int | str | None]:
-        """As `explorer.records.Measurement.to_json` has it."""
+        """Return what `explorer.records.Measurement.to_json` returns."""
         if self.value is None:
             return {"value": None, "why": self.why}
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
-class VariantFacts(_Frozen):
-    """The variant, as `explorer.records.Variant` has it."""
+def read_variant(values: object) -> Variant:
+    """Return the variant of a JSON object or of a variant.
 
-    width: float | Annotated[list[float], Field(max_length=64)]
-    pruning_ratio: Annotated[float, Field(ge=0, lt=1)]
-    quantization: str
-    runtime: str
-    exit_threshold: Annotated[float, Field(gt=0, le=1)]
-    batch_size: Annotated[int, Field(ge=1)]
-    threads: Annotated[int, Field(ge=1)]
+    Raises ValueError unless every parameter is declared and allowed, and those of every model are there.
+    """
+    if not isinstance(values, Mapping) or not PARAMETERS.keys() >= values.keys():
+        raise ValueError(f"expected an object of the parameters {', '.join(PARAMETERS)}")
+    variant, of_other_scenarios = Variant.from_json(values), foreign_parameters(DEFAULT_SCENARIO)
+    for name, spec in PARAMETERS.items():
+        if spec.phase != "network" and name not in values and name not in of_other_scenarios:
+            raise ValueError(f"variant.{name}: expected a value, got none")
+        if expected := spec.expected(variant[name]):
+            raise ValueError(f"variant.{name}: {expected}, got {variant[name]!r}"[:200])
+    return variant
+
+
+VariantFacts = Annotated[Variant, PlainValidator(read_variant), PlainSerializer(Variant.to_json)]
 
 
 class Chosen(_Frozen):
     """The trial of the study, and how it was chosen, in words. `is_feasible`: it satisfies the study's constraints.
 
-    `invalid` says why its measurement cannot be believed; empty: it can.
+    `invalid` are the reasons why its measurement is not valid; empty: it is.
     """
 
     study: str
@@ -76,70 +135,84 @@ class Chosen(_Frozen):
 
 
 class Confirmed(_Frozen):
-    """What measuring the trial again, in `rounds` fresh processes, found; medians over the rounds, and their intervals.
+    """Confirmed values: medians over `rounds` fresh processes, with intervals.
 
-    `probability` of being on the front; `ties` are the trials that could not be told from it in any objective.
+    `probability` is that of membership in the front; `ties` are trials without a significant difference in any
+    objective.
     """
 
-    rounds: Annotated[int, Field(ge=1)]
+    rounds: Number
     metrics: dict[str, Metric]
     probability: Annotated[float, Field(ge=0, le=1)] | None
     ties: Annotated[list[Count], Field(max_length=1000)]
 
 
-class Input(_Frozen):
-    """Raw images: `shape` is (channels, height, width), after a batch axis of any length."""
+class Normalization(_Frozen):
+    """The normalization inside of the model: (pixel / 255 - mean) / std, with mean and std per channel.
 
-    name: str
-    dtype: Literal["uint8"]
-    layout: Literal["NCHW"]
-    color: Literal["RGB", "gray"]
-    range: tuple[Literal[0], Literal[255]]
-    shape: tuple[
-        Annotated[int, Field(ge=1, le=16)], Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]
-    ]
+    `stated` is the search space's `input`; None: by the network's training images.
+    """
+
+    stated: Annotated[str, Field(max_length=1000)] | None
+    mean: Annotated[list[float], Field(min_length=1, max_length=16)]
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=16)]
 
 
-class Output(_Frozen):
-    """Logits [batch, classes], not yet through a softmax, of the exit that each image took."""
+class TaskFacts(_Frozen):
+    """The task, and what it knows of the data, such as the names of classes."""
 
-    name: str
-    dtype: Literal["float32"]
-    classes: Annotated[list[str], Field(min_length=1, max_length=100_000)]
+    name: Name
+    facts: dict[str, JsonValue]
+
+
+class Tensor(_Frozen):
+    """A tensor of the model: its type as NumPy calls it, and its shape after a batch axis of any length."""
+
+    name: Name
+    dtype: Literal["uint8", "int32", "int64", "float32"]
+    shape: Annotated[list[Annotated[int, Field(ge=1, le=2**24)]], Field(min_length=1, max_length=8)]
+
+    @property
+    def spec(self) -> TensorSpec:
+        """The same as a specification."""
+        return TensorSpec(self.name, self.dtype, tuple(self.shape))
 
 
 class Execution(_Frozen):
-    """What runs the model: `packages` maps distributions to the versions that it was measured with.
+    """How the model is executed: `packages` maps distributions to the measured versions.
 
-    `n_exits` counts the final one; with one exit the threshold has no effect.
+    `n_exits` counts the final one; with one exit the threshold has no effect. `int8_range` is the range of the weights
+    where it matters to the processor (see explorer.runtimes.int8_range), None elsewhere and where it was not recorded.
+    `plugin` is the package that has the runtime's plugin.
     """
 
     runtime: str
+    plugin: Name
     provider: str
     quantization: str
+    int8_range: Int8Range | None = None
     packages: dict[str, str]
-    threads: Annotated[int, Field(ge=1)]
+    threads: Number
     exit_threshold: Annotated[float, Field(gt=0, le=1)]
-    n_exits: Annotated[int, Field(ge=1)]
+    n_exits: Number
     is_batch_invariant: bool
 
 
 class Samples(_Frozen):
-    """samples.npz: `n` validation images with what was measured on them.
+    """samples.npz: the first `n` validation examples and what was measured on them.
 
-    images [n, c, h, w] uint8, labels [n], logits [n_exits, n, classes] float32 of every exit, exits [n] that the images
-    took, predictions [n]
-
-    Logits made elsewhere must lie within `tolerance` of these, relative to the largest of them (or 1 if that is
-    larger), and images whose decision that could not turn must get the same exit and class.
+    inputs [n, ...], targets [n, ...], outputs [n_exits, n, k] float32 of every exit, exits [n] that were taken, answers
+    [n, k] the outputs there. Reproduced outputs must lie within `tolerance` of these, relative to the largest of them
+    (or 1 if that is larger), and examples whose decision cannot change within it must get the same one. The tolerance
+    is the runtime's: a verification refuses any other.
     """
 
-    n: Annotated[int, Field(ge=1)]
+    n: Number
     tolerance: Annotated[float, Field(gt=0)]
 
 
 class DataFacts(_Frozen):
-    """The data set that the accuracies are of: fingerprints of its source and of its splits."""
+    """The data set of the quality, with fingerprints of its source and of its splits."""
 
     name: str
     kind: str
@@ -151,7 +224,7 @@ class DataFacts(_Frozen):
 
 
 class Device(_Frozen):
-    """Where it was measured."""
+    """The device of the measurement."""
 
     processor: str
     architecture: str
@@ -162,7 +235,7 @@ class Device(_Frozen):
 
 
 class Provenance(_Frozen):
-    """What made the model. `search_space` is the study's, whole; `weights` the base network's fingerprint."""
+    """Origin of the model: the study's whole search space; `weights` is the fingerprint of the base network."""
 
     created: str
     device: Device
@@ -171,7 +244,7 @@ class Provenance(_Frozen):
     weights: str
     search_space_sha256: Sha256
     search_space: dict[str, JsonValue]
-    seed: int
+    seed: Annotated[int, Field(ge=-(2**64), le=2**64)]
     artifact: str
 
 
@@ -182,26 +255,100 @@ class FileFacts(_Frozen):
     bytes: Count
 
 
+_ON_TEST = "test_"
+
+
 class Manifest(_Frozen):
     """manifest.json. `files` are all others of the bundle, by their path with forward slashes.
 
-    `metrics` are of the measurement whose outputs are in samples.npz, their accuracy that of the validation images;
-    `confirmed` is what measuring again found, None where nobody did. `test_accuracy` is that of the test split, which
-    chose nothing. `seal` is that of explorer.deploy.seal.
+    `metrics` are of the measurement whose outputs are in samples.npz; their quality is that of the validation examples.
+    `confirmed` is None where the trial was not confirmed. `test_quality` is that of the test split, which influenced no
+    choice, by metric; in JSON each is a key of its own, such as `test_accuracy`. `input_facts` are what the task says
+    of its input beyond its type and shape; `normalization` is part of the model, not of preprocessing, and None where
+    the study does not record it. `seal`: see `with_checksum`.
     """
 
-    format: Literal[1]
+    format: Literal[2]
     seal: Sha256 = "0" * 64
     name: Name
     chosen: Chosen
+    task: TaskFacts
     variant: VariantFacts
     metrics: dict[str, Metric]
     confirmed: Confirmed | None = None
-    test_accuracy: Metric
+    test_quality: dict[str, Metric]
     exit_shares: list[float]
-    input: Input
-    output: Output
+    inputs: Annotated[list[Tensor], Field(min_length=1, max_length=1)]
+    outputs: Annotated[list[Tensor], Field(min_length=1, max_length=1)]
+    input_facts: dict[str, JsonValue]
+    normalization: Normalization | None = None
     execution: Execution
     samples: Samples
     provenance: Provenance
     files: Annotated[dict[str, FileFacts], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_test_quality(cls, values: Any) -> Any:
+        """Gather the keys `test_<metric>` of the JSON."""
+        if not isinstance(values, dict) or "test_quality" in values:
+            return values
+        on_test = {name: value for name, value in values.items() if name.startswith(_ON_TEST)}
+        others = {name: value for name, value in values.items() if name not in on_test}
+        return {**others, "test_quality": {name.removeprefix(_ON_TEST): value for name, value in on_test.items()}}
+
+    @model_serializer(mode="wrap")
+    def _spread_test_quality(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return the fields with a key `test_<metric>` for each metric of the test split, in its place."""
+        spread: dict[str, Any] = {}
+        for name, value in serialized(self).items():
+            spread |= {f"{_ON_TEST}{m}": one for m, one in value.items()} if name == "test_quality" else {name: value}
+        return spread
+
+    @model_validator(mode="after")
+    def _has_one_mean_a_channel(self) -> Self:
+        known = self.normalization
+        if known is not None and not len(known.mean) == len(known.std) == self.input.shape[0]:
+            raise ValueError("expected one mean and one std a channel")
+        return self
+
+    @property
+    def input(self) -> Tensor:
+        """The model's one input."""
+        return self.inputs[0]
+
+    @property
+    def output(self) -> Tensor:
+        """The model's one output: of the exit that each example took."""
+        return self.outputs[0]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the output's elements; none where they have no names."""
+        return task_named(self.task.name).labels(self.task.facts)
+
+
+def require_plugins(manifest: Manifest) -> None:
+    """Require that the manifest's task and runtime are registered here, and that its output is the task's.
+
+    Raises RuntimeNotAvailable, NotAvailable, and ValueError for facts or an output that are not the task's.
+    """
+    execution, facts = manifest.execution, manifest.task.facts
+    if execution.runtime not in RUNTIMES:
+        raise RuntimeNotAvailable(
+            f"{manifest.name} needs the runtime {execution.runtime[:100]!r}, which is not registered here (known are "
+            f"{', '.join(RUNTIMES)}): install the package that has it, according to the manifest {execution.plugin}"
+        )
+    if manifest.task.name not in TASKS:
+        raise NotAvailable(
+            f"{manifest.name} is of the task {manifest.task.name!r}, which is not registered here, where there are "
+            f"{', '.join(TASKS)}: install the package that has it"
+        )
+    task = task_named(manifest.task.name)
+    try:
+        task.check_facts(facts)
+    except ValueError as error:
+        raise ValueError(f"it has other facts than the task {task.name}: {error}") from error
+    expected = ("float32", (task.n_outputs(facts),))
+    if (manifest.output.dtype, manifest.output.spec.shape) != expected:
+        raise ValueError(f"expected an output of {manifest.task.name}, {expected}, got {manifest.output}")

@@ -1,1 +1,1 @@
-"""How it is judged: one probe process per measurement; latency, memory, accuracy, energy, cost."""
+"""Measuring: one probe process per measurement; latency, memory, accuracy, energy, cost."""

@@ -1,52 +1,32 @@
-"""Conditions: what the operating system says of the measuring cores and of this process while times are taken."""
+"""What the system counts while the probe works: conditions while times are taken, and stops in its other phases.
+
+Of timed queries every stretch is known (`measure.timing`). A cold start happens once and waits for files, so processor
+time does not show whether the process stood still. The kernel's counts for it do: stopped and continued, ready without
+a core, suspended with the machine.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import final
+
+from explorer.observation import Conditions, Phase
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 _FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 _WORKING_SHARE = 0.05
-"""A thread that had a processor for more than this share of the time worked; others wake up now and then."""
+"""Minimum share of the time in which a thread had a processor for it to count as working."""
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
-    """What was seen between two looks, `seconds` apart.
-
-    steal_ratio      of the measuring cores' time, what the hypervisor gave to others; None: not to be seen here
-    others_ratio     of the measuring cores' time, what other processes had; None: not to be seen here
-    n_working        threads of this process that worked
-    cores            the cores that it was allowed at the end
-    suspended_s      how long the machine slept
-    """
-
-    seconds: float
-    steal_ratio: float | None
-    others_ratio: float | None
-    n_working: int
-    cores: tuple[int, ...]
-    suspended_s: float
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        return {**asdict(self), "cores": list(self.cores)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Conditions:
-        """The inverse of `to_json`."""
-        return cls(**{**values, "cores": tuple(values["cores"])})
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One look: seconds of the clocks, ticks of the cores, and processor seconds of this process and its threads."""
+class SystemState:
+    """Clocks in seconds, ticks of the cores, and processor seconds of this process and its threads, at one moment."""
 
     wall_s: float
     awake_s: float
@@ -56,8 +36,8 @@ class Look:
     threads_s: Mapping[int, float]
 
     @classmethod
-    def now(cls, cores: Sequence[int], proc: Path = Path("/proc")) -> Look:
-        """Look at `cores` now; `proc` is where the system tells."""
+    def now(cls, cores: Sequence[int], proc: Path = Path("/proc")) -> SystemState:
+        """Read the present state of `cores` from the files below `proc`."""
         return cls(
             time.clock_gettime(time.CLOCK_BOOTTIME),
             time.monotonic(),
@@ -67,8 +47,8 @@ class Look:
             _threads(proc / "self" / "task"),
         )
 
-    def until(self, later: Look) -> Conditions:
-        """What was seen between this look and a later one."""
+    def until(self, later: SystemState) -> Conditions:
+        """Return the conditions between this state and a later one."""
         seconds = max(1e-9, later.wall_s - self.wall_s)
         steal = others = None
         if self.ticks is not None and later.ticks is not None:
@@ -89,12 +69,12 @@ class Look:
 
 
 def _less_a_tick(ticks: int) -> float:
-    """Seconds that were surely spent: the tick in which each look falls counts whole, or not at all."""
+    """Return seconds that were certainly spent: the tick in which each reading falls counts whole, or not at all."""
     return max(0, ticks - 1) / _TICKS_PER_S
 
 
 def _ticks(stat: Path, cores: Sequence[int]) -> dict[str, int] | None:
-    """The ticks of `cores` by kind, summed; None where the system does not tell."""
+    """Return the ticks of `cores` by kind, summed; None where the system does not report them."""
     wanted = {f"cpu{core}" for core in cores}
     try:
         lines = [line.split() for line in stat.read_text(encoding="ascii").splitlines()]
@@ -103,12 +83,12 @@ def _ticks(stat: Path, cores: Sequence[int]) -> dict[str, int] | None:
     rows = [line[1 : len(_FIELDS) + 1] for line in lines if line and line[0] in wanted]
     if len(rows) != len(wanted) or any(len(row) != len(_FIELDS) for row in rows):
         return None
-    totals = [sum(int(row[place]) for row in rows) for place in range(len(_FIELDS))]
+    totals = [sum(map(int, column)) for column in zip(*rows, strict=True)]
     return dict(zip(_FIELDS, totals, strict=True)) if any(totals) else None
 
 
 def _threads(tasks: Path) -> dict[int, float]:
-    """Processor seconds of each thread of this process, by its number."""
+    """Return the processor seconds of each thread of this process, by thread id."""
     used = {}
     for task in tasks.iterdir():
         try:
@@ -116,3 +96,56 @@ def _threads(tasks: Path) -> dict[int, float]:
         except (OSError, ValueError, IndexError):  # it ended meanwhile, or this kernel does not count
             continue
     return used
+
+
+def _waited_ns() -> int:
+    """Return for how long this thread was ready without a core; 0 where the kernel does not count it."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _was_stopped() -> bool:
+    """Return whether this process was continued since the last call; `worker_process` starts it with SIGCONT
+    blocked.
+    """
+    return signal.sigtimedwait({signal.SIGCONT}, 0) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Clocks in ns: wall; processor and waiting time of this thread; suspension; and whether it was stopped."""
+
+    wall_ns: Callable[[], int] = time.monotonic_ns
+    processor_ns: Callable[[], int] = time.thread_time_ns
+    waited_ns: Callable[[], int] = _waited_ns
+    suspended_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+    was_stopped: Callable[[], bool] = _was_stopped
+
+
+@final
+class PhaseTimer:
+    """Times consecutive phases; the first began with the process, at `started_ns` of the wall clock."""
+
+    def __init__(self, started_ns: int, clocks: Clocks | None = None) -> None:
+        self._clocks = clocks or Clocks()
+        self._mark = (started_ns, 0, 0, self._clocks.suspended_ns())
+        self.phases: dict[str, Phase] = {}
+
+    def begin(self) -> None:
+        """Begin a phase; the time since the last one belongs to none."""
+        self._mark = self._now()
+        self._clocks.was_stopped()
+
+    def end(self, name: str) -> Phase:
+        """End the phase and begin the next one. A repeated name replaces the earlier phase."""
+        mark, self._mark = self._mark, self._now()
+        wall, processor, waited, suspended = ((now - then) / 1e9 for now, then in zip(self._mark, mark, strict=True))
+        made = Phase(wall, processor, waited, max(0.0, suspended), self._clocks.was_stopped())
+        self.phases[name] = made
+        return made
+
+    def _now(self) -> tuple[int, int, int, int]:
+        clocks = self._clocks
+        return clocks.wall_ns(), clocks.processor_ns(), clocks.waited_ns(), clocks.suspended_ns()

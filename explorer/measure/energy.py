@@ -1,9 +1,9 @@
-"""Energy from counters that this machine lets us read, through zeus: RAPL and NVML; never an estimate, never 0.
+"""Measure energy with the counters that this machine can read, through zeus: RAPL and NVML; never estimate it.
 
-Zeus alone says nothing where it may not read: its monitor leaves processor energy out. And `RAPLFile.read` starts a
-polling process for each counter, to count how often it wraps; that process would share the measuring cores. So zeus
-finds and opens the counters, its daemon (zeusd) reads those that only root may read, and the plain files are read here,
-once before and once after what is measured.
+zeus is not enough by itself. Where it cannot read processor energy, its monitor omits it. `RAPLFile.read` starts a
+polling process for each counter to count its wraps, which would share the measuring cores. So zeus finds and opens the
+counters, its daemon (zeusd) reads those that only root may read, and plain files are read here, once before and once
+after what is measured.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ _MOVES_WITHIN_S = 0.05  # RAPL is renewed about every millisecond; some virtual 
 
 
 class Source(Protocol):
-    """One counter. `largest_uj` is the last value before it starts again at 0; None where somebody counts the wraps."""
+    """One energy counter. `largest_uj` is its last value before it wraps to 0; None where wraps are counted already."""
 
     @property
     def largest_uj(self) -> int | None:
         """In microjoules."""
 
     def read_uj(self) -> int:
-        """The counter now, in microjoules. Raises OSError."""
+        """Return the present count in microjoules. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnergyCounter:
-    """Counters that belong together, in microjoules; none, and the reason, where they cannot be read."""
+    """Energy counters that are added up, in microjoules; none, with the reason `why`, where they cannot be read."""
 
     sources: tuple[Source, ...]
     why: str | None = None
 
     @classmethod
     def open(cls, root: Path = _ROOT, wait: Callable[[float], None] = time.sleep) -> EnergyCounter:
-        """The processor packages' counters: `intel-rapl:N`, which AMD's driver uses as well.
+        """Open the processor packages' counters: `intel-rapl:N`, which AMD's driver uses as well.
 
-        A package is its cores and caches, whoever works on them. Where counters can be read it takes 50 ms, in which
-        they must move, and imports zeus (0.2 s, 25 MiB, no thread, no process): call it outside what is timed, and
-        after the memory is measured. Elsewhere it takes microseconds.
+        A package is its cores and caches, whichever process uses them. Where counters are readable this takes 50 ms, in
+        which they must move, and imports zeus (0.2 s, 25 MiB, no thread, no process): call it outside timed code and
+        after memory is measured. Elsewhere it takes microseconds.
         """
         zones = sorted(zone for zone in root.glob("intel-rapl:*") if zone.name.count(":") == 1)
         is_served = any(os.environ.get(name) for name in _DAEMON)
@@ -72,7 +72,7 @@ class EnergyCounter:
 
     @classmethod
     def of_graphics(cls, driver: Path = _DRIVER) -> EnergyCounter:
-        """The graphics cards' counters (NVML), whole cards with whatever runs on them. They need no privilege."""
+        """Open the graphics cards' counters (NVML): whole cards, all processes included. No privilege is needed."""
         if not driver.exists():
             return cls((), f"this machine has no NVIDIA driver ({driver})")
         if why := _why_no_zeus("the graphics cards' counters"):
@@ -89,13 +89,12 @@ class EnergyCounter:
         return cls(cards, None if cards else "no graphics card here counts its energy (NVIDIA: from Volta on)")
 
     def read_uj(self) -> list[int]:
-        """The counters now. Raises OSError."""
+        """Return the present counts. Raises OSError."""
         return [source.read_uj() for source in self.sources]
 
     def used_uj(self, before: list[int]) -> int | None:
-        """Microjoules since `before`, over all counters, each of which may wrap once; None where nothing was counted.
-
-        Raises OSError.
+        """Return the microjoules since `before`, each counter wrapping at most once; None if none moved. Raises
+        OSError.
         """
         used = 0
         for source, now, then in zip(self.sources, self.read_uj(), before, strict=True):
@@ -105,7 +104,7 @@ class EnergyCounter:
 
 @dataclass(frozen=True, slots=True)
 class _Zone:
-    """A package's own file."""
+    """A package whose counter is a readable file."""
 
     file: Path
     largest_uj: int | None
@@ -116,7 +115,7 @@ class _Zone:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """A package that zeusd reads; it counts the wraps."""
+    """A package that zeusd reads; zeusd counts the wraps."""
 
     cpu: CPU
     largest_uj: int | None = None
@@ -132,7 +131,7 @@ class _Served:
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """A graphics card, which counts millijoules since its driver was loaded in 64 bits."""
+    """A graphics card, whose 64-bit counter has millijoules since its driver was loaded."""
 
     gpu: GPU
     largest_uj: int | None = None
@@ -147,7 +146,7 @@ class _Card:
 
 
 def _why_no_zones(root: Path, zones: list[Path], is_served: bool) -> str | None:
-    """A look that costs microseconds, before anything is imported."""
+    """Return why there is no readable counter, in microseconds and before anything is imported; None when there is."""
     if not zones:
         return f"this machine has no RAPL energy counters ({root}/intel-rapl:0)"
     if is_served:
@@ -171,7 +170,7 @@ def _why_no_zeus(counters: str) -> str | None:
 
 
 def _readable(zones: list[Path]) -> tuple[Source, ...]:
-    """The packages. `psys`, where there is one, is the whole platform and would count them twice."""
+    """Return the packages. The platform's zone `psys` is left out: it would count them twice."""
     from zeus.device.cpu.rapl import RAPLFile
 
     files = [RAPLFile(str(zone)) for zone in zones]

@@ -1,88 +1,98 @@
-"""Raw samples and logits -> metrics, each with its value, its 95 % interval, and its n."""
+"""Compute the metrics of a measurement from raw samples and outputs, each with its 95 % interval and n; and costs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.measure import intervals
-from explorer.measure.cost import Prices, cost
+from explorer import intervals
+from explorer.measure.scenarios.scenario import Scenario
+from explorer.observation import Memory
 from explorer.records import Measurement, Variant
 from explorer.runtimes.artifact import Artifact
+from explorer.tasks.task import Facts, Task
+
+_S_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """US dollars: an hour of the hardware, an hour of a GiB of memory, everything else for a million examples."""
+
+    hardware_usd_per_hour: float
+    memory_usd_per_gib_hour: float
+    other_usd_per_million: float
+
+    def usd_per_million(self, latency_mean_ms: float, peak_memory_mib: float, batch_size: int) -> float:
+        """Return the cost of a million examples, in consecutive queries of `batch_size` examples."""
+        s_per_example = latency_mean_ms / 1000 / batch_size
+        memory_usd_per_s = self.memory_usd_per_gib_hour / _S_PER_HOUR * peak_memory_mib / 1024
+        return (
+            1e6 * (self.hardware_usd_per_hour / _S_PER_HOUR + memory_usd_per_s) * s_per_example
+            + self.other_usd_per_million
+        )
+
+
+def cost(prices: Prices, latency_mean_ms: Measurement, peak_memory_mib: Measurement, batch_size: int) -> Measurement:
+    """Return the cost in US dollars for a million examples; its interval follows from the mean latency's alone."""
+
+    def at(latency: float | None) -> float | None:
+        if latency is None or peak_memory_mib.value is None:
+            return None
+        return prices.usd_per_million(latency, peak_memory_mib.value, batch_size)
+
+    value = at(latency_mean_ms.value)
+    if value is None:
+        return Measurement.unknown("it needs the mean latency and the peak memory")
+    return Measurement(value, at(latency_mean_ms.low), at(latency_mean_ms.high), latency_mean_ms.n)
+
 
 Raw = Mapping[str, NDArray[Any]]
 
 
-def metrics(
-    raw: Raw, facts: Mapping[str, Any], labels: NDArray[np.int64], artifact: Artifact, variant: Variant, prices: Prices
-) -> dict[str, Measurement]:
-    """Every metric of INTERFACE, known or not.
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """What is measured: an artifact as a variant uses it in a scenario, on examples with `targets` [n], at prices."""
 
-    raw     latency_ns [q] of q queries, corrected; exits [n] and predictions [n] of n images
-    facts   of the probe: cold_start_ms (its parts), peak_memory_mib, runtime_mib, energy_mj
-    labels  [n]
+    artifact: Artifact
+    variant: Variant
+    scenario: Scenario
+    prices: Prices
+    task: Task
+    task_facts: Facts
+    targets: NDArray[Any]
+
+
+def metrics(raw: Raw, cold_start_ms: float, memory: Memory, energy: Measurement, subject: Subject) -> dict[str, Any]:
+    """Return every metric of task, scenario and process, known or not, by name.
+
+    `raw` are the arrays of a probe: latency_ns [q], corrected; exits [n] and answers [n, k] of n examples.
     """
-    latency_ms = raw["latency_ns"] / 1e6
-    mean_ms = intervals.mean(latency_ms)
-    peak = Measurement(float(facts["peak_memory_mib"]), n=1)
+    artifact, variant = subject.artifact, subject.variant
+    peak = Measurement(memory.peak, n=1)
+    times = subject.scenario.measure(raw, variant)
+    query_ms, n_examples = subject.scenario.query_time(times, variant)
     return {
-        "accuracy": intervals.share(int((raw["predictions"] == labels).sum()), len(labels)),
-        "latency_ms": intervals.percentile(latency_ms, 50),
-        "latency_mean_ms": mean_ms,
-        "latency_p90_ms": intervals.percentile(latency_ms, 90),
-        "latency_p95_ms": intervals.percentile(latency_ms, 95),
-        "latency_p99_ms": intervals.percentile(latency_ms, 99),
-        "throughput_per_s": _throughput(mean_ms, variant.batch_size),
-        "cold_start_ms": Measurement(float(sum(facts["cold_start_ms"])), n=1),
+        **subject.task.measure(raw["answers"], subject.targets),
+        **times,
+        "cold_start_ms": Measurement(cold_start_ms, n=1),
         "peak_memory_mib": peak,
-        "model_memory_mib": Measurement(float(facts["peak_memory_mib"] - facts["runtime_mib"]), n=1),
+        "model_memory_mib": Measurement(memory.model, n=1),
         "artifact_size_mib": Measurement(artifact.size_mib),
-        "n_parameters": Measurement(float(artifact.facts["n_parameters"])),
+        "n_parameters": Measurement(float(artifact.facts.n_parameters)),
         "mega_macs": _mega_macs(raw["exits"], artifact),
-        "energy_mj": _energy(facts),
-        "cost_usd_per_million": cost(prices, mean_ms, peak, variant.batch_size),
+        "energy_mj": energy,
+        "cost_usd_per_million": cost(subject.prices, query_ms, peak, n_examples),
     }
-
-
-def exit_details(raw: Raw, labels: NDArray[np.int64], artifact: Artifact, n_classes: int) -> dict[str, Any]:
-    """Share of images an exit, accuracy an exit on all images, accuracy a class, times of each path; JSON-ready.
-
-    With early exits the times of queries are a mixture of paths: a query's path ends at the last exit that one of its
-    images took.
-    """
-    hits = raw["predictions"] == labels
-    present = np.bincount(labels, minlength=n_classes)
-    return {
-        "exit_shares": (np.bincount(raw["exits"], minlength=artifact.n_exits) / len(labels)).tolist(),
-        "exit_accuracies": (raw["logits"].argmax(axis=2) == labels).mean(axis=1).tolist(),
-        "class_accuracies": (np.bincount(labels[hits], minlength=n_classes) / np.maximum(present, 1)).tolist(),
-        "exit_latencies_ms": [_path(raw, exit_).to_json() for exit_ in range(artifact.n_exits)],
-    }
-
-
-def _path(raw: Raw, exit_: int) -> Measurement:
-    times_ms = raw["latency_ns"][raw["latency_exits"].max(axis=1) == exit_] / 1e6
-    return intervals.percentile(times_ms, 50) if len(times_ms) else Measurement.unknown("no timed query ended there")
-
-
-def _throughput(mean_ms: Measurement, batch_size: int) -> Measurement:
-    def rate(ms: float | None) -> float | None:
-        return 1000 * batch_size / ms if ms is not None and ms > 0 else None
-
-    return Measurement(rate(mean_ms.value), rate(mean_ms.high), rate(mean_ms.low), mean_ms.n)
 
 
 def _mega_macs(exits: NDArray[np.int64], artifact: Artifact) -> Measurement:
-    """An image pays for every segment up to the exit that it took."""
-    cumulative = np.cumsum([segment["mega_macs"] for segment in artifact.facts["segments"]])
+    """Return the MACs (10^6) of an example: all segments up to the exit that it took."""
+    cumulative = np.cumsum([segment.mega_macs for segment in artifact.facts.segments])
     if len(cumulative) == 1:
         return Measurement(float(cumulative[0]))
     return intervals.mean(cumulative[exits])
-
-
-def _energy(facts: Mapping[str, Any]) -> Measurement:
-    value = facts.get("energy_mj")
-    return Measurement.unknown(str(facts.get("energy_why"))) if value is None else Measurement(float(value), n=1)

@@ -1,7 +1,7 @@
-"""How steady this machine is: the same work timed against itself, as candidates are timed against the anchor.
+"""Measure the noise floor of this machine: the same work timed against itself, as candidates are against the anchor.
 
-Within one process, and from one process to the next: two trials of a study are two processes, whose memory lies in
-other places.
+It is measured within one process and between processes: two trials of a study are two processes, with different memory
+layouts. This module is also what those processes execute.
 """
 
 from __future__ import annotations
@@ -16,29 +16,32 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import DeviceNotAvailable
-from explorer.measure import cores
-from explorer.measure.child import Child, ChildFailed
-from explorer.measure.correction import Reference, corrected
-from explorer.measure.timing import Timed
+from explorer.measure.drift_correction import Reference, corrected
+from explorer.measure.timing import Budget, Timer
+from explorer.measure.trace import Trace
+from explorer.system import cores
+from explorer.system.worker_loop import Answers, failure_of, serve
+from explorer.system.worker_process import WorkerFailed, WorkerProcess
 
 AA_RATIOS = ("aa_ratio", "aa_raw_ratio", "aa_between_ratio", "aa_between_raw_ratio")
 _N_PROCESSES, _N_ROUNDS = 3, 2
 _DEADLINES_S = {"": 120.0}
 _STEADY = 0.03
+_SIZE = 200_000  # exponentials, about a fifth of a millisecond on one core: the size of a small network's query
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseFloor:
-    """Spread of the times of one fixed piece of work, `n` times, as ratios to their median.
+    """Spread of `n` times of one fixed piece of work, as ratios of their median.
 
-    spread_ratio          half the distance between the quartiles of the times
-    p99_ratio             the 99th percentile of the times
-    drift_ratio           the largest distance of a tenth of the run, by its own median, from the whole
-    aa_ratio              A/A: by how much two measurements of the same work in one process differ, corrected as
-                          candidates are; the median over every such pair
-    aa_raw_ratio          the same without the correction
-    aa_between_ratio      as aa_ratio, of two measurements in two processes: what two trials of one variant differ by
-    aa_between_raw_ratio  the same without the correction
+    spread_ratio          half the interquartile range
+    p99_ratio             the 99th percentile
+    drift_ratio           the largest difference between the median of a tenth of the run and that of all
+    aa_ratio              A/A: the difference of two measurements of the work in one process, corrected as candidates
+                          are; the median over all pairs
+    aa_raw_ratio          the same without correction
+    aa_between_ratio      as aa_ratio, between two processes: the difference of two trials of one variant
+    aa_between_raw_ratio  the same without correction
     """
 
     n: int
@@ -53,34 +56,35 @@ class NoiseFloor:
 
 
 def noise_floor(seconds: float = 0.2, n_processes: int = _N_PROCESSES) -> NoiseFloor:
-    """Time the same arithmetic in fresh processes, one after the other and then each once more, so long each time.
+    """Time the same arithmetic in fresh processes, each `seconds` long, one after the other, and then each once more.
 
-    They take the core that a probe with one thread would use. Raises DeviceNotAvailable when they do not answer.
+    They run on the core of a probe with one thread. Raises DeviceNotAvailable when they fail.
     """
     measuring = cores.measuring(cores.available(), 1)
     request = {"cores": measuring, "seconds": seconds}
     try:
-        with cores.kept_free(measuring, [os.getpid()]), _children(n_processes) as children:
-            rounds = [[_timed(child.ask(request, _DEADLINES_S)) for child in children] for _ in range(_N_ROUNDS)]
-    except (ChildFailed, LookupError, TypeError, ValueError) as error:
-        reason = error.reason if isinstance(error, ChildFailed) else repr(error)
+        with cores.keep_free(measuring, [os.getpid()]), _workers(n_processes) as workers:
+            answers = [[worker.ask(request, _DEADLINES_S) for worker in workers] for _ in range(_N_ROUNDS)]
+        rounds = [[Trace.from_arrays(answer) for answer in each] for each in answers]
+    except (WorkerFailed, LookupError, TypeError, ValueError) as error:
+        reason = error.reason if isinstance(error, WorkerFailed) else repr(error)
         raise DeviceNotAvailable(f"the machine's noise floor could not be measured: {reason}") from error
     return noise_of(rounds)
 
 
-def noise_of(rounds: Sequence[Sequence[Timed]]) -> NoiseFloor:
-    """What rounds of measurements say, each with one of every process; two of each at least."""
-    measurements = [timed for each in rounds for timed in each]
-    samples = np.concatenate([timed.latency_ns for timed in measurements])
+def noise_of(rounds: Sequence[Sequence[Trace]]) -> NoiseFloor:
+    """Return the noise floor of at least two rounds of measurements, each with one of at least two processes."""
+    measurements = [trace for each in rounds for trace in each]
+    samples = np.concatenate([trace.raw_ns for trace in measurements])
     median = float(np.median(samples))
     tenths = [float(np.median(part)) for part in np.array_split(samples, 10)]
     low, high, p99 = np.percentile(samples, [25, 75, 99])
     reference = Reference(
-        float(np.median(np.concatenate([timed.anchor_ns for timed in measurements]))),
-        float(np.median(np.concatenate([timed.pulse_ns for timed in measurements]))),
+        float(np.median(np.concatenate([trace.anchor_ns for trace in measurements]))),
+        float(np.median(np.concatenate([trace.pulse_ns for trace in measurements]))),
     )
-    made = [[float(np.median(corrected(timed, reference).latency_ns)) for timed in each] for each in rounds]
-    raw = [[float(np.median(timed.latency_ns)) for timed in each] for each in rounds]
+    made = [[float(np.median(corrected(trace, reference).latency_ns)) for trace in each] for each in rounds]
+    raw = [[float(np.median(trace.raw_ns)) for trace in each] for each in rounds]
     return NoiseFloor(
         n=len(samples),
         median_ms=median / 1e6,
@@ -95,7 +99,7 @@ def noise_of(rounds: Sequence[Sequence[Timed]]) -> NoiseFloor:
 
 
 def same_work_sentence(aa_ratio: float, aa_raw_ratio: float, between_ratio: float, between_raw_ratio: float) -> str:
-    """A/A for people."""
+    """Return the A/A ratios as a sentence."""
     unsteady = "" if aa_ratio <= _STEADY else ": other work disturbs it, so expect wide intervals and repeated trials"
     within = f"in one process (A/A) differs by {aa_ratio:.1%}, uncorrected by {aa_raw_ratio:.1%}"
     between = f"in two processes by {between_ratio:.1%}, uncorrected by {between_raw_ratio:.1%}"
@@ -103,7 +107,7 @@ def same_work_sentence(aa_ratio: float, aa_raw_ratio: float, between_ratio: floa
 
 
 def difference_ratio(pairs: Sequence[tuple[float, float]]) -> float:
-    """The median, over the pairs, of the distance of the two as a ratio of their mean."""
+    """Return the median over pairs of their difference as a ratio of their mean."""
     return float(np.median([abs(a - b) / ((a + b) / 2) for a, b in pairs]))
 
 
@@ -112,16 +116,35 @@ def _within(rounds: Sequence[Sequence[float]]) -> float:
 
 
 def _between(rounds: Sequence[Sequence[float]]) -> float:
-    """Two processes in one round: their measurements are neighbors in time, as two of one process are not."""
+    """Compare processes within a round: their measurements are close in time, those of one process are not."""
     return difference_ratio([pair for each in rounds for pair in combinations(each, 2)])
 
 
 @contextlib.contextmanager
-def _children(n: int) -> Iterator[list[Child]]:
+def _workers(n: int) -> Iterator[list[WorkerProcess]]:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Child("explorer.measure.noise_probe", None, threads)) for _ in range(n)]
+        yield [stack.enter_context(WorkerProcess("explorer.measure.noise", None, threads)) for _ in range(n)]
 
 
-def _timed(answer: dict[str, Any]) -> Timed:
-    return Timed(**{name: np.asarray(values, dtype=np.int64) for name, values in answer.items()})
+def measure(request: dict[str, Any], answers: Answers) -> None:
+    """Answer `{"seconds"}` with everything timed in that many seconds, as lists named by `Trace.to_arrays`."""
+    try:
+        trace = same_work(request["seconds"])
+    except Exception as error:  # its own words are the reason why there is no noise floor
+        answers.failure(*failure_of(error, "probe"))
+    else:
+        answers.result({name: values.tolist() for name, values in trace.to_arrays().items()})
+
+
+def same_work(seconds: float) -> Trace:
+    """Time it for so many seconds, after a warm-up."""
+    values = np.random.default_rng(0).random(_SIZE)  # a matrix product would use every core
+    timer = Timer(lambda n: np.exp(values), 1, lambda: np.exp(values))
+    timer.warm_up()
+    timer.run(Budget(20, seconds, 5 * seconds))
+    return timer.trace()
+
+
+if __name__ == "__main__":
+    serve(measure, lambda request: list(request["cores"]))

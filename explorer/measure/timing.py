@@ -1,8 +1,8 @@
-"""Timing: short windows of the candidate and of the anchor in turn, until the median is known well enough. NumPy alone.
+"""Time short windows of the candidate and of the anchor in turn, until the median is known precisely. NumPy alone.
 
-The anchor is always the same work, and so is the pulse, a little arithmetic that never leaves the core. What the
-machine does (its clock, its neighbors, its caches) shows in them, window by window, and can be taken out of the
-candidate's times (`measure.correction`).
+The anchor is always the same work, as is the pulse, a little arithmetic that never leaves the core. Drift of the
+machine (its clock, neighbors, caches) shows in them window by window, so that it can be removed from the candidate's
+times (`measure.drift_correction`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from explorer.measure.correction import NEIGHBORS, corrected
-from explorer.measure.intervals import percentile
+from explorer.intervals import percentile
+from explorer.measure.drift_correction import NEIGHBORS, corrected
+from explorer.measure.trace import Trace
 
 WINDOW_NS, ANCHOR_WINDOW_NS = 20_000_000, 5_000_000
 _WINDOW_QUERIES, _ANCHOR_QUERIES = 4, 3
@@ -27,7 +27,7 @@ _PULSE_BYTES, _PULSE_NS = 2**15, 200_000
 _MAX_ANCHOR_SHARE = 1 / 3
 _WARM_UP_QUERIES, _WARM_UP_WINDOWS, _WARM_UP_WITHIN = 5, 3, 0.05
 _WARM_UP_LIMIT_NS = 2_000_000_000
-_JUDGE_EVERY_NS = 100_000_000
+_CHECK_EVERY_NS = 100_000_000
 _HOPELESS = 2.0  # times the limit: the interval itself is only known by half or so
 
 
@@ -35,9 +35,9 @@ _HOPELESS = 2.0  # times the limit: the interval itself is only known by half or
 class Budget:
     """How long queries are timed.
 
-    At least `min_queries` of them and `min_s` seconds, until the ends of the median's 95 % interval are no farther
-    than `within_ratio` of it away; and not longer than `limit_s` seconds in all, the anchor's windows included, nor
-    when it is plain that these will not do: a median between two modes, as of early exits, may never be known so well.
+    At least `min_queries` queries and `min_s` seconds, until both ends of the median's 95 % interval are within
+    `within_ratio` of it; at most `limit_s` seconds, the anchor's windows included. Timing ends earlier when the limit
+    will clearly not suffice: a median between two modes, as of early exits, may never be known so precisely.
     """
 
     min_queries: int
@@ -52,49 +52,18 @@ QUARTER = Budget(50, 0.25, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Nanoseconds of the wall, and those that this thread has had a processor."""
+    """Wall-clock time, and processor time of this thread, in nanoseconds."""
 
     wall_ns: Callable[[], int] = time.perf_counter_ns
     processor_ns: Callable[[], int] = time.thread_time_ns
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Timed:
-    """Raw times.
-
-    latency_ns   [q] of the candidate's timed queries, in their order; window [q], the window of each
-    anchor_ns    [a] of the anchor's, anchor_window [a]; the anchor's window w comes before the candidate's window w,
-                 and one more comes after the last. Both are empty without an anchor
-    pulse_ns     [p] of the pulse's, pulse_window [p], a few in each of the anchor's windows, anchor or not
-    wall_ns      [s] of every stretch between two readings of the clocks, from the first query to the last, and
-    processor_ns [s] how much of it this thread had a processor
-    """
-
-    latency_ns: NDArray[np.int64]
-    window: NDArray[np.int64]
-    anchor_ns: NDArray[np.int64]
-    anchor_window: NDArray[np.int64]
-    pulse_ns: NDArray[np.int64]
-    pulse_window: NDArray[np.int64]
-    wall_ns: NDArray[np.int64]
-    processor_ns: NDArray[np.int64]
-
-    @property
-    def processor_share(self) -> float:
-        """The share of the time in which the timed thread had a processor: 1 when nothing disturbs it."""
-        return float(self.processor_ns.sum() / max(1, self.wall_ns.sum()))
-
-    @property
-    def longest_stop_s(self) -> float:
-        """The longest time within one stretch in which this thread had no processor, in seconds."""
-        return float(max(0, (self.wall_ns - self.processor_ns).max(initial=0)) / 1e9)
-
-
 @final
 class Timer:
-    """Times `ask(n)` for n = 0, 1, 2, ..., `repeat_after` different queries again and again.
+    """Times `ask(n)` for n = 0, 1, 2, ...; the queries repeat after `repeat_after`.
 
-    `keep` gets n and what `ask(n)` returned, outside the timed span. `anchor` is the anchor's query, `pulse` the pulse.
+    `record` gets n and the result of `ask(n)`, outside the timed span. `anchor` runs the anchor's query, `pulse` the
+    pulse.
     """
 
     def __init__(
@@ -102,13 +71,13 @@ class Timer:
         ask: Callable[[int], Any],
         repeat_after: int,
         anchor: Callable[[], Any] | None = None,
-        keep: Callable[[int, Any], None] = lambda n, made: None,
+        record: Callable[[int, Any], None] = lambda n, made: None,
         clock: Clock | None = None,
         pulse: Callable[[], Any] | None = None,
     ) -> None:
-        self._ask, self._repeat_after, self._anchor, self._keep = ask, repeat_after, anchor, keep
+        self._ask, self._repeat_after, self._anchor, self._record = ask, repeat_after, anchor, record
         self._clock, self._pulse = clock or Clock(), pulse or made_pulse()
-        self._latency: list[int] = []
+        self._raw_ns: list[int] = []
         self._window: list[int] = []
         self._anchor_ns: list[int] = []
         self._anchor_window: list[int] = []
@@ -119,7 +88,7 @@ class Timer:
         self._window_ns = WINDOW_NS
 
     def warm_up(self) -> bool:
-        """Ask the same few queries again until three windows in a row agree within 5 %; False when they never do."""
+        """Repeat the same few queries until three windows in a row agree within 5 %; return whether they ever did."""
         now = self._clock.wall_ns
         began = now()
         n_queries, medians = self._first_window(began), list[float]()
@@ -136,7 +105,7 @@ class Timer:
         return False
 
     def _first_window(self, began: int) -> int:
-        """How many queries fill a window; at least a few."""
+        """Return how many queries fill a window; at least a few."""
         n = taken = 0
         while not n or taken < WINDOW_NS or (n < _WARM_UP_QUERIES and taken < _WARM_UP_QUERIES * WINDOW_NS):
             self._ask(n % self._repeat_after)
@@ -145,10 +114,7 @@ class Timer:
         return n
 
     def run(self, budget: Budget) -> bool:
-        """Time queries until the budget is satisfied or used up; whether it is satisfied. It can be called again.
-
-        What was timed before counts, and the garbage collector rests meanwhile.
-        """
+        """Time queries until the budget is met or used up, without garbage collection; return whether it is met."""
         gc.collect()
         gc.disable()
         try:
@@ -158,7 +124,7 @@ class Timer:
 
     def _run(self, budget: Budget) -> bool:
         now = self._clock.wall_ns
-        began = judged = now()
+        began = checked = now()
         until = began + int(budget.limit_s * 1e9)
         if self._stretches:  # time has passed since the last run: its windows are no neighbors of this one's
             self._n_windows = self._n_anchor_windows = self._n_anchor_windows + NEIGHBORS
@@ -167,20 +133,20 @@ class Timer:
         while True:
             self._time_candidate()
             self._time_anchor()
-            is_enough = len(self._latency) >= budget.min_queries and self._spent_ns >= budget.min_s * 1e9
+            is_enough = len(self._raw_ns) >= budget.min_queries and self._spent_ns >= budget.min_s * 1e9
             is_over = now() >= until
-            if is_over or (is_enough and now() - judged >= _JUDGE_EVERY_NS):
-                excess = interval_ratio(self.timed()) / budget.within_ratio
+            if is_over or (is_enough and now() - checked >= _CHECK_EVERY_NS):
+                excess = interval_ratio(self.trace()) / budget.within_ratio
                 if is_enough and excess <= 1.0:
                     return True
                 # An interval shrinks with the square root of the time.
                 if is_over or (now() - began) * excess**2 > _HOPELESS * budget.limit_s * 1e9:
                     return False
-                judged = now()
+                checked = now()
 
     def _time_candidate(self) -> None:
-        now, ask, keep = self._clock.wall_ns, self._ask, self._keep
-        first = len(self._latency)
+        now, ask, record = self._clock.wall_ns, self._ask, self._record
+        first = len(self._raw_ns)
         began = now()
         while True:  # the same query as the last one, so that the images go on where they were
             ask(max(0, first - 1) % self._repeat_after)
@@ -188,21 +154,21 @@ class Timer:
                 break
         until = now() + self._window_ns
         while True:
-            n = len(self._latency)
+            n = len(self._raw_ns)
             before = now()
             made = ask(n % self._repeat_after)
             after = now()
-            self._latency.append(after - before)
+            self._raw_ns.append(after - before)
             self._spent_ns += after - before
-            keep(n, made)
+            record(n, made)
             if after >= until and n + 1 - first >= _WINDOW_QUERIES:
                 break
-        self._window += [self._n_windows] * (len(self._latency) - first)
+        self._window += [self._n_windows] * (len(self._raw_ns) - first)
         self._n_windows += 1
         self._stretch()
 
     def _time_anchor(self) -> None:
-        """A window of the pulse and of the anchor, each after a first untimed one."""
+        """Time a window of the pulse and of the anchor, each after an untimed call."""
         now, began = self._clock.wall_ns, self._clock.wall_ns()
         self._time_each(self._pulse, self._pulse_ns, self._pulse_window, _PULSE_NS)
         if self._anchor is not None:
@@ -222,39 +188,32 @@ class Timer:
         windows += [self._n_anchor_windows] * (len(times) - first)
 
     def _stretch(self) -> None:
-        """Read both clocks."""
         wall, processor = self._clock.wall_ns(), self._clock.processor_ns()
         self._stretches.append((wall - self._mark[0], processor - self._mark[1]))
         self._mark = (wall, processor)
 
-    def timed(self) -> Timed:
-        """Everything that was timed so far."""
+    def trace(self) -> Trace:
+        """Return everything timed so far."""
         stretches = np.asarray(self._stretches, dtype=np.int64).reshape(-1, 2)
-        return Timed(
-            np.asarray(self._latency, dtype=np.int64),
-            np.asarray(self._window, dtype=np.int64),
-            np.asarray(self._anchor_ns, dtype=np.int64),
-            np.asarray(self._anchor_window, dtype=np.int64),
-            np.asarray(self._pulse_ns, dtype=np.int64),
-            np.asarray(self._pulse_window, dtype=np.int64),
-            stretches[:, 0],
-            stretches[:, 1],
-        )
+        candidate = (np.asarray(self._raw_ns, dtype=np.int64), np.asarray(self._window, dtype=np.int64))
+        anchor = (np.asarray(self._anchor_ns, dtype=np.int64), np.asarray(self._anchor_window, dtype=np.int64))
+        pulse = (np.asarray(self._pulse_ns, dtype=np.int64), np.asarray(self._pulse_window, dtype=np.int64))
+        return Trace(*candidate, *anchor, *pulse, stretches[:, 0], stretches[:, 1])
 
 
 def made_pulse() -> Callable[[], object]:
-    """SHA-256 of 32 KiB, about 20 µs: each step waits for the one before, so that only the core's clock decides.
+    """Return the pulse: SHA-256 of 32 KiB, about 20 µs. Its steps depend on each other, so only the core's clock
+    counts.
 
-    From process to process it differs by 0.1 %, where array arithmetic differs by several percent with the places that
-    its memory happens to get.
+    It differs by 0.1 % between processes, where array arithmetic differs by several percent with its memory's layout.
     """
     content = bytes(_PULSE_BYTES)
     return lambda: hashlib.sha256(content).digest()
 
 
-def interval_ratio(timed: Timed) -> float:
-    """How far the farther end of the corrected median's 95 % interval is from it, as a ratio of it; inf: unknown."""
-    median = percentile(corrected(timed, None).latency_ns, 50)
+def interval_ratio(trace: Trace) -> float:
+    """Return the larger distance of the corrected median to an end of its 95 % interval, as a ratio; inf: unknown."""
+    median = percentile(corrected(trace, None).latency_ns, 50)
     if median.value is None or median.low is None or median.high is None:
         return float("inf")
     return max(median.high - median.value, median.value - median.low) / max(median.value, 1e-9)

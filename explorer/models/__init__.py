@@ -1,1 +1,1 @@
-"""What is varied: the slimmable early-exit network, its training, its weights."""
+"""Models: the slimmable early-exit family, its training, shipped weights, and a user's own network."""

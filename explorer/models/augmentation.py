@@ -1,10 +1,12 @@
-"""Batches of training images, changed at random: a function of the seed and the step alone.
+"""Training batches with random augmentation: a function of the seed and the step alone.
 
 Shifts, flips and small affine maps; cutout (DeVries & Taylor 2017); brightness, contrast and color, so that a network
-does not rely on what a camera or a file format changes.
+does not rely on properties that cameras and file formats change.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -15,15 +17,20 @@ from torch.nn import functional as F
 from explorer.models.recipes import Augmentation, Plan
 
 
+def shifts_and_flips(image_shape: tuple[int, ...]) -> Augmentation:
+    """Return shifts by a sixteenth of the side of images of shape (c, h, w), and flips of those in color."""
+    return Augmentation(padding=math.ceil(min(image_shape[1:]) / 16), has_flips=image_shape[0] == 3)
+
+
 def batch_indices(n_images: int, plan: Plan, step: int, seed: int) -> NDArray[np.int64]:
-    """Indices [batch_size] of the images of a step: every epoch is a permutation of its own, its remainder left out."""
+    """Return the indices [batch_size] of a step's images: every epoch is a new permutation, without its remainder."""
     epoch, position = divmod(step, plan.steps_per_epoch)
     order = np.random.default_rng((seed, 0, epoch)).permutation(n_images)
     return order[position * plan.batch_size : (position + 1) * plan.batch_size]
 
 
 def augment(images: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Copies of `images` [b, c, h, w], changed as `how` says."""
+    """Return augmented copies of `images` [b, c, h, w]."""
     if how.padding:
         images = _shifted(images, how.padding, rng)
     if how.has_flips:
@@ -41,7 +48,7 @@ def augment(images: NDArray[np.uint8], how: Augmentation, rng: np.random.Generat
 def cut_mix(
     images: NDArray[np.uint8], targets: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Give every image [b, c, h, w] the same rectangle of another one, and its target [b, k] the rectangle's share.
+    """Paste one rectangle of another image into every image [b, c, h, w], and mix targets [b, k] by its area.
 
     Yun et al., "CutMix", ICCV 2019: the share of the area is uniform in [0, 1], the rectangle's center anywhere.
     """
@@ -58,7 +65,7 @@ def cut_mix(
 
 
 def _shifted(images: NDArray[np.uint8], padding: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Each moved by up to `padding` pixels; what comes in is the reflection of the rim."""
+    """Shift each image by up to `padding` pixels, with reflected borders."""
     n, _, height, width = images.shape
     margin = (padding, padding)
     padded = np.pad(images, ((0, 0), (0, 0), margin, margin), mode="reflect")
@@ -68,9 +75,9 @@ def _shifted(images: NDArray[np.uint8], padding: int, rng: np.random.Generator) 
 
 
 def _warped(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Half of the images turned, stretched and sheared: each entry of the map's matrix changed by up to `strength`.
+    """Rotate, stretch and shear half of the images: each entry of the matrix changes by up to `strength`.
 
-    Resampling blurs, and what is deployed sees sharp images; so the other half stays as it is.
+    Resampling blurs, while deployed images are sharp; so the other half stays unchanged.
     """
     chosen = np.flatnonzero(rng.random(len(images)) < 0.5)
     if not len(chosen):
@@ -86,7 +93,7 @@ def _warped(images: NDArray[np.uint8], strength: float, rng: np.random.Generator
 
 
 def _recolored(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Contrast around mid-gray and brightness, by up to `strength` of the range; each channel by half as much again."""
+    """Change contrast around mid-gray and brightness by up to `strength` of the range, each channel by half as much."""
     n, channels = images.shape[:2]
     contrast, color = (rng.uniform(-strength, strength, (n, size, 1, 1)) for size in (1, channels))
     gain = 1 + contrast + color / 2
@@ -97,7 +104,7 @@ def _recolored(images: NDArray[np.uint8], strength: float, rng: np.random.Genera
 
 
 def _cut_out(images: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A gray square of up to `side` pixels in each; its center is anywhere, so that the rim may cut it."""
+    """Cut a gray square of up to `side` pixels from each image; the border may clip it, as its center is anywhere."""
     n, _, height, width = images.shape
     rows, columns = rng.integers(0, height, (n, 1)), rng.integers(0, width, (n, 1))
     in_rows = np.abs(2 * (np.arange(height) - rows) + 1) <= side

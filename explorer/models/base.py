@@ -1,31 +1,26 @@
-"""The base network: its weights in the cache, found, loaded or trained. Importing this does not import torch."""
+"""The base network and the examples that it is trained on; its weights in the cache. Does not import torch."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
-import filelock
+import numpy as np
+from numpy.typing import NDArray
 
-from explorer.cache import cache_root
 from explorer.errors import ModelError
-from explorer.hashing import content_key
 from explorer.models.recipes import RECIPES, Recipe
-from explorer.models.registry import traits
-from explorer.records import Progress, Width
+from explorer.models.registry import family_named, traits_of
+from explorer.records import Progress
+from explorer.system.hashing import cache_root, content_key
+from explorer.tasks.task import DEFAULT_TASK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import nn
-
+    from explorer.models.identity import Description
     from explorer.models.network import StagedNetwork
-    from explorer.models.training_data import TrainingData
 
 OnProgress = Callable[[Progress], None]
 
@@ -33,11 +28,54 @@ WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 
 
-class Materialisable(Protocol):
-    """What makes plain networks of a given width."""
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """The training and validation examples of one data set, without its test examples.
 
-    def materialise(self, width: Width) -> StagedNetwork:
-        """A plain network of that width, in eval mode."""
+    inputs, validation_inputs    [n, ...]; images are uint8 [n, c, h, w]
+    targets, validation_targets  [n, ...]; classes are integers [n] in [0, n_outputs)
+    mean, std                    of the input normalization, per channel, of images on the 0-255 scale: those of the
+                                 training examples, unless a user's own network is normalized otherwise
+    fingerprint                  of the data set; `splits_fingerprint` of how it was split
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
+    validation_inputs: NDArray[Any]
+    validation_targets: NDArray[Any]
+    n_outputs: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+    splits_fingerprint: str
+    task: str = DEFAULT_TASK
+
+    def __post_init__(self) -> None:
+        for inputs, targets in ((self.inputs, self.targets), (self.validation_inputs, self.validation_targets)):
+            if len(inputs) != len(targets) or len(inputs) == 0:
+                raise ValueError(
+                    f"expected as many inputs as targets, at least one, got {len(inputs)} and {len(targets)}."
+                )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(c, h, w). Raises ValueError for inputs that are no images."""
+        if self.inputs.dtype != np.uint8 or self.inputs.ndim != 4:
+            shape = list(self.inputs.shape)
+            raise ValueError(f"expected uint8 images [n, c, h, w], got {self.inputs.dtype} {shape}.")
+        _, channels, height, width = self.inputs.shape
+        return channels, height, width
+
+
+class Materializable(Protocol):
+    """The interface of a family's network: the plain network of any of its variants.
+
+    `materialize` takes the family's parameters of the phase "network" by name; without any, it is the baseline's.
+    """
+
+    @property
+    def materialize(self) -> Callable[..., StagedNetwork]:
+        """Return a plain network of these values, in eval mode."""
 
 
 @final
@@ -45,38 +83,41 @@ class Materialisable(Protocol):
 class BaseNetwork:
     """The trained network that every variant is made from.
 
-    fingerprint  SHA-256 of its weights and architecture
-    card         JSON-ready: how it was trained, and its accuracy on the validation images
+    fingerprint  SHA-256 of its weights and architecture, or of its description
+    card         JSON-ready: how it was trained, and its accuracy on the validation examples
+    description  of a user's own network; None for a family, whose weights suffice
     """
 
     name: str
-    n_classes: int
+    n_outputs: int
     fingerprint: str
     card: Mapping[str, Any]
-    network: Materialisable
+    network: Materializable
+    description: Description | None = None
 
-    def materialise(self, width: Width) -> StagedNetwork:
-        """A plain network of that width with copies of the weights, in eval mode.
+    def materialize(self, variant: Mapping[str, Any]) -> StagedNetwork:
+        """Return the unpruned plain network of a variant with copies of the weights, in eval mode.
 
-        Its batch-norm statistics are those of width 1.0: recalibrate for any other. Raises ValueError for a width that
-        the weights do not serve.
+        Its batch-norm statistics are those of the baseline: recalibrate for any other. Raises ValueError for values
+        that the weights do not support.
         """
-        return self.network.materialise(width)
+        specs = traits_of(self.name).parameters
+        return self.network.materialize(**{spec.name: variant[spec.name] for spec in specs if spec.phase == "network"})
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe of that name. Raises ModelError when there is none."""
+    """Return the recipe of that name. Raises ModelError when there is none."""
     if name not in RECIPES:
         raise ModelError(f"expected a training recipe, one of {', '.join(RECIPES)}; got '{name}'.")
     return RECIPES[name]
 
 
 def weights_key(family: str, data_fingerprint: str, splits_fingerprint: str, recipe: Recipe, seed: int) -> str:
-    """The name of the weights that this family, data, split, recipe and seed give."""
+    """Return the cache key of the weights that this family, data, split, recipe and seed give."""
     return content_key(
         {
             "family": family,
-            "version": traits(family).version,
+            "version": family_named(family).version,
             "data": data_fingerprint,
             "splits": splits_fingerprint,
             "recipe": asdict(recipe),
@@ -88,76 +129,26 @@ def weights_key(family: str, data_fingerprint: str, splits_fingerprint: str, rec
 def find_weights(
     family: str, data_fingerprint: str, splits_fingerprint: str, recipe: str, seed: int = 0
 ) -> Path | None:
-    """The folder of trained weights in the cache, or None. Raises ModelError for an unknown family or recipe."""
-    folder = _folder(weights_key(family, data_fingerprint, splits_fingerprint, recipe_named(recipe), seed))
+    """Return the folder of trained weights in the cache, or None. Raises ModelError for an unknown family or recipe."""
+    folder = weights_folder(weights_key(family, data_fingerprint, splits_fingerprint, recipe_named(recipe), seed))
     return folder if (folder / WEIGHTS).is_file() and (folder / CARD).is_file() else None
 
 
 def trained_cards(family: str, recipe: str) -> list[dict[str, Any]]:
-    """The cards of all weights in the cache that this recipe gave this family, on whichever data."""
+    """Return the cards of all weights in the cache of this family and recipe, for any data."""
     cards = []
     for path in sorted((cache_root() / "weights").glob(f"*/{CARD}")):
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
             facts = (card["family"], card["version"], card["recipe"]["name"])
-            is_wanted = facts == (family, traits(family).version, recipe)
+            is_wanted = facts == (family, family_named(family).version, recipe)
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # not a card that `load_or_train` would use either
+            continue  # invalid for `load_or_train` as well
         if is_wanted:
             cards.append(card)
     return cards
 
 
-def load_or_train(model: str, data: TrainingData, recipe: str, on_progress: OnProgress, seed: int = 0) -> BaseNetwork:
-    """The base network `model`: a family's, from the cache or trained now; or your own, "package.module:function".
-
-    Training resumes where an earlier one stopped, and happens once, however many processes ask for it. Raises
-    ModelError for a model that cannot be had, ExplorerError for weights in the cache that do not read.
-    """
-    if ":" in model:
-        from explorer.models.own import load_own
-
-        return load_own(model, data.n_classes, data.image_shape, data.mean, data.std)
-    from explorer.models.store import load, train_into
-
-    identity = (model, data.fingerprint, data.splits_fingerprint, recipe, seed)
-    if (folder := find_weights(*identity)) is not None:
-        return load(model, data, folder)
-    key = weights_key(model, data.fingerprint, data.splits_fingerprint, recipe_named(recipe), seed)
-    with _only_one(key, on_progress):
-        if (folder := find_weights(*identity)) is None:
-            folder = _folder(key)
-            train_into(folder, model, data, recipe_named(recipe), seed, on_progress)
-    return load(model, data, folder)
-
-
-def fingerprint_of(network: nn.Module, made_of: Any) -> str:
-    """SHA-256 of the JSON-ready `made_of` and of every parameter and buffer: name, shape, type and bytes."""
-    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        array = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _folder(key: str) -> Path:
+def weights_folder(key: str) -> Path:
+    """Return the cache folder of the weights of that key."""
     return cache_root() / "weights" / key
-
-
-@contextmanager
-def _only_one(key: str, on_progress: OnProgress) -> Iterator[None]:
-    """Hold the lock of a key; say so while another process has it."""
-    path = _folder(key).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path)
-    while True:
-        try:
-            lock.acquire(timeout=1.0)
-            break
-        except filelock.Timeout:
-            on_progress(Progress("train", note="another process trains the same network; waiting for its weights"))
-    try:
-        yield
-    finally:
-        lock.release()

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: one safetensors file with weights, momenta and position, whole or absent."""
+"""Training checkpoints: one safetensors file with weights, momenta and position, written atomically."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from explorer import files
+from explorer.system import files
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stands: steps done, seconds they took, and the key of what is being trained."""
+    """The position of a training run: steps done, their seconds, and the key of the weights."""
 
     step: int
     seconds: float
@@ -32,22 +32,23 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint atomically; `former` is an earlier state of the network that training still needs.
 
-    All else that training depends on follows from the seed and the step.
+    Everything else follows from the seed and the step. Raises OSError.
     """
     tensors = {f"network.{name}": tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
     if former is not None:
         tensors |= {f"former.{name}": tensor.contiguous() for name, tensor in former.state_dict().items()}
-    for name, tensor in _momenta(network, optimizer).items():
-        tensors[f"momentum.{name}"] = tensor.contiguous()
+    for name, parameter in network.named_parameters():
+        if (momentum := optimizer.state[parameter].get("momentum_buffer")) is not None:
+            tensors[f"momentum.{name}"] = momentum.contiguous()
     files.write_bytes(path, safetensors.torch.save(tensors, metadata={"position": json.dumps(asdict(position))}))
 
 
 def load_checkpoint(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, key: str, former: nn.Module | None = None
 ) -> Position | None:
-    """Fill network, optimizer and `former` from a checkpoint, the last as far as the checkpoint has one.
+    """Fill network, optimizer and `former` from a checkpoint; None, and nothing changed, without a valid one for `key`.
 
-    None, and all untouched, if there is none for `key` that reads.
+    `former` is filled only if the checkpoint has one.
     """
     if not path.is_file():
         return None
@@ -56,7 +57,7 @@ def load_checkpoint(
             position = Position(**json.loads(file.metadata()["position"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError):
-        return None  # a damaged checkpoint costs time, never the run: training starts anew
+        return None  # after a damaged checkpoint training starts again
     if position.key != key:
         return None
     network.load_state_dict(_strip(tensors, "network."))
@@ -68,11 +69,6 @@ def load_checkpoint(
             momentum = torch.empty_like(parameter, requires_grad=False).copy_(momenta[name])
             optimizer.state[parameter]["momentum_buffer"] = momentum
     return position
-
-
-def _momenta(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    buffers = {name: optimizer.state[p].get("momentum_buffer") for name, p in network.named_parameters()}
-    return {name: buffer for name, buffer in buffers.items() if buffer is not None}
 
 
 def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The user's own network: "package.module:function" gives a trained module, taken as it is."""
+"""The user's own network: "package.module:function" returns a trained module, which is used unchanged."""
 
 from __future__ import annotations
 
@@ -8,52 +8,93 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from explorer.errors import ModelError
-from explorer.hashing import file_sha256
-from explorer.models.base import BaseNetwork, fingerprint_of
+from explorer.models.base import BaseNetwork, TrainingData
+from explorer.models.identity import Description
 from explorer.models.network import Normalize, StagedNetwork
+from explorer.models.tracing import describe
 from explorer.records import Width
+from explorer.tasks.task import task_named
+
+_FLOATS = (torch.float32, torch.float64, torch.float16)  # types that NumPy has
+_USERS_MODULE = "segments.0.1"  # the name of the user's module in the whole network
 
 
 @final
 class OwnNetwork:
     """A network of one width and one exit."""
 
-    def __init__(self, module: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        self._network = StagedNetwork([nn.Sequential(Normalize(list(mean), list(std)), module)]).eval()
+    def __init__(self, module: nn.Module, data: TrainingData) -> None:
+        task = task_named(data.task)
+        before = Normalize(list(data.mean), list(data.std)) if task.has_pixels else nn.Identity()
+        self._network = StagedNetwork([nn.Sequential(before, module)]).eval()
+        self._what = f"other {task.output_noun[0]} than when it was loaded, for the same {task.noun[0]}"
+        self._known: tuple[Tensor, Tensor] | None = None
 
-    def materialise(self, width: Width) -> StagedNetwork:
-        """A copy of the network. Raises ValueError for a width other than 1.0."""
+    def materialize(self, width: Width = 1.0) -> StagedNetwork:
+        """Return a copy of the network. Raises ValueError for a width other than 1.0, ModelError as after `hold`."""
         if width != 1.0:
             raise ValueError(f"expected width 1.0, the only one that a network of your own has; got {width!r}.")
-        return copy.deepcopy(self._network)
+        made = copy.deepcopy(self._network)
+        if self._known is None:
+            return made
+        inputs, known = self._known
+        with torch.no_grad():
+            is_same = torch.allclose(made(inputs)[-1], known, rtol=1e-4, atol=1e-5)
+        if not is_same:
+            raise ModelError(
+                f"your network gives {self._what}: it depends on something that changed, such as a file that it reads "
+                "at each call; read that once, where the network is made."
+            )
+        return made
+
+    @torch.no_grad()
+    def hold(self, inputs: Tensor) -> None:
+        """Make later copies raise ModelError if they give other outputs for `inputs` [b, ...] than now.
+
+        A network may read a file at each call, and so change in the middle of a study.
+        """
+        self._known = inputs, copy.deepcopy(self._network)(inputs)[-1]
+
+    def describe(self, inputs: Tensor) -> Description:
+        """Describe the network by its content, for inputs like `inputs` [2, ...]. Raises TypeError or RuntimeError."""
+        return describe(self._network, _USERS_MODULE, inputs)
 
 
-def load_own(
-    spec: str, n_classes: int, image_shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
-) -> BaseNetwork:
+def load_own(spec: str, data: TrainingData) -> BaseNetwork:
     """Import `spec` ("package.module:function"; the current directory counts) and call its function.
 
-    The function takes `(n_classes, image_shape)` or nothing, and returns a trained `nn.Module` that maps normalized
-    float32 images [b, c, h, w] to logits [b, n_classes]; it is put in eval mode. `mean` and `std` are one a channel on
-    the 0-255 scale. Raises ModelError, the user's traceback first, when the module cannot be imported, lacks the
-    function, raises, or gives something else, or other logits for the same images.
+    The function takes `(n_outputs, input_shape)` or nothing, and returns a trained `nn.Module` that maps inputs [b,
+    *input_shape] to outputs [b, n_outputs]; it is put in eval mode. Images come as float32 [b, c, h, w], normalized by
+    the mean and std of `data`, everything else as it is in the data set. Raises ModelError, the user's traceback first,
+    when the module cannot be imported, lacks the function, raises, returns something else, or is not deterministic.
     """
-    function = _function(spec)
-    module = _call(spec, function, n_classes, image_shape)
-    network = OwnNetwork(module.eval(), mean, std)
-    _check_outputs(spec, _copy(spec, network), n_classes, image_shape)
-    source = _source(spec, function)
-    made_of = {"spec": spec, "source": file_sha256(source) if source else None, "structure": repr(module)}
-    fingerprint = _fingerprint(spec, network, made_of)
-    return BaseNetwork(spec, n_classes, fingerprint, {"family": spec, "fingerprint": fingerprint}, network)
+    network = OwnNetwork(_call(spec, _function(spec), data).eval(), data)
+    with _explained(f"Your network '{spec}' cannot be copied, as it is for every variant: {{error}}."):
+        made = network.materialize()
+    _check_outputs(spec, made, data)
+    try:
+        description = network.describe(torch.zeros_like(_some_inputs(data, 2)))
+    except (TypeError, RuntimeError) as error:  # a quantized, sparse or uninitialized tensor
+        raise ModelError(
+            f"expected the parameters and buffers of '{spec}' to be plain tensors with values: {error}."
+        ) from error
+    network.hold(_some_inputs(data, 1))
+    fingerprint = description.fingerprint()
+    card = {
+        "family": spec,
+        "fingerprint": fingerprint,
+        **({"unknown": description.unknown} if description.unknown else {}),
+    }
+    return BaseNetwork(spec, data.n_outputs, fingerprint, card, network, description)
 
 
 def _function(spec: str) -> Callable[..., Any]:
@@ -62,14 +103,10 @@ def _function(spec: str) -> Callable[..., Any]:
         raise ModelError(f"expected 'package.module:function', got '{spec}'.")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
+    why = f"The module '{module_name}' of your network '{spec}' cannot be imported from {os.getcwd()} or the installed"
+    with _explained(f"{why} packages: {{error}}."):
         importlib.invalidate_caches()
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        raise ModelError(
-            f"{_users_traceback(error)}\nThe module '{module_name}' of your network '{spec}' cannot be imported from "
-            f"{os.getcwd()} or the installed packages: {_say(error)}."
-        ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         names = [name for name, value in vars(module).items() if inspect.isfunction(value) and name[0] != "_"]
@@ -80,80 +117,64 @@ def _function(spec: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-def _call(spec: str, function: Callable[..., Any], n_classes: int, image_shape: tuple[int, int, int]) -> nn.Module:
-    try:
-        module = function(n_classes, image_shape) if inspect.signature(function).parameters else function()
-    except (Exception, SystemExit) as error:
-        raise ModelError(
-            f"{_users_traceback(error)}\nYour network's function '{spec}' raised {_say(error)}; "
-            f"it was called for {n_classes} classes and images of shape {list(image_shape)}."
-        ) from error
+def _call(spec: str, function: Callable[..., Any], data: TrainingData) -> nn.Module:
+    task, shape = task_named(data.task), tuple(data.inputs.shape[1:])
+    wanted = f"{data.n_outputs} {task.output_noun[1]} and {task.noun[1]} of shape {list(shape)}"
+    with _explained(f"Your network's function '{spec}' raised {{error}}; it was called for {wanted}."):
+        module = function(data.n_outputs, shape) if inspect.signature(function).parameters else function()
     if not isinstance(module, nn.Module):
         raise ModelError(f"expected '{spec}' to return a torch.nn.Module, got {type(module).__name__}.")
     return module
 
 
-def _source(spec: str, function: Callable[..., Any]) -> Path | None:
-    """The file that the function is in; for a callable that is no function, such as a partial, its module's."""
-    try:
-        found = inspect.getsourcefile(inspect.unwrap(function))
-    except (TypeError, ValueError):
-        found = sys.modules[spec.partition(":")[0]].__file__
-    return Path(found) if found else None
-
-
-def _copy(spec: str, network: OwnNetwork) -> StagedNetwork:
-    try:
-        return network.materialise(1.0)
-    except Exception as error:
-        raise ModelError(
-            f"{_users_traceback(error)}\nYour network '{spec}' cannot be copied, as it is for every variant: "
-            f"{_say(error)}."
-        ) from error
-
-
-def _fingerprint(spec: str, network: OwnNetwork, made_of: dict[str, Any]) -> str:
-    try:
-        return fingerprint_of(network.materialise(1.0), made_of)
-    except (TypeError, AttributeError, RuntimeError) as error:  # bfloat16, quantized tensors, a state of other values
-        raise ModelError(
-            f"expected the parameters and buffers of '{spec}' to be plain tensors of a type that NumPy has, such as "
-            f"float32: {_say(error)}."
-        ) from error
+def _some_inputs(data: TrainingData, n: int) -> Tensor:
+    """Return `n` inputs [n, ...]: seeded random images, else the first training examples, again where they end."""
+    if task_named(data.task).has_pixels:
+        shape, generator = (n, *data.inputs.shape[1:]), torch.Generator().manual_seed(0)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    return torch.from_numpy(np.array(data.inputs[np.arange(n) % len(data.inputs)]))
 
 
 @torch.no_grad()
-def _check_outputs(spec: str, network: StagedNetwork, n_classes: int, image_shape: tuple[int, int, int]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (4, *image_shape), dtype=torch.uint8, generator=generator)
-    try:
-        (once,), (again,), (alone,) = network(images), network(images), network(images[:1])
-    except Exception as error:
-        raise ModelError(
-            f"{_users_traceback(error)}\nYour network '{spec}' raised {_say(error)}; it was given normalized float32 "
-            f"images of shape {list(images.shape)}."
-        ) from error
-    for logits, n in ((once, 4), (alone, 1)):
-        if not isinstance(logits, Tensor) or logits.shape != (n, n_classes) or not logits.is_floating_point():
-            got = f"{logits.dtype} {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-            raise ModelError(f"expected '{spec}' to map {n} images to float logits {[n, n_classes]}, got {got}.")
+def _check_outputs(spec: str, network: StagedNetwork, data: TrainingData) -> None:
+    task, inputs = task_named(data.task), _some_inputs(data, 4)
+    inputs_noun, outputs_noun = task.noun[1], task.output_noun[0]
+    kind = "normalized float32" if task.has_pixels else str(data.inputs.dtype)
+    with _explained(
+        f"Your network '{spec}' raised {{error}}; it was given {kind} {inputs_noun} of shape {list(inputs.shape)}."
+    ):
+        (once,), (again,), (alone,) = network(inputs), network(inputs), network(inputs[:1])
+    for outputs, n in ((once, 4), (alone, 1)):
+        if not isinstance(outputs, Tensor) or outputs.shape != (n, data.n_outputs) or outputs.dtype not in _FLOATS:
+            got = f"{outputs.dtype} {list(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise ModelError(
+                f"expected '{spec}' to map {n} {inputs_noun} to float32, float64 or float16 [{n}, {data.n_outputs}], "
+                f"got {got}."
+            )
     if not torch.isfinite(once).all():
-        raise ModelError(f"expected '{spec}' to give finite logits, got NaN or infinity for random images.")
+        given = f"random {inputs_noun}" if task.has_pixels else inputs_noun
+        raise ModelError(f"expected '{spec}' to give finite {outputs_noun}, got NaN or infinity for {given}.")
     if not torch.allclose(once, again, rtol=1e-5, atol=1e-6):
         raise ModelError(
-            f"expected '{spec}' to give the same logits for the same images, got a difference of "
+            f"expected '{spec}' to give the same {outputs_noun} for the same {inputs_noun}, got a difference of "
             f"{float((once - again).abs().max()):.3g}: is dropout or other randomness left on in eval mode?"
         )
 
 
-def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+@contextmanager
+def _explained(sentence: str) -> Iterator[None]:
+    """Raise ModelError for any exception: the user's traceback, and `sentence` with the exception for `{error}`."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise ModelError(f"{_users_traceback(error)}\n{sentence.replace('{error}', cause)}") from error
 
 
 def _users_traceback(error: BaseException) -> str:
-    """The traceback without the frames of the import machinery and of this file."""
+    """Return the traceback without the frames of the import machinery and of this file."""
     frames = traceback.extract_tb(error.__traceback__)
     mine = ("<frozen importlib", importlib.__file__, __file__)
-    kept = traceback.StackSummary.from_list([frame for frame in frames if not frame.filename.startswith(mine)])
-    lines = ["Traceback (most recent call last):\n", *kept.format()] if kept else []
+    frames_left = traceback.StackSummary.from_list([frame for frame in frames if not frame.filename.startswith(mine)])
+    lines = ["Traceback (most recent call last):\n", *frames_left.format()] if frames_left else []
     return "".join([*lines, *traceback.format_exception_only(error)]).rstrip()

@@ -12,15 +12,15 @@ class Cycle:
     """One rise and fall of the learning rate.
 
     epochs         passes over the training images
-    peak_lr        learning rate (per batch of the recipe's size) that it rises to and falls from, to zero
+    peak_lr        largest learning rate (per batch of the recipe's size); each cycle begins and ends at zero
     widest_share   share of the steps, the first ones, that train the widest network alone, before the sandwich rule
-    favored_share  share of the random widths that are 0.5 or 0.75, which search spaces like to name
-    cutmix_share   share of the batches whose images have a rectangle of another image, and its label for that part
-    warp           each entry of the matrix of the affine maps that half of the images undergo differs from the
-                   identity's by up to this
-    only_shifts    whether images are shifted and flipped alone, whatever else the recipe says, as they are deployed
-    teacher_share  share of what is learned that comes from the teacher and from the network as it was when the cycle
-                   began; the rest comes from the labels, or from the widest network
+    favored_share  share of the random widths that are 0.5 or 0.75, which are frequent in search spaces
+    cutmix_share   share of the batches that are augmented by CutMix
+    warp           largest deviation of an entry of the affine maps' matrix from the identity's; half of the images are
+                   mapped
+    only_shifts    whether shifts and flips are the only augmentation
+    teacher_share  weight of the soft targets, from the teacher and from the network at the beginning of the cycle; the
+                   rest comes from the labels, or from the widest network
     """
 
     epochs: int
@@ -35,7 +35,7 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How single images are changed at random (sizes in pixels)."""
+    """The random changes of single images (sizes in pixels)."""
 
     padding: int
     has_flips: bool
@@ -46,7 +46,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCycle:
-    """A cycle as steps, of which `first_step` is the first."""
+    """A cycle in steps, beginning at `first_step`."""
 
     cycle: Cycle
     first_step: int
@@ -74,24 +74,24 @@ class Plan:
         return math.ceil(self.n_steps / self.steps_per_epoch)
 
     def cycle_of(self, step: int) -> PlannedCycle:
-        """The cycle that `step` in [0, n_steps) belongs to."""
+        """Return the cycle of `step` in [0, n_steps)."""
         return next(cycle for cycle in reversed(self.cycles) if cycle.first_step <= step)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a base network is trained.
+    """The training of a base network.
 
-    cycles             their epochs are the least; there are more where these give fewer steps than `min_steps`
-    min_steps          of images of 16 pixels a side and more; `min_steps_tiny` of smaller ones, which are learned soon
+    cycles             their epochs are a minimum; there are more where these give fewer steps than `min_steps`
+    min_steps          for images of at least 16 pixels a side; `min_steps_tiny` for smaller ones, which train sooner
     batch_size         images a step; small data sets take smaller batches, so that an epoch has 16 steps or more
     warmup             share of a cycle's steps in which the learning rate rises
     exit_weight        weight of the early exits in the loss, relative to the final head
     n_random_widths    networks of random width in each sandwich step, beside the widest and the narrowest
     crop_share         largest shift of an image, as a share of its side
-    cutout_share       side of the square that is hidden in each image, as a share of the image's side
+    cutout_share       side of the cutout square, as a share of the image's side
     color_jitter       largest change of brightness and contrast, as a share of the range
-    teacher            how the teacher is trained, for cycles that have one
+    teacher            recipe of the teacher, for cycles that have one
     """
 
     name: str
@@ -113,7 +113,7 @@ class Recipe:
     def plan(self, n_images: int, image_shape: tuple[int, int, int]) -> Plan:
         """Apply the recipe to `n_images` training images of shape (c, h, w).
 
-        Color images are flipped left to right at random; gray ones are not, since they are mostly characters.
+        Color images are flipped left to right at random; gray ones, mostly characters, are not.
         """
         batch_size = max(1, min(self.batch_size, max(16, n_images // 16), n_images))
         steps_per_epoch = n_images // batch_size
@@ -141,7 +141,7 @@ class Recipe:
 
 # For 45,000 images of 32×32 on two cores with AVX512-BF16: "default" takes at most 15 minutes; "long" an hour and a
 # half; "shipped", which gave the weights of the package, six to eight hours. "quick" takes a minute or two,
-# to try a search space before time is spent on it: its networks are poor.
+# for trying a search space: its networks have low accuracy.
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -154,13 +154,7 @@ RECIPES: Mapping[str, Recipe] = {
                 Cycle(70, peak_lr=0.15, widest_share=0.0, favored_share=0.6, cutmix_share=0.5),
                 Cycle(30, peak_lr=0.1, widest_share=0.0, favored_share=0.6, cutmix_share=0.5, teacher_share=0.7),
                 Cycle(
-                    40,
-                    peak_lr=0.15,
-                    widest_share=0.0,
-                    favored_share=0.6,
-                    cutmix_share=0.6,
-                    warp=0.2,
-                    teacher_share=0.8,
+                    40, peak_lr=0.15, widest_share=0.0, favored_share=0.6, cutmix_share=0.6, warp=0.2, teacher_share=0.8
                 ),
                 Cycle(8, peak_lr=0.03, widest_share=0.0, favored_share=0.6, only_shifts=True, teacher_share=0.8),
             ),

@@ -1,23 +1,30 @@
 """A residual 3×3 CNN with two early exits, whose weights serve every width.
 
-Universally slimmable in the sense of Yu & Huang, "Universally Slimmable Networks and Improved Training Techniques"
-(ICCV 2019): the network of width w uses the leading channels of every layer. The exits are in the manner of
-BranchyNet (Teerapittayanon et al., ICPR 2016).
+Universally slimmable (Yu & Huang, "Universally Slimmable Networks and Improved Training Techniques", ICCV 2019): the
+network of width w uses the leading channels of every layer. The exits are those of BranchyNet (Teerapittayanon et al.,
+ICPR 2016).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import final
+from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-
-from explorer.models.network import ExitSegment, Normalize, StagedNetwork
+from explorer.models.recipes import RECIPES
+from explorer.models.registry import Family, exit_threshold, width
+from explorer.parameters import Numbers, ParameterSpec
 from explorer.records import Width
+from explorer.space.values import FamilyTraits
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from explorer.models.network import SlimmableNetwork, StagedNetwork
 
 MIN_WIDTH = 0.25
+MAX_DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class Architecture:
 
 
 def architecture_for(image_shape: tuple[int, int, int], n_classes: int) -> Architecture:
-    """The layer sizes for images of shape (c, h, w): the first stage works on 8 to 16 pixels a side up to 64×64.
+    """Return the layer sizes for images of shape (c, h, w): the first stage has 8 to 16 pixels a side up to 64×64.
 
     Below 16 pixels: stem of stride 1 and fewer channels. From 16: stride 2. From 48: stride 4.
     """
@@ -51,67 +58,44 @@ def architecture_for(image_shape: tuple[int, int, int], n_classes: int) -> Archi
 
 
 def scale_channels(n: int, width: float) -> int:
-    """`n * width` rounded half up to a multiple of 8, at least 8."""
+    """Return `n * width` rounded half up to a multiple of 8, at least 8."""
     return max(8, int(n * width + 4) // 8 * 8)
 
 
 def stage_widths(width: Width) -> tuple[float, float, float]:
-    """One width a stage. Raises ValueError for a width outside [0.25, 1] or not one or three of them."""
+    """Return one width per stage. Raises ValueError for a width outside [0.25, 1] or not one or three of them."""
     widths = tuple(width) if isinstance(width, tuple) else (width,) * 3
     if len(widths) != 3 or not all(MIN_WIDTH <= w <= 1.0 for w in widths):
         raise ValueError(f"expected one width or three, each in [{MIN_WIDTH}, 1], got {width!r}.")
     return widths[0], widths[1], widths[2]
 
 
-class Convolution(nn.Sequential):
-    """Convolution without bias, padded to keep (side / stride), then batch norm."""
-
-    def __init__(self, n_in: int, n_out: int, kernel: int = 3, stride: int = 1) -> None:
-        padding = (kernel - stride + 1) // 2
-        super().__init__(nn.Conv2d(n_in, n_out, kernel, stride, padding, bias=False), nn.BatchNorm2d(n_out))
-
-
-class Block(nn.Module):
-    """Two 3×3 convolutions beside a shortcut, which is a 1×1 projection where the shape changes."""
-
-    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
-        super().__init__()
-        self.first = Convolution(n_in, n_out, stride=stride)
-        self.second = Convolution(n_out, n_out)
-        self.shortcut: nn.Module = nn.Identity() if stride == 1 else Convolution(n_in, n_out, kernel=1, stride=stride)
-        self.relu_inside = nn.ReLU()
-        self.relu = nn.ReLU()
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[b, n_in, h, w] -> [b, n_out, h / stride, w / stride]."""
-        return self.relu(self.second(self.relu_inside(self.first(features))) + self.shortcut(features))  # type: ignore[no-any-return]
-
-
-class Classifier(nn.Module):
-    """Mean over the positions, then a linear layer."""
-
-    def __init__(self, n_in: int, n_classes: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(n_in, n_classes)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[b, n_in, h, w] -> logits [b, n_classes]."""
-        return self.linear(features.mean((2, 3)))  # type: ignore[no-any-return]
-
-
 def plain_network(
-    architecture: Architecture, widths: tuple[float, float, float], mean: list[float], std: list[float]
+    architecture: Architecture, mean: list[float], std: list[float], width: Width = 1.0, depth: int = MAX_DEPTH
 ) -> StagedNetwork:
-    """An ordinary network of the given widths, with fresh weights.
+    """Return an ordinary network with fresh weights, each stage with its first `depth` blocks.
 
-    At 32×32 and width 1.0: 49 M MACs to the final head, 53 M with the early exits; at 0.25, 4.3 M and 4.5 M.
+    The first block of a stage that changes the shape of the features stays at any depth. Raises ValueError for a width
+    or a depth that the family lacks. At 32×32 and width 1.0: 49 M MACs to the final head, 53 M with the early exits; at
+    0.25, 4.3 M and 4.5 M.
     """
+    from torch import nn
+
+    from explorer.models.network import Classifier, Convolution, ExitSegment, Normalize, ResidualBlock, StagedNetwork
+
+    if depth not in range(MAX_DEPTH + 1):
+        raise ValueError(f"expected a depth of 0 to {MAX_DEPTH} blocks, got {depth!r}.")
+    widths = stage_widths(width)
     one, two, three = (scale_channels(n, w) for n, w in zip(architecture.channels, widths, strict=True))
     exit_one, exit_two = (scale_channels(n, w) for n, w in zip(architecture.exit_channels, widths[:2], strict=True))
     n_classes = architecture.n_classes
 
-    def stage(n_in: int, n_out: int, n_blocks: int, stride: int) -> list[nn.Module]:
-        return [Block(n_in, n_out, stride), *(Block(n_out, n_out, 1) for _ in range(n_blocks - 1))]
+    def stage(n_in: int, n_out: int, n_blocks: int, stride: int) -> list[nn.Module | None]:
+        strides = [stride] + [1] * (n_blocks - 1)
+        return [
+            ResidualBlock(n_in if i == 0 else n_out, n_out, strides[i]) if i < depth or strides[i] > 1 else None
+            for i in range(n_blocks)
+        ]
 
     def early_head(n_in: int, n_hidden: int) -> nn.Module:
         return nn.Sequential(Convolution(n_in, n_hidden, stride=2), nn.ReLU(), Classifier(n_hidden, n_classes))
@@ -125,74 +109,45 @@ def plain_network(
             n_in = n_out
         return made
 
+    def chain(*layers: nn.Module | None) -> nn.Module:
+        """Return the layers that are there, with the names that they have among all of them, and so their weights."""
+        return nn.Sequential(OrderedDict((str(i), layer) for i, layer in enumerate(layers) if layer is not None))
+
     first, second, third = architecture.blocks
     return StagedNetwork(
         [
-            ExitSegment(
-                nn.Sequential(Normalize(mean, std), *stem(), *stage(one, one, first, 1)),
-                early_head(one, exit_one),
-            ),
-            ExitSegment(nn.Sequential(*stage(one, two, second, 2)), early_head(two, exit_two)),
-            nn.Sequential(*stage(two, three, third, 2), Classifier(three, n_classes)),
+            ExitSegment(chain(Normalize(mean, std), *stem(), *stage(one, one, first, 1)), early_head(one, exit_one)),
+            ExitSegment(chain(*stage(one, two, second, 2)), early_head(two, exit_two)),
+            chain(*stage(two, three, third, 2), Classifier(three, n_classes)),
         ]
     )
 
 
-@final
-class SlimmableCNN(nn.Module):
-    """The base network: the widest plain network, whose leading channels are every narrower one.
+def build(n_classes: int, image_shape: tuple[int, int, int], mean: list[float], std: list[float]) -> SlimmableNetwork:
+    """Return a base network with fresh weights (from torch's generator).
 
-    `image_shape` is (c, h, w); `mean` and `std` are one a channel on the 0-255 scale.
+    `image_shape` is (c, h, w); `mean` and `std` are per channel on the 0-255 scale.
     """
+    from explorer.models.network import SlimmableNetwork
 
-    def __init__(self, n_classes: int, image_shape: tuple[int, int, int], mean: list[float], std: list[float]) -> None:
-        super().__init__()
-        self.architecture = architecture_for(image_shape, n_classes)
-        self._mean, self._std = list(mean), list(std)
-        self.widest = plain_network(self.architecture, (1.0, 1.0, 1.0), self._mean, self._std)
-        self._outlines: dict[tuple[float, float, float], StagedNetwork] = {}
-
-    def forward(self, images: Tensor, width: Width = 1.0) -> list[Tensor]:
-        """Raw uint8 images [b, c, h, w] -> logits [b, n_classes] of every exit of the network of that width.
-
-        In training mode batch norm uses the batch's statistics, and only width 1.0 leaves running ones behind.
-        Raises ValueError for a width that the weights do not serve.
-        """
-        widths = stage_widths(width)
-        if widths == (1.0, 1.0, 1.0):
-            return self.widest(images)  # type: ignore[no-any-return]
-        outline = self._outline(widths).train(self.training)
-        tensors = self._leading(outline)
-        if self.training:
-            running = {name for name, _ in outline.named_buffers()}
-            tensors = {name: t.clone() if name in running else t for name, t in tensors.items()}
-        return functional_call(outline, tensors, (images,))  # type: ignore[no-any-return]
-
-    def materialise(self, width: Width) -> StagedNetwork:
-        """A plain network of that width with copies of its weights, in eval mode; batch-norm statistics as they are.
-
-        Raises ValueError for a width that the weights do not serve.
-        """
-        network = plain_network(self.architecture, stage_widths(width), self._mean, self._std)
-        network.load_state_dict(self._leading(network))
-        return network.eval()
-
-    def _outline(self, widths: tuple[float, float, float]) -> StagedNetwork:
-        """A network of that width without weights, to be called with slices of the widest one's."""
-        if widths not in self._outlines:
-            if len(self._outlines) >= 8:  # random widths seldom repeat
-                self._outlines.clear()
-            with torch.device("meta"):
-                self._outlines[widths] = plain_network(self.architecture, widths, self._mean, self._std)
-        return self._outlines[widths]
-
-    def _leading(self, narrow: StagedNetwork) -> dict[str, Tensor]:
-        """The leading block of each tensor of the widest network, as large as the narrow network needs."""
-        wide = {**dict(self.widest.named_parameters()), **dict(self.widest.named_buffers())}
-        shapes = {name: tensor.shape for name, tensor in narrow.state_dict(keep_vars=True).items()}
-        return {name: wide[name][tuple(slice(n) for n in shape)] for name, shape in shapes.items()}
+    architecture = architecture_for(image_shape, n_classes)
+    return SlimmableNetwork(architecture, partial(plain_network, architecture, list(mean), list(std)))
 
 
-def build(n_classes: int, image_shape: tuple[int, int, int], mean: list[float], std: list[float]) -> SlimmableCNN:
-    """A base network with fresh weights (from torch's generator); the entry point of the family."""
-    return SlimmableCNN(n_classes, image_shape, mean, std)
+DEPTH = ParameterSpec(
+    name="depth",
+    phase="network",
+    baseline=MAX_DEPTH,
+    allowed=Numbers(0, MAX_DEPTH, is_whole=True, why_maximum="no stage of this model has more blocks"),
+    summary="Residual blocks of each stage, at most; the first block of a stage that changes the shape always stays.",
+)
+
+FAMILY = Family(
+    traits=FamilyTraits(
+        parameters=(width(MIN_WIDTH, n_stages=3), DEPTH, exit_threshold()),
+        recipes=tuple(RECIPES),
+        shipped=("cifar10", "cluttered_digits"),
+    ),
+    version=2,
+    build=build,
+)

@@ -1,7 +1,7 @@
-"""A network that is only there to teach: too costly to deploy, quick to train, better than what it teaches.
+"""The teacher: a network for distillation only, costly to run, quick to train, more accurate than its students.
 
-After the one of Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024): a frozen first convolution that makes
-2×2 patches uncorrelated, three stages that halve the picture, and kernels that pass their input on at first.
+After Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024): a frozen first convolution that whitens 2×2
+patches, three stages that halve the resolution, and kernels that begin as identities.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from explorer.models.base import TrainingData
 from explorer.models.network import Normalize
-from explorer.models.training_data import TrainingData
 from explorer.records import Width
 
 _CHANNELS = (64, 256, 256)
-_LOGIT_SCALE = 0.125  # keeps the first logits small, so that a high learning rate does not throw it off
+_LOGIT_SCALE = 0.125  # small initial logits keep training stable at a high learning rate
 _N_WHITENED = 5000  # images
 
 
 class Teacher(nn.Module):
-    """118 M MACs for 32×32 color images. `whitening` is [2 n, channels, 2, 2], `mean` and `std` one a channel."""
+    """118 M MACs for 32×32 color images. `whitening` is [2 n, channels, 2, 2], `mean` and `std` are per channel."""
 
     def __init__(self, whitening: Tensor, n_classes: int, mean: list[float], std: list[float]) -> None:
         super().__init__()
@@ -39,24 +39,24 @@ class Teacher(nn.Module):
         self.classifier = nn.Linear(n_in, n_classes, bias=False)
 
     def forward(self, images: Tensor, width: Width = 1.0) -> list[Tensor]:
-        """Raw uint8 images [b, c, h, w], 16 pixels a side at least -> one tensor of logits [b, n_classes].
+        """Map raw uint8 images [b, c, h, w], 16 pixels a side at least, to one tensor of logits [b, n_classes].
 
-        It has no other width than 1.0, and no early exits.
+        There is no other width than 1.0, and no early exit.
         """
         features = self.stages(self.first(self.normalize(images)))
         return [self.classifier(features.amax((2, 3))) * _LOGIT_SCALE]
 
 
 def build_teacher(data: TrainingData, seed: int) -> Teacher:
-    """A teacher with fresh weights that follow from the seed; torch's own generator is left alone."""
+    """Return a teacher with fresh weights from the seed; torch's generator is left unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Teacher(_whitening(data), data.n_classes, list(data.mean), list(data.std))
+        return Teacher(_whitening(data), data.n_outputs, list(data.mean), list(data.std))
 
 
 @torch.no_grad()
-def opinion(teacher: nn.Module, images: Tensor, dtype: torch.dtype) -> Tensor:
-    """Probabilities [b, n_classes] for raw uint8 images [b, c, h, w], computed in `dtype`; `teacher` in eval mode."""
+def probabilities_of(teacher: nn.Module, images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return probabilities [b, n_classes] for raw uint8 images [b, c, h, w], computed in `dtype` in eval mode."""
     with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         return F.softmax(teacher(images)[-1].float(), dim=1)
 
@@ -75,8 +75,8 @@ def _stage(n_in: int, n_out: int) -> nn.Module:
 
 
 def _whitening(data: TrainingData) -> Tensor:
-    """Kernels [2 n, c, 2, 2], n = 4 c: the principal components of patches, to unit variance, with both signs."""
-    images = data.images[:: -(-len(data.images) // _N_WHITENED)].astype(np.float32)
+    """Return kernels [2 n, c, 2, 2], n = 4 c: the principal components of patches to unit variance, with both signs."""
+    images = data.inputs[:: -(-len(data.inputs) // _N_WHITENED)].astype(np.float32)
     mean, std = (np.array(values, np.float32).reshape(1, -1, 1, 1) for values in (data.mean, data.std))
     patches = np.lib.stride_tricks.sliding_window_view((images - mean) / std, (2, 2), axis=(2, 3))
     channels = patches.shape[1]

@@ -1,7 +1,7 @@
 """Training of a slimmable network: the widest alone on labels, then all widths by the sandwich rule; resumable.
 
-Distillation into many widths from the first step on learns slowly, since its teacher knows nothing yet; so the widest
-has a head start, and the sandwich begins from its weights.
+Distillation from an untrained teacher is slow. So the widest network is trained first, and the sandwich rule begins
+from its weights.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from explorer.models.augmentation import augment, batch_indices, cut_mix
+from explorer.models.base import TrainingData
 from explorer.models.checkpoint import Position, load_checkpoint, save_checkpoint
 from explorer.models.recipes import Augmentation, Plan, PlannedCycle, Recipe
-from explorer.models.sandwich import Opinion, add_gradients, other_widths, processor_dtype
-from explorer.models.teacher import opinion
-from explorer.models.training_data import TrainingData
+from explorer.models.sandwich import SoftTargets, add_gradients, other_widths, processor_dtype
+from explorer.models.teacher import probabilities_of
 from explorer.records import Progress, Width
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -33,7 +33,7 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to train by: a recipe, a seed, the widths that the family serves, and the recipe's teacher, trained."""
+    """A recipe, a seed, the widths that the family supports, and the recipe's trained teacher."""
 
     recipe: Recipe
     seed: int
@@ -43,7 +43,7 @@ class Settings:
 
 
 def training_device() -> torch.device:
-    """CUDA where there is one, else the processor."""
+    """Return CUDA where available, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -52,58 +52,109 @@ def train(
 ) -> float:
     """Train `network` (a `Slimmable`) in place on the training images, and return the seconds that it took.
 
-    Goes on from `checkpoint` if that belongs to `key`, with the same result as without the interruption (on the same
-    machine, with the same number of threads). An exception of `on_progress` ends it, after writing a checkpoint; there
-    is one of its end as well. The batch-norm statistics that it leaves are not calibrated. Raises ValueError where a
-    cycle of the recipe learns from a teacher and there is none.
+    Resumes from `checkpoint` if that belongs to `key`, with the same result as without the interruption (on the same
+    machine, with the same number of threads). An exception of `on_progress` ends it, after writing a checkpoint; the
+    last step writes one as well. Batch-norm statistics are not recalibrated. Raises ValueError when a cycle of the
+    recipe needs a teacher and there is none.
     """
     recipe = settings.recipe
     if settings.teacher is None and any(cycle.teacher_share for cycle in recipe.cycles):
         raise ValueError(f"the recipe {recipe.name!r} has a cycle that learns from a teacher: expected one, got None.")
-    plan = recipe.plan(len(data.images), data.image_shape)
-    device = training_device()
-    network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimizer = _optimizer(network, recipe)
-    former = copy.deepcopy(network).eval() if settings.teacher else None
-    position = load_checkpoint(checkpoint, network, optimizer, key, former) or Position(0, 0.0, key)
+    run = _Run(network, data, settings)
+    position = load_checkpoint(checkpoint, network, run.optimizer, key, run.former) or Position(0, 0.0, key)
     started = time.monotonic() - position.seconds
     saved, reported = time.monotonic(), float("-inf")
-    meter = _Meter(plan)
-    for step in range(position.step, plan.n_steps):
-        rng = np.random.default_rng((settings.seed, 1, step))
-        cycle = plan.cycle_of(step)
-        if step == cycle.first_step:
-            optimizer.state.clear()  # no momentum of the cycle before
-            if former is not None:
-                former.load_state_dict(network.state_dict())
-        images, targets = _batch(data, plan, step, settings.seed, rng, device)
-        widths = _widths(cycle, step, settings, rng)
-        optimizer.zero_grad(set_to_none=True)
-        heard = _opinion((settings.teacher, former), images, cycle)
-        meter.add(*add_gradients(network, images, targets, widths, recipe, heard))
-        for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(recipe, cycle, step)
-        optimizer.step()
-
+    meter = _Meter(run.plan)
+    for step in range(position.step, run.plan.n_steps):
+        meter.add(*run.train_step(step))
         now = time.monotonic()
         here = Position(step + 1, now - started, key)
         if now - saved >= _SECONDS_BETWEEN_CHECKPOINTS:
-            save_checkpoint(checkpoint, network, optimizer, here, former)
+            save_checkpoint(checkpoint, network, run.optimizer, here, run.former)
             saved = time.monotonic()
-        if now - reported >= _SECONDS_BETWEEN_REPORTS or here.step == plan.n_steps:
+        if now - reported >= _SECONDS_BETWEEN_REPORTS or here.step == run.plan.n_steps:
             reported = now
             try:
                 on_progress(meter.progress(here.step))
-            except BaseException:  # a signal, or the listener is gone: raised again, with nothing lost
-                save_checkpoint(checkpoint, network, optimizer, here, former)
+            except BaseException:  # such as a signal
+                save_checkpoint(checkpoint, network, run.optimizer, here, run.former)
                 raise
     seconds = time.monotonic() - started
-    save_checkpoint(checkpoint, network, optimizer, Position(plan.n_steps, seconds, key))
+    save_checkpoint(checkpoint, network, run.optimizer, Position(run.plan.n_steps, seconds, key))
     return seconds
 
 
+class _Run:
+    """A training run: the network, its optimizer, its state when the cycle began, and the training images."""
+
+    def __init__(self, network: nn.Module, data: TrainingData, settings: Settings) -> None:
+        self.plan = settings.recipe.plan(len(data.inputs), data.image_shape)
+        self._data, self._settings, self._device = data, settings, training_device()
+        self._network = network
+        network.to(device=self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.optimizer = _optimizer(network, settings.recipe)
+        self.former = copy.deepcopy(network).eval() if settings.teacher else None
+
+    def train_step(self, step: int) -> tuple[Tensor, Tensor]:
+        """Train one step, and return loss and number of correct images as `add_gradients` does."""
+        rng = np.random.default_rng((self._settings.seed, 1, step))
+        cycle = self.plan.cycle_of(step)
+        if step == cycle.first_step:
+            self.optimizer.state.clear()  # no momentum of the previous cycle
+            if self.former is not None:
+                self.former.load_state_dict(self._network.state_dict())
+        images, targets = self._batch(step, rng)
+        widths = self._other_widths(step, rng)
+        self.optimizer.zero_grad(set_to_none=True)
+        soft = self._soft_targets(cycle, images)
+        loss, n_right = add_gradients(self._network, images, targets, widths, self._settings.recipe, soft)
+        for group in self.optimizer.param_groups:
+            group["lr"] = _learning_rate(self._settings.recipe, cycle, step)
+        self.optimizer.step()
+        return loss, n_right
+
+    def _batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Return images uint8 [b, c, h, w] and targets [b, n_classes]."""
+        data, plan = self._data, self.plan
+        indices = batch_indices(len(data.inputs), plan, step, self._settings.seed)
+        cycle = plan.cycle_of(step).cycle
+        how = replace(plan.augmentation, warp=cycle.warp)
+        if cycle.only_shifts:
+            how = Augmentation(how.padding, how.has_flips)
+        images = augment(data.inputs[indices], how, rng)
+        targets = np.eye(data.n_outputs, dtype=np.float32)[data.targets[indices]]
+        if rng.random() < cycle.cutmix_share:
+            images, targets = cut_mix(images, targets, rng)
+        return (
+            torch.from_numpy(images).to(self._device, memory_format=torch.channels_last),
+            torch.from_numpy(targets).to(self._device),
+        )
+
+    def _other_widths(self, step: int, rng: np.random.Generator) -> tuple[Width, ...]:
+        """Return the widths to train beside the widest network."""
+        cycle, settings = self.plan.cycle_of(step), self._settings
+        if step - cycle.first_step < cycle.n_widest_steps or settings.min_width == 1.0:
+            return ()
+        n_random, favored_share = settings.recipe.n_random_widths, cycle.cycle.favored_share
+        return other_widths(n_random, favored_share, settings.min_width, settings.n_stages, rng)
+
+    def _soft_targets(self, cycle: PlannedCycle, images: Tensor) -> SoftTargets | None:
+        """Return the teachers' mean on the very images that the network is trained on; None without teachers.
+
+        Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022; a network's own
+        former state as one of them: Furlanello et al., "Born again neural networks", ICML 2018.
+        """
+        share = cycle.cycle.teacher_share
+        if share == 0:
+            return None
+        dtype = processor_dtype(images.device)
+        teachers = [teacher for teacher in (self._settings.teacher, self.former) if teacher is not None]
+        probabilities = [probabilities_of(teacher, images, dtype) for teacher in teachers]
+        return SoftTargets(torch.stack(probabilities).mean(0), share)
+
+
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; weight decay for convolutions and linear layers, none for biases and batch norm."""
+    """Return SGD with Nesterov momentum, with weight decay for convolutions and linear layers only."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -113,50 +164,9 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 
 
 def _learning_rate(recipe: Recipe, cycle: PlannedCycle, step: int) -> float:
-    """Up in a straight line to the cycle's peak, then down in one to zero."""
+    """Return the rate of a linear rise to the cycle's peak and a linear fall to zero."""
     share = (step - cycle.first_step + 0.5) / cycle.n_steps
     return cycle.cycle.peak_lr * min(share / recipe.warmup, (1 - share) / (1 - recipe.warmup))
-
-
-def _widths(cycle: PlannedCycle, step: int, settings: Settings, rng: np.random.Generator) -> tuple[Width, ...]:
-    """The networks beside the widest."""
-    if step - cycle.first_step < cycle.n_widest_steps:
-        return ()
-    n_random, favored_share = settings.recipe.n_random_widths, cycle.cycle.favored_share
-    return other_widths(n_random, favored_share, settings.min_width, settings.n_stages, rng)
-
-
-def _opinion(teachers: tuple[nn.Module | None, ...], images: Tensor, cycle: PlannedCycle) -> Opinion | None:
-    """The teachers' mean on the very images that the network sees.
-
-    Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022; a network's own former
-    state as one of them: Furlanello et al., "Born again neural networks", ICML 2018.
-    """
-    share = cycle.cycle.teacher_share
-    if share == 0:
-        return None
-    dtype = processor_dtype(images.device)
-    opinions = [opinion(teacher, images, dtype) for teacher in teachers if teacher is not None]
-    return Opinion(torch.stack(opinions).mean(0), share)
-
-
-def _batch(
-    data: TrainingData, plan: Plan, step: int, seed: int, rng: np.random.Generator, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Images uint8 [b, c, h, w] and targets [b, n_classes]."""
-    indices = batch_indices(len(data.images), plan, step, seed)
-    cycle = plan.cycle_of(step).cycle
-    how = replace(plan.augmentation, warp=cycle.warp)
-    if cycle.only_shifts:
-        how = Augmentation(how.padding, how.has_flips)
-    images = augment(data.images[indices], how, rng)
-    targets = np.eye(data.n_classes, dtype=np.float32)[data.labels[indices]]
-    if rng.random() < cycle.cutmix_share:
-        images, targets = cut_mix(images, targets, rng)
-    return (
-        torch.from_numpy(images).to(device, memory_format=torch.channels_last),
-        torch.from_numpy(targets).to(device),
-    )
 
 
 class _Meter:
@@ -168,12 +178,12 @@ class _Meter:
         self._right: list[Tensor] = []
 
     def add(self, loss: Tensor, n_right: Tensor) -> None:
-        """Note one step."""
+        """Record one step."""
         self._losses.append(loss)
         self._right.append(n_right)
 
     def progress(self, step: int) -> Progress:
-        """Progress after `step` steps, of which the last ones make the note."""
+        """Return the progress after `step` steps, with loss and accuracy of the last ones."""
         plan = self._plan
         loss = float(torch.stack(self._losses).mean())
         accuracy = float(torch.stack(self._right).sum()) / (len(self._right) * plan.batch_size)
@@ -186,6 +196,6 @@ class _Meter:
         return Progress("train", done=self._cost(step), total=self._cost(plan.n_steps), note=note)
 
     def _cost(self, step: int) -> float:
-        """Time of the first `step` steps, in steps of the widest network."""
+        """Return the time of the first `step` steps, in steps of the widest network."""
         done = [(min(max(0, step - c.first_step), c.n_steps), c.n_widest_steps) for c in self._plan.cycles]
         return sum(n + (_SANDWICH_COST - 1) * max(0, n - n_widest) for n, n_widest in done)

@@ -1,4 +1,4 @@
-"""The knee: the point of a front from which every further gain in one objective costs most in the others."""
+"""Compute the knee of a front: the point from which every further gain in one objective costs most in the others."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from explorer.objectives import Direction
-from explorer.pareto.border import minimized
-from explorer.pareto.front import front_mask
+from explorer.metrics import Direction
+from explorer.pareto.front import front_mask, minimized
 
 # Differences below this, on the normalized front, are rounding and not a preference.
 _DECIMALS = 9
 
 
 def normalized_front(points: ArrayLike, directions: Sequence[Direction]) -> NDArray[np.float64]:
-    """A front [n, m] between its ideal (0) and its nadir (1) in every objective; a column that is constant is 0.
-
-    Raises ValueError for NaN, infinities, or another number of columns than directions.
-    """
+    """Return a front [n, m] scaled to 0 at its ideal, 1 at its nadir, or constant 0. Raises as `minimized`."""
     turned = minimized(points, directions)
     if not len(turned):
         return turned
@@ -30,13 +26,12 @@ def normalized_front(points: ArrayLike, directions: Sequence[Direction]) -> NDAr
 
 
 def knee_index(points: ArrayLike, directions: Sequence[Direction]) -> int | None:
-    """The row of the knee among `points` [n, m] (dominated points are passed over); None without points.
+    """Return the row of the knee among `points` [n, m], dominated points skipped; None without points.
 
-    The knee is the point of the front that lies farthest from the hyperplane through the front's extremes, on the
-    side of the ideal (Das 1999, "On characterizing the knee of the Pareto curve"). With the front normalized between
-    ideal and nadir that hyperplane is `sum = 1`, so the knee has the smallest mean. Ties go to the point whose worst
-    objective is best, then to the better first, second, ... objective, then to the earlier row.
-    Raises ValueError for NaN, infinities, or another number of columns than directions.
+    The knee is the front point farthest from the hyperplane through the front's extremes, on the ideal's side (Das
+    1999, "On characterizing the knee of the Pareto curve"). On the normalized front that hyperplane is `sum = 1`, so
+    the knee has the smallest mean. Ties go to the smallest worst objective, then to the better first, second, ...
+    objective, then to the earlier row. Raises ValueError as `minimized`.
     """
     rows = np.flatnonzero(front_mask(points, directions))
     if not len(rows):

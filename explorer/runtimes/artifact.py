@@ -1,106 +1,218 @@
-"""The artifact: a folder named by the hash of what made it, with artifact.json and one file a segment."""
+"""The artifact: a folder named by the hash of what determines it, with artifact.json and one file per segment."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 
-from explorer.files import new_folder, write_json
-from explorer.hashing import content_key, file_sha256
-from explorer.plain_file import read_plain_text
-from explorer.runtimes.registry import runtime as runtime_named
-from explorer.runtimes.runtime import ExportFailed, ExportJob, SegmentFile
-from explorer.runtimes.safety import unsafe_segments
+from explorer.metrics import METRICS
+from explorer.records import Variant
+from explorer.runtimes.int8_range import LARGEST, Int8Range
+from explorer.runtimes.runtime import FLOAT_TOLERANCE, ExportFailed, ExportJob, SegmentFile, Trust
+from explorer.runtimes.runtime import runtime as runtime_named
 from explorer.runtimes.staged import Array, StagedExecutor
+from explorer.runtimes.untrusted.files import UnsafeFile
+from explorer.system.files import new_folder, read_plain_text, write_json
+from explorer.system.hashing import content_key, file_sha256
+from explorer.tasks.task import TensorSpec
 
 if TYPE_CHECKING:
     from explorer.models.network import StagedNetwork
 
-FORMAT = 1
+FORMAT = 2
 FILE_NAME = "artifact.json"
-_SEGMENT_FILE = re.compile(r"[\w.-]*\w", re.ASCII)
-_FACTS = frozenset({"id", "runtime", "quantization", "exit_threshold", "segments"})
-FLOAT_TOLERANCE = 1e-4
-"""How far float32 logits may be from the torch network's, relative to the largest logit (or 1, if that is larger)."""
+_MODEL = "model.json"
+_SEGMENT_FILE = re.compile(r"\w[\w.-]{0,200}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LARGEST = {"mega_macs": METRICS["mega_macs"].bounds[1], "int8_mac_share": 1.0, "exit_threshold": 1.0}
+_PLAIN = {"str": (str,), "bool": (bool,), "int": (int,), "float": (float, int)}
+_Facts = TypeVar("_Facts", bound="SegmentFacts | ArtifactFacts")
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkFacts:
-    """What is counted on the network: parameters, and multiply-accumulates of one image in each segment (10^6)."""
+class SegmentFacts:
+    """A segment: its file with SHA-256 and size, and its layers, which are convolutions and matrix products.
 
+    `mega_macs` are the multiply-accumulates of one input (10^6), of which `int8_mac_share` in [0, 1] are in int8.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    mega_macs: float
+    n_layers: int
+    n_int8_layers: int
+    int8_mac_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFacts:
+    """artifact.json.
+
+    trust                 the runtime's, see `explorer.runtimes.runtime.Trust`
+    is_batch_invariant    whether an output is independent of the other inputs in its batch
+    int8_range            the range of int8 weights where their products could saturate, else None
+    max_logit_difference  from the torch network's outputs, relative to the largest (or 1, if larger)
+    """
+
+    id: str
+    runtime: str
+    quantization: str
+    exit_threshold: float
+    trust: Trust
+    input: TensorSpec
+    is_batch_invariant: bool
     n_parameters: int
-    mega_macs: tuple[float, ...]
+    int8_range: Int8Range | None
+    max_logit_difference: float
+    segments: tuple[SegmentFacts, ...]
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers in all segments."""
+        return sum(segment.n_layers for segment in self.segments)
+
+    @property
+    def n_int8_layers(self) -> int:
+        """How many of them are executed in int8."""
+        return sum(segment.n_int8_layers for segment in self.segments)
+
+    @property
+    def int8_mac_share(self) -> float:
+        """Share of the multiply-accumulates of all segments that are in int8, in [0, 1]."""
+        total = sum(segment.mega_macs for segment in self.segments)
+        int8 = sum(segment.mega_macs * segment.int8_mac_share for segment in self.segments)
+        return int8 / total if total else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what artifact.json holds."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, values: Any) -> ArtifactFacts:
+        """Return the facts of `to_json`'s values. Raises ValueError with the first field that is not as expected."""
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            found = values.get("format") if isinstance(values, dict) else values
+            raise ValueError(f"it has the format {str(found)[:80]}, expected {FORMAT}")
+        segments = values.get("segments")
+        if not isinstance(segments, list) or not 1 <= len(segments) <= 1000:
+            raise ValueError("segments: expected a list of 1 to 1,000")
+        return _read(
+            cls,
+            {
+                **{name: value for name, value in values.items() if name != "format"},
+                "input": TensorSpec.from_json(values.get("input")),
+                "segments": tuple(_read(SegmentFacts, one, f"segments.{at}.") for at, one in enumerate(segments)),
+            },
+        )
+
+
+def _read(of: type[_Facts], values: Any, where: str = "") -> _Facts:
+    """Return the dataclass of exactly these values. Raises ValueError for one that is not what its field holds."""
+    names = [field.name for field in fields(of)]
+    if not isinstance(values, dict) or values.keys() != set(names):
+        found = ", ".join(map(str, values))[:200] if isinstance(values, dict) else str(values)[:200]
+        raise ValueError(f"{where.rstrip('.') or 'it'} has {found}: expected {', '.join(names)}")
+    for field in fields(of):
+        if why := _fault(field.name, str(field.type), values[field.name]):
+            raise ValueError(f"{where}{field.name} is {str(values[field.name])[:80]!r}: expected {why}")
+    return of(**values)
+
+
+def _fault(name: str, kind: str, value: Any) -> str:
+    """Return what was expected instead of the value; empty where it is as expected."""
+    if kind in _PLAIN and type(value) not in _PLAIN[kind]:
+        return f"a value of type {kind}"
+    if kind in ("int", "float") and not 0 <= value <= _LARGEST.get(name, 2**53):
+        return f"a number from 0 to {_LARGEST.get(name, 2**53):g}"
+    if (name == "file" and not _SEGMENT_FILE.fullmatch(value)) or (name == "sha256" and not _SHA256.fullmatch(value)):
+        return "the name of a file in this folder" if name == "file" else "64 hexadecimal digits"
+    if name == "trust" and value not in get_args(Trust):
+        return " or ".join(get_args(Trust))
+    return f"null, {' or '.join(LARGEST)}" if name == "int8_range" and value not in (None, *LARGEST) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An artifact on the disk. `facts` is artifact.json."""
+    """An artifact on disk."""
 
     folder: Path
-    facts: Mapping[str, Any]
+    facts: ArtifactFacts
 
     @property
     def id(self) -> str:
-        """Its name: the hash of what made it."""
-        return str(self.facts["id"])
+        """Its name: the hash of what determines it."""
+        return self.facts.id
 
     @property
     def n_exits(self) -> int:
-        """How many exits it has, the final one included."""
-        return len(self.facts["segments"])
+        """Number of exits, the final one included."""
+        return len(self.facts.segments)
 
     @property
     def size_mib(self) -> float:
-        """Size of its files, artifact.json included, in MiB."""
-        names = [FILE_NAME, *(segment["file"] for segment in self.facts["segments"])]
-        n_bytes: int = sum((self.folder / name).stat().st_size for name in names)
-        return float(n_bytes / 2**20)
+        """Size of its files in MiB, artifact.json included."""
+        return sum(file.stat().st_size for file in (self.folder / FILE_NAME, *self.files)) / 2**20
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that a runtime loads, one per segment."""
+        return [self.folder / segment.file for segment in self.facts.segments]
 
     @classmethod
     def read(cls, folder: Path) -> Artifact:
-        """Raises OSError when it is not there, ValueError when it is not an artifact of this format."""
+        """Read an artifact. Raises OSError without its file, ValueError when it is not an artifact of this format."""
         path = folder / FILE_NAME
         try:
-            facts = json.loads(read_plain_text(path))
-            is_sound = all(_SEGMENT_FILE.fullmatch(one["file"]) and one["sha256"] for one in facts["segments"])
-            found = facts["format"]
-        except (KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{path} does not describe an artifact ({type(error).__name__}: {error})") from error
-        if found != FORMAT:
-            raise ValueError(f"{path} has format {found!r}, expected {FORMAT}")
-        if missing := sorted(_FACTS - facts.keys()):
-            raise ValueError(f"{path} does not describe an artifact: it has no {missing[0]!r}")
-        if not is_sound or not facts["segments"]:
-            raise ValueError(f"{path} has no segments, or one that is not a file beside it")
-        return cls(folder, facts)
+            return cls(folder, ArtifactFacts.from_json(json.loads(read_plain_text(path))))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} does not describe an artifact: {error}") from error
 
     def damaged_files(self) -> list[str]:
-        """The files that are missing or no longer have their recorded SHA-256."""
+        """Return the files that are missing or do not have their recorded SHA-256."""
         return [
-            segment["file"]
-            for segment in self.facts["segments"]
-            if not (path := self.folder / segment["file"]).is_file() or file_sha256(path) != segment["sha256"]
+            segment.file
+            for segment in self.facts.segments
+            if not (path := self.folder / segment.file).is_file() or file_sha256(path) != segment.sha256
         ]
 
+    def unsafe_files(self, is_signed: bool = False) -> list[str]:
+        """Return which files must not be loaded when their source is not trusted, and why; else [].
+
+        Native files are safe where a named signer signed them. Raises OSError for a file that cannot be read,
+        RuntimeNotAvailable where the runtime is not registered.
+        """
+        plugin, unsafe = runtime_named(self.facts.runtime), []
+        for path in self.files:
+            try:
+                if plugin.trust != self.facts.trust:
+                    raise UnsafeFile(f"is of a runtime whose trust is {plugin.trust!r}, and {FILE_NAME} has another")
+                if plugin.trust == "native" and not is_signed:
+                    raise UnsafeFile("is a shared library, and no named signer signed it")
+                plugin.check(path.read_bytes())
+            except UnsafeFile as error:
+                unsafe.append(f"{path.name!r} {error}")
+        return unsafe
+
     def load(self, threads: int) -> StagedExecutor:
-        """Ready to classify, with `threads` threads. Imports NumPy and the artifact's runtime, nothing else."""
-        files = [self.folder / segment["file"] for segment in self.facts["segments"]]
-        segments = runtime_named(self.facts["runtime"]).load(files, threads, self.facts["quantization"])
-        return StagedExecutor(segments, self.facts["exit_threshold"])
+        """Load the segments to run on `threads` threads. Imports NumPy and the artifact's runtime, nothing else."""
+        segments = runtime_named(self.facts.runtime).load(self.files, threads, self.facts.quantization)
+        return StagedExecutor(segments, self.facts.exit_threshold)
 
 
-def export_model(job: ExportJob, facts: NetworkFacts, runtime: str, folder: Path) -> None:
-    """Fill `folder` with the job's segments and model.json, checked against the torch network. `facts` are the job's.
+def export_model(job: ExportJob, n_parameters: int, mega_macs: Sequence[float], runtime: str, folder: Path) -> None:
+    """Write the job's segments and model.json into `folder`, checked against the torch network.
 
-    Raises ExportFailed when nothing became int8, or when float32 logits differ by more than FLOAT_TOLERANCE.
+    `n_parameters` and the `mega_macs` of each segment are those of the network that is exported. Raises ExportFailed
+    when nothing became int8, or when float32 outputs differ by more than FLOAT_TOLERANCE.
     """
     plugin = runtime_named(runtime)
     quantization = job.quantization
@@ -111,23 +223,40 @@ def export_model(job: ExportJob, facts: NetworkFacts, runtime: str, folder: Path
         n_layers = sum(segment.n_layers for segment in written)
         reason = f"{quantization} left all {n_layers} layers in float32 in {runtime}; use quantization: none"
         raise ExportFailed("nothing quantized", reason)
-    files = [folder / segment.file for segment in written]
     with _own_threads():
-        executor = StagedExecutor(plugin.load(files, 1, quantization), 1.0)
-        difference = _difference(job.shipped(), executor, job.calibration[:64])
+        segments = plugin.load([folder / segment.file for segment in written], 1, quantization)
+        difference = _difference(job.shipped(), StagedExecutor(segments, 1.0), job.calibration[:64])
     if quantization == "none" and difference > FLOAT_TOLERANCE:
         reason = (
             f"logits of the {runtime} artifact differ from the network's by {difference:.3g} "
             f"(relative to the largest), more than {FLOAT_TOLERANCE:g}"
         )
         raise ExportFailed("export mismatch", reason)
-    is_invariant = plugin.is_batch_invariant(quantization)
-    write_json(folder / "model.json", _model_facts(is_invariant, facts, written, job.calibration, difference, folder))
+    facts = ArtifactFacts(
+        id="",
+        runtime=runtime,
+        quantization=quantization,
+        exit_threshold=1.0,
+        trust=plugin.trust,
+        input=job.input,
+        is_batch_invariant=plugin.is_batch_invariant(quantization),
+        n_parameters=n_parameters,
+        int8_range=job.int8_range if plugin.saturates(quantization) else None,
+        max_logit_difference=difference,
+        segments=tuple(segment_facts(one, macs, folder) for one, macs in zip(written, mega_macs, strict=True)),
+    )
+    write_json(folder / _MODEL, facts.to_json())
+
+
+def segment_facts(written: SegmentFile, mega_macs: float, folder: Path) -> SegmentFacts:
+    """Return the facts of a segment's file in `folder`. Raises OSError."""
+    path = folder / written.file
+    return SegmentFacts(sha256=file_sha256(path), bytes=path.stat().st_size, mega_macs=mega_macs, **asdict(written))
 
 
 @contextmanager
 def _own_threads() -> Iterator[None]:
-    """Loading an eager program sets the threads of this process's torch, which goes on to train with all of them."""
+    """Restore the threads of this process's torch, which loading an eager program changes and training needs."""
     import torch
 
     threads = torch.get_num_threads()
@@ -137,42 +266,15 @@ def _own_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _model_facts(
-    is_batch_invariant: bool,
-    facts: NetworkFacts,
-    written: tuple[SegmentFile, ...],
-    calibration: Array,
-    difference: float,
-    folder: Path,
-) -> dict[str, Any]:
-    total = sum(facts.mega_macs)
-    int8 = sum(macs * segment.int8_mac_share for macs, segment in zip(facts.mega_macs, written, strict=True))
-    return {
-        "input": {"name": "images", "dtype": "uint8", "shape": list(calibration.shape[1:])},
-        "is_batch_invariant": is_batch_invariant,
-        "n_parameters": facts.n_parameters,
-        "n_layers": sum(segment.n_layers for segment in written),
-        "n_int8_layers": sum(segment.n_int8_layers for segment in written),
-        "int8_mac_share": int8 / total if total else 0.0,
-        "max_logit_difference": difference,
-        "segments": [
-            {
-                **asdict(segment),
-                "mega_macs": macs,
-                "sha256": file_sha256(folder / segment.file),
-                "bytes": (folder / segment.file).stat().st_size,
-            }
-            for macs, segment in zip(facts.mega_macs, written, strict=True)
-        ],
-    }
+def _difference(network: StagedNetwork, executor: StagedExecutor, inputs: Array) -> float:
+    """Return the largest difference of any exit's outputs, at full batch and at batch 1, relative to the largest.
 
-
-def _difference(network: StagedNetwork, executor: StagedExecutor, images: Array) -> float:
-    """The largest difference of any exit's logits, at the full batch and at batch 1, relative to the largest logit."""
+    Inputs [n, ...]. Raises ExportFailed for outputs that are not finite.
+    """
     import torch
 
     worst = 0.0
-    for batch in (images, images[:1]):
+    for batch in (inputs, inputs[:1]):
         with torch.inference_mode():
             expected = torch.stack(network.eval()(torch.from_numpy(batch.copy()))).numpy()
         made = executor.all_exits(batch)
@@ -183,51 +285,43 @@ def _difference(network: StagedNetwork, executor: StagedExecutor, images: Array)
 
 
 def is_whole_model(folder: Path) -> bool:
-    """Whether `folder` holds what `export_model` wrote, byte for byte."""
+    """Return whether `folder` holds what `export_model` wrote, byte for byte."""
     try:
-        segments = json.loads((folder / "model.json").read_text(encoding="utf-8"))["segments"]
-        return all(file_sha256(folder / segment["file"]) == segment["sha256"] for segment in segments)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        facts = ArtifactFacts.from_json(json.loads((folder / _MODEL).read_text(encoding="utf-8")))
+        return not Artifact(folder, facts).damaged_files()
+    except (OSError, ValueError, RecursionError):
         return False
 
 
-def artifact_key(model_key: str, exit_threshold: float) -> str:
-    """The artifact's name, from the key of the exported model and the threshold."""
-    return content_key({"format": FORMAT, "model": model_key, "exit_threshold": exit_threshold})
+def artifact_key(model_key: str, variant: Variant) -> str:
+    """Return the artifact's name, from the key of the exported model and the variant."""
+    return content_key({"format": FORMAT, "model": model_key, "variant": variant.key("artifact")})
 
 
-def store_artifact(
-    model: Path, model_key: str, runtime: str, quantization: str, exit_threshold: float, artifacts: Path
-) -> Artifact:
-    """Copy an exported model's files into `artifacts`/<id> with artifact.json, whole or not at all; reuse a good one.
+def store_artifact(model: Path, model_key: str, variant: Variant, artifacts: Path) -> Artifact:
+    """Copy an exported model's files into `artifacts`/<id> with artifact.json, atomically; reuse an intact artifact.
 
-    A study's folder may come from somebody else: files that differ from the model's are only reused if they are safe to
-    load. Raises OSError.
+    A study's folder may come from an untrusted source: files that differ from the model's are only reused if they are
+    safe to load. Raises OSError.
     """
-    key = artifact_key(model_key, exit_threshold)
+    key = artifact_key(model_key, variant)
     target = artifacts / key
-    facts = {
-        "format": FORMAT,
-        "id": key,
-        "runtime": runtime,
-        "quantization": quantization,
-        "exit_threshold": exit_threshold,
-        **json.loads((model / "model.json").read_text(encoding="utf-8")),
-    }
+    exported = ArtifactFacts.from_json(json.loads((model / _MODEL).read_text(encoding="utf-8")))
+    facts = replace(exported, id=key, exit_threshold=variant["exit_threshold"])
     stored = _whole(target)
-    if stored and (stored.facts["segments"] == facts["segments"] or not unsafe_segments(target, stored.facts)):
+    if stored and (stored.facts.segments == facts.segments or not stored.unsafe_files()):
         return stored
     if target.is_dir():
         shutil.rmtree(target)
     with new_folder(target) as draft:
-        for segment in facts["segments"]:
-            shutil.copyfile(model / segment["file"], draft / segment["file"])
-        write_json(draft / FILE_NAME, facts)
+        for segment in facts.segments:
+            shutil.copyfile(model / segment.file, draft / segment.file)
+        write_json(draft / FILE_NAME, facts.to_json())
     return Artifact(target, facts)
 
 
 def _whole(folder: Path) -> Artifact | None:
-    """The artifact in that folder, unless it is missing or damaged."""
+    """Return the artifact in that folder; None when it is missing or damaged."""
     try:
         stored = Artifact.read(folder)
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""One ONNX model of an artifact's segments, in which every early exit is an `If` node.
+"""Compose an artifact's segments into one ONNX model, in which every early exit is an `If` node.
 
-Whoever runs the model does what `explorer.runtimes.staged` does, at batch 1, without Python between the segments.
+The model computes what `explorer.runtimes.staged` does at batch 1, without Python between the segments.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer import __version__
 from explorer.runtimes.runtime import ExportFailed
 from explorer.runtimes.staged import Array
+from explorer.version import __version__
 
 if TYPE_CHECKING:
     import onnx
 
-INPUT, LOGITS, EXIT = "images", "logits", "exit"
-"""The names of a model with early exits: images [1, c, h, w] -> logits [1, k] of the exit taken, its index [1]."""
+LOGITS, EXIT = "logits", "exit"
+"""Outputs of a model with early exits: logits [1, k] of the exit taken, and its index [1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input or output of a model: `dtype` in NumPy's words, None in `shape` for any length."""
+    """An input or output of a model: `dtype` as in NumPy, None in `shape` for a dynamic length."""
 
     name: str
     dtype: str
@@ -33,15 +33,15 @@ class Tensor:
 
 
 def compose(segments: Sequence[Path], threshold: float, metadata: Mapping[str, str]) -> bytes:
-    """The segments' files as one model without external data; `metadata` becomes its properties.
+    """Return the segments' files as one model without external data; `metadata` becomes its properties.
 
-    One segment    its file's very bytes, then the properties: names, shapes and the dynamic batch are the segment's
-    several        images [1, c, h, w] -> logits [1, k], exit [1]: an image leaves at the first exit whose confidence is
-                   at least the threshold in (0, 1]; the weights of a later segment lie inside its `If` branch
+    One segment:       its file, then the properties; names, shapes and the dynamic batch are the segment's.
+    Several segments:  the first's input [1, ...] -> logits [1, k], exit [1]. An input leaves at the first exit whose
+                       confidence is at least the threshold in (0, 1]. A later segment's weights are in its `If` branch.
 
-    The confidence has the formula and the float32 of `staged.confidence`; two libraries' `exp` may differ in the last
-    bits, so that a confidence within some 1e-7 of the threshold may be decided either way. Raises OSError, and
-    ExportFailed when the segments make no model.
+    The confidence is computed as in `staged.confidence`, in float32. The `exp` of two libraries may differ in the last
+    bits, so a confidence within about 1e-7 of the threshold may be decided either way. Raises OSError, and ExportFailed
+    when the segments make no valid model.
     """
     import onnx
 
@@ -55,14 +55,14 @@ def compose(segments: Sequence[Path], threshold: float, metadata: Mapping[str, s
 
 
 def parsed(model: bytes) -> onnx.ModelProto:
-    """The model as the onnx package has it."""
+    """Return the model as the onnx package reads it."""
     import onnx
 
     return onnx.load_model_from_string(model)
 
 
 def inputs_and_outputs(model: bytes) -> tuple[list[Tensor], list[Tensor]]:
-    """The model's tensors, in its own order and names."""
+    """Return the model's input and output tensors, in its own order and names."""
     graph = parsed(model).graph
     return [_tensor(value) for value in graph.input], [_tensor(value) for value in graph.output]
 
@@ -76,7 +76,7 @@ def _tensor(value: onnx.ValueInfoProto) -> Tensor:
 
 
 def _joined(segments: Sequence[Path], threshold: float) -> bytes:
-    """The one segment's file as it is, or several as one model without properties."""
+    """Return the one segment's file as it is, or several as one model without properties."""
     import onnx
 
     if len(segments) == 1:
@@ -95,7 +95,7 @@ def _joined(segments: Sequence[Path], threshold: float) -> bytes:
 
 
 def _properties(metadata: Mapping[str, str]) -> bytes:
-    """A model with properties alone. Appended to a model's bytes, it adds them: repeated fields are concatenated."""
+    """Return a model of properties alone, which appended to a model adds them: protobuf joins repeated fields."""
     import onnx
 
     properties = onnx.ModelProto()
@@ -105,7 +105,10 @@ def _properties(metadata: Mapping[str, str]) -> bytes:
 
 
 def _operator_sets(models: Sequence[onnx.ModelProto]) -> list[onnx.OperatorSetIdProto]:
-    """The operators' versions, of the domains that a node uses: quantizers list some that no other runtime knows."""
+    """Return the versions of the operator domains that a node uses; quantizers list others, unknown to other runtimes.
+
+    Raises ExportFailed for segments of different versions or with functions of their own.
+    """
     import onnx
 
     used = {node.domain for model in models for graph in _with_branches(model.graph) for node in graph.node}
@@ -123,7 +126,6 @@ def _operator_sets(models: Sequence[onnx.ModelProto]) -> list[onnx.OperatorSetId
 
 
 def _with_branches(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """The graph and those inside its nodes."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -132,8 +134,8 @@ def _with_branches(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def _chained(graphs: list[onnx.GraphProto]) -> list[onnx.GraphProto]:
-    """Rename in place, so that all names differ, but a segment's input is called as what it gets."""
-    carried = INPUT
+    """Rename in place, so that all names differ, and a segment's input has its predecessor's output's name."""
+    carried = graphs[0].input[0].name
     for index, graph in enumerate(graphs):
         names = {"": "", graph.input[0].name: carried}
 
@@ -147,9 +149,9 @@ def _chained(graphs: list[onnx.GraphProto]) -> list[onnx.GraphProto]:
 
 
 def _rename(graph: onnx.GraphProto, renamed: Callable[[str], str]) -> None:
-    """Every name of this graph, those inside its nodes not included; notes on the nodes and values are dropped.
+    """Rename everything in this graph, graphs inside its nodes excluded, and drop the exporter's metadata.
 
-    The exporter notes stack traces with the paths of the machine, and shapes with a dynamic batch.
+    The metadata are stack traces with paths of this machine, and shapes with a dynamic batch.
     """
     for node in graph.node:
         node.name = renamed(node.name)
@@ -163,10 +165,10 @@ def _rename(graph: onnx.GraphProto, renamed: Callable[[str], str]) -> None:
 
 
 class _Stages:
-    """The segments as nested graphs: each ends with an `If` whose `else` holds the next.
+    """The segments as nested graphs: each ends with an `If` whose `else` branch holds the next.
 
-    A segment's weights are its own graph's. When they were the outermost graph's, ONNX Runtime did not lay out the
-    later segments' float32 convolutions in blocks, and a static int8 model took 1.4 to 2.4 times as long.
+    A segment's weights belong to its own graph. With all weights in the outermost graph, ONNX Runtime did not lay out
+    the later segments' float32 convolutions in blocks, and a static int8 model took 1.4 to 2.4 times as long.
     """
 
     def __init__(self, graphs: Sequence[onnx.GraphProto], limit: float) -> None:
@@ -174,15 +176,16 @@ class _Stages:
         self._limit = np.float32(limit)  # NumPy, too, compares float32 with a Python float in float32
 
     def graph(self) -> onnx.GraphProto:
-        """All of them, with the batch of 1 that an `If` can decide for."""
-        from onnx import TensorProto, helper
+        """Return all segments as one graph with batch 1, which an `If` can decide for."""
+        from onnx import helper
 
-        images = self._graphs[0].input[0].type.tensor_type
-        shape = [1, *(dim.dim_value for dim in images.shape.dim[1:])]
-        return self._stage(0, (LOGITS, EXIT), [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape)])
+        first = self._graphs[0].input[0]
+        kind = first.type.tensor_type
+        shape = [1, *(dim.dim_value for dim in kind.shape.dim[1:])]
+        return self._stage(0, (LOGITS, EXIT), [helper.make_tensor_value_info(first.name, kind.elem_type, shape)])
 
     def _stage(self, index: int, names: tuple[str, str], inputs: list[onnx.ValueInfoProto]) -> onnx.GraphProto:
-        """Segment `index` and all after it; `names` are those of its outputs, the logits and the exit taken."""
+        """Return segment `index` and all after it; `names` are those of its outputs, the logits and the exit taken."""
         from onnx import helper
 
         segment = self._graphs[index]
@@ -212,7 +215,7 @@ class _Stages:
 
 
 def _answer(logits: str, index: int, names: tuple[str, str]) -> list[onnx.NodeProto]:
-    """The image leaves at exit `index` with these logits."""
+    """Return the nodes by which an input leaves at exit `index` with these logits."""
     from onnx import helper
 
     return [
@@ -222,7 +225,7 @@ def _answer(logits: str, index: int, names: tuple[str, str]) -> list[onnx.NodePr
 
 
 def _decision(logits: str, limit: np.float32, own: str) -> list[onnx.NodeProto]:
-    """`<own>leaves` [1]: whether `staged.confidence(logits)` is at least `limit`. `own` is a prefix for names."""
+    """Return nodes for `<own>leaves` [1]: `staged.confidence(logits)` is at least `limit`. `own` prefixes names."""
     from onnx import helper
 
     def step(operator: str, inputs: list[str], output: str, **attributes: int) -> onnx.NodeProto:

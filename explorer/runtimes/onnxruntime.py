@@ -1,12 +1,13 @@
-"""ONNX Runtime: an ONNX file a segment; dynamic int8, and static int8 as QDQ with per-channel weights."""
+"""ONNX Runtime: one ONNX file per segment; dynamic int8, and static int8 as QDQ with per-channel weights.
+
+Static int8 multiplies uint8 activations with int8 weights, whose range depends on the processor (see int8_range).
+Dynamic int8 multiplies them with uint8 weights in kernels that widen both to 16 bits on every processor, so nothing is
+clipped. Models of one product, with which the processor's peak is measured, run in it as well.
+"""
 
 from __future__ import annotations
 
-import logging
-import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -14,45 +15,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer.files import write_bytes
-from explorer.runtimes.onnx_layers import count_int8_layers
-from explorer.runtimes.runtime import ExportFailed, ExportJob, Runtime, SegmentFile
-from explorer.runtimes.staged import Array, Segment
+from explorer.runtimes import onnxruntime_loading
+from explorer.runtimes.int8_range import LARGEST, REDUCED
+from explorer.runtimes.onnx_quantization import (
+    CALIBRATION_BATCH,
+    count_int8_layers,
+    largest_int8_weight,
+    quantized,
+    silenced,
+)
+from explorer.runtimes.onnxruntime_loading import session_of
+from explorer.runtimes.runtime import ExportJob, Runtime, SegmentFile
+from explorer.runtimes.staged import Array
+from explorer.system.files import write_bytes
 
 if TYPE_CHECKING:
     import onnx
 
-    from explorer.models.network import StagedNetwork
-
-_CALIBRATION_BATCH = 32
-
-
-def load_segments(files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
-    """One session a segment, each with `threads` threads."""
-    return [session_of(str(file), threads) for file in files]
-
-
-def session_of(model: str | bytes, threads: int) -> Segment:
-    """A session of an ONNX file, or of its bytes, on the processor. Raises RuntimeError when it runs elsewhere."""
-    import os
-
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it collects how it is used, in a thread of its own
-    import onnxruntime
-
-    provider = "CPUExecutionProvider"
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=[provider])
-    if session.get_providers() != [provider]:
-        raise RuntimeError(f"ONNX Runtime uses {session.get_providers()}, not the {provider} that was asked for")
-    name = session.get_inputs()[0].name
-
-    def call(features: Array) -> tuple[Array, ...]:
-        return tuple(session.run(None, {name: features}))
-
-    return call
+_LEFT, _PRODUCT = "left", "product"
 
 
 class OnnxRuntime(Runtime):
@@ -64,33 +44,50 @@ class OnnxRuntime(Runtime):
     oldest = MappingProxyType({"onnx": (1, 21)})  # it fixes CVE-2026-27489, CVE-2026-34445 and CVE-2026-28500
     quantizations = frozenset({"none", "dynamic_int8", "static_int8"})
     provider = "CPUExecutionProvider"
-    loading = (load_segments, session_of)
+    exporters = ("torch", "onnx", "onnxscript")
+    suffix = ".onnx"
+    trust = "checked"
+    loading = onnxruntime_loading
 
     def is_batch_invariant(self, quantization: str) -> bool:
-        """Dynamic int8 takes one activation scale for the whole batch, so that images depend on their neighbors."""
+        """Return False for dynamic int8, whose activation scale is that of the whole batch."""
         return quantization != "dynamic_int8"
 
+    def saturates(self, quantization: str) -> bool:
+        """Return True for static int8: uint8 activations times int8 weights."""
+        return quantization == "static_int8"
+
+    def largest_int8_weight(self, files: Sequence[Path]) -> int:
+        """Read the largest weight from whole files, which must be safe to parse."""
+        return max((largest_int8_weight(file.read_bytes()) for file in files), default=0)
+
     def export(self, job: ExportJob, folder: Path) -> tuple[SegmentFile, ...]:
-        """One .onnx a segment, without external data."""
+        """Write one .onnx file per segment, without external data."""
         import onnx
 
         floats = _float_segments(job)
         features = job.calibration
         written = []
         for index, model in enumerate(floats):
-            file = f"segment_{index}.onnx"
-            onnx.save(_quantized(model, job.quantization, features, folder), folder / file)
+            file = self.segment_name(index)
+            onnx.save(quantized(model, job.quantization, features, folder, job.int8_range), folder / file)
             layers = count_int8_layers(model, folder / file)
             written.append(SegmentFile(file, layers.n_layers, layers.n_int8_layers, layers.int8_mac_share))
             if index < len(floats) - 1 and job.quantization == "static_int8":
                 features = _features(model, features)
         return tuple(written)
 
+    def check(self, content: bytes) -> None:
+        """Accept only a model of known operators with all its weights inside. Raises UnsafeFile."""
+        from explorer.runtimes.untrusted.onnx_model import check_onnx
+
+        check_onnx(content)
+
 
 def _float_segments(job: ExportJob) -> list[onnx.ModelProto]:
-    """Export the network once, with the features between its segments as outputs; cut the graph wherever it is needed.
+    """Export the network once, with the features between its segments as outputs, and cut the graph into segments.
 
-    The export takes seconds and the cuts milliseconds, so the whole graph is kept for the network's other artifacts.
+    The export takes seconds and the cuts milliseconds, so the whole graph is stored for the network's other artifacts.
     """
     import onnx
     from onnx.utils import Extractor
@@ -100,21 +97,23 @@ def _float_segments(job: ExportJob) -> list[onnx.ModelProto]:
     whole = job.scratch / "network.onnx"
     if not whole.is_file():
         outputs = [name for index in range(last) for name in (f"logits_{index}", features[index])]
-        model = _exported(job.network, job.calibration[:2], [*outputs, f"logits_{last}"])
+        model = _exported(job, [*outputs, f"logits_{last}"])
         write_bytes(whole, model.SerializeToString())
     extractor = Extractor(onnx.load(whole))
     if not job.has_exits:
-        return [extractor.extract_model(["images"], [f"logits_{last}"])]
-    taps = ["images", *features, f"logits_{last}"]
+        return [extractor.extract_model([job.input_name], [f"logits_{last}"])]
+    taps = [job.input_name, *features, f"logits_{last}"]
     return [
         extractor.extract_model([start], [f"logits_{index}", end] if index < last else [end])
         for index, (start, end) in enumerate(pairwise(taps))
     ]
 
 
-def _exported(network: StagedNetwork, images: Array, outputs: list[str]) -> onnx.ModelProto:
+def _exported(job: ExportJob, outputs: list[str]) -> onnx.ModelProto:
     import torch
     from torch import nn
+
+    network = job.network
 
     class Tapped(nn.Module):
         def __init__(self) -> None:
@@ -128,11 +127,11 @@ def _exported(network: StagedNetwork, images: Array, outputs: list[str]) -> onnx
                 made += [logits, features]
             return (*made, self.network.segments[-1](features))
 
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), silenced():
         program = torch.onnx.export(
             Tapped().eval(),
-            (torch.from_numpy(images.copy()),),
-            input_names=["images"],
+            (torch.from_numpy(job.calibration[:2].copy()),),
+            input_names=[job.input_name],
             output_names=outputs,
             dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
             dynamo=True,
@@ -144,113 +143,61 @@ def _exported(network: StagedNetwork, images: Array, outputs: list[str]) -> onnx
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without what the exporter noted: where in which file, on this machine, each node was called."""
+    """Remove the exporter's metadata from the model: file and line on this machine of each node's call."""
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, model.graph):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     return model
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter and the quantizers speak of their own inner matters; the builder's log is for ours."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-
-
-def _quantized(model: onnx.ModelProto, quantization: str, features: Array, folder: Path) -> onnx.ModelProto:
-    """`folder` is where the quantizers' own files may lie meanwhile. Raises OSError when the disk is full."""
-    import onnx
-    from onnxruntime import quantization as ort
-
-    if quantization == "none":
-        return model
-    with tempfile.TemporaryDirectory(dir=folder) as place, _temporary_files_in(place), _quiet():
-        names = ("float", "optimized", "prepared", "int8")
-        source, optimized, with_shapes, target = (Path(place, f"{name}.onnx") for name in names)
-        onnx.save(model, source)  # given the model itself, the pre-processor would move its weights to another file
-        _optimize(source, optimized)
-        ort.quant_pre_process(optimized, with_shapes, skip_symbolic_shape=True, skip_optimization=True)
-        prepared = onnx.load(with_shapes)
-        if quantization == "dynamic_int8":
-            # The quantizer transposes weights, and then refuses the shapes that pre-processing noted for them.
-            prepared.graph.ClearField("value_info")
-            ort.quantize_dynamic(prepared, target, weight_type=ort.QuantType.QUInt8)
-        elif quantization == "static_int8":
-            ort.quantize_static(
-                prepared,
-                target,
-                _Calibration(prepared.graph.input[0].name, features),
-                quant_format=ort.QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=ort.QuantType.QUInt8,
-                weight_type=ort.QuantType.QInt8,
-                nodes_to_exclude=_normalization(prepared),
-                # Logits stay float32: 256 steps would blur the confidence that decides an early exit.
-                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
-            )
-        else:
-            raise ExportFailed("unsupported quantization", f"onnxruntime cannot quantize with {quantization!r}")
-        return onnx.load(target)
-
-
-@contextmanager
-def _temporary_files_in(place: str) -> Iterator[None]:
-    """The quantizers' own folders are made there, where they are found and removed if this process is killed."""
-    usual, tempfile.tempdir = tempfile.tempdir, place
-    try:
-        yield
-    finally:
-        tempfile.tempdir = usual
-
-
-def _optimize(source: Path, target: Path) -> None:
-    """Write `source` to `target` with ORT's basic optimizations, as its pre-processor would.
-
-    That goes on without them when they fail, so that a full disk would give another artifact. Raises OSError for one.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(target)
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3
-    try:
-        onnxruntime.InferenceSession(str(source), options, providers=[OnnxRuntime.provider])
-    except Exception:  # "Protobuf serialization failed", and others that do not say why
-        target.write_bytes(source.read_bytes())  # says so if it is the disk
-        raise
-
-
-class _Calibration:
-    """The calibration features, in batches, as ORT's CalibrationDataReader wants them."""
-
-    def __init__(self, name: str, features: Array) -> None:
-        starts = range(0, len(features), _CALIBRATION_BATCH)
-        self._batches = iter([{name: features[start : start + _CALIBRATION_BATCH]} for start in starts])
-
-    def get_next(self) -> dict[str, Array] | None:
-        return next(self._batches, None)
-
-
-def _normalization(model: onnx.ModelProto) -> list[str]:
-    """The nodes before the first layer: raw pixels have 256 levels already, and quantizing them again loses some."""
-    names = []
-    for node in model.graph.node:
-        if node.op_type in ("Conv", "Gemm", "MatMul"):
-            break
-        names.append(node.name)
-    return names
-
-
 def _features(model: onnx.ModelProto, features: Array) -> Array:
-    """What the next segment is calibrated with: this one's float32 features."""
+    """Return the segment's float32 features, with which the next one is calibrated."""
     segment = session_of(model.SerializeToString(), 1)
-    starts = range(0, len(features), _CALIBRATION_BATCH)
-    return np.concatenate([segment(features[start : start + _CALIBRATION_BATCH])[1] for start in starts])
+    starts = range(0, len(features), CALIBRATION_BATCH)
+    return np.concatenate([segment(features[start : start + CALIBRATION_BATCH])[1] for start in starts])
+
+
+def float32_product(size: int) -> bytes:
+    """Return a model of float32 [size, size] times a constant of the same shape."""
+    from onnx import TensorProto, helper
+
+    weights = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    node = helper.make_node("MatMul", [_LEFT, "right"], [_PRODUCT])
+    return _of_one_node(node, TensorProto.FLOAT, size, {"right": weights})
+
+
+def int8_product(size: int) -> bytes:
+    """Return a model of uint8 [size, size] times constant int8, requantized to uint8, as in static int8 layers.
+
+    ONNX Runtime runs those layers as QLinearConv, with the same product and requantization as QLinearMatMul. The
+    weights are of reduced range, so that no processor's kernel saturates; the time is the same.
+    """
+    from onnx import TensorProto, helper
+
+    largest = LARGEST[REDUCED]
+    weights = np.random.default_rng(0).integers(-largest, largest + 1, (size, size)).astype(np.int8)
+    zero_points = {"left_zero": np.uint8(128), "right_zero": np.int8(0), "product_zero": np.uint8(128)}
+    # Sums of `size` products of uniform numbers (standard deviations 74 and 37) shall spread over uint8: 40 steps.
+    scale_of_sums = 0.02 * 0.01 * 74.0 * 37.0 * size**0.5 / 40
+    scales = {"left_scale": 0.02, "right_scale": 0.01, "product_scale": scale_of_sums}
+    names = [_LEFT, "left_scale", "left_zero", "right", "right_scale", "right_zero", "product_scale", "product_zero"]
+    constants = {"right": weights} | {name: np.asarray(value) for name, value in zero_points.items()}
+    constants |= {name: np.asarray(value, dtype=np.float32) for name, value in scales.items()}
+    return _of_one_node(helper.make_node("QLinearMatMul", names, [_PRODUCT]), TensorProto.UINT8, size, constants)
+
+
+def _of_one_node(node: onnx.NodeProto, kind: int, size: int, constants: dict[str, Array]) -> bytes:
+    """Return a model of one node whose input and output are [size, size] of the same type."""
+    from onnx import helper, numpy_helper
+
+    graph = helper.make_graph(
+        [node],
+        "product",
+        [helper.make_tensor_value_info(_LEFT, kind, [size, size])],
+        [helper.make_tensor_value_info(_PRODUCT, kind, [size, size])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    content: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    return content

@@ -1,26 +1,95 @@
-"""What a runtime is: how it turns a network into files, and files into something that can be executed."""
+"""The Runtime interface, and the runtimes by name: how a network becomes files that can be executed."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Literal
 
-from explorer.errors import ExplorerError
+from explorer.errors import ExplorerError, RuntimeNotAvailable
+from explorer.parameters import Names, ParameterSpec
+from explorer.runtimes.int8_range import Int8Range, range_here
 from explorer.runtimes.staged import Array, Segment
+from explorer.system.plugins import Registry
+from explorer.tasks.task import TensorSpec
 
 if TYPE_CHECKING:
     from explorer.models.network import StagedNetwork
 
 
+RUNTIMES = Registry(
+    "runtimes",
+    {
+        "eager": "explorer.runtimes.eager:Eager",
+        "onnxruntime": "explorer.runtimes.onnxruntime:OnnxRuntime",
+    },
+)
+
+Trust = Literal["checked", "native"]
+"""Why a stranger's files may be loaded: `checked`, this package reads the whole file first; `native`, nothing can be
+read of a shared library, so only what a named signer signed is loaded."""
+
+
+def runtime(name: str) -> Runtime:
+    """Return the runtime of this name.
+
+    Raises RuntimeNotAvailable for a name that is not registered, ExplorerError for a plugin that does not load.
+    """
+    if name not in RUNTIMES:
+        raise RuntimeNotAvailable(
+            f"the runtime {name[:100]!r} is not registered here, where there are {', '.join(RUNTIMES)}: install the "
+            "package that has it"
+        )
+    return RUNTIMES.make(name, Runtime)  # type: ignore[type-abstract]
+
+
+def declared() -> tuple[ParameterSpec, ...]:
+    """Return the parameters of every runtime."""
+    return (
+        ParameterSpec(
+            name="quantization",
+            phase="export",
+            baseline="none",
+            allowed=Names(("none", "dynamic_int8", "static_int8"), "a quantization"),
+            summary="none is float32. The int8 kinds compute scales while running (dynamic) or beforehand, on "
+            "calibration images (static).",
+            example="[none, dynamic_int8, static_int8]",
+        ),
+        ParameterSpec(
+            name="runtime",
+            phase="export",
+            baseline="eager",
+            allowed=Names(tuple(RUNTIMES), "a runtime"),
+            summary="What executes the network. A pair of runtime and quantization that cannot be executed is never "
+            "proposed.",
+            example="[eager, onnxruntime]",
+        ),
+    )
+
+
+def runtime_modules() -> frozenset[str]:
+    """Return the modules that registered runtimes execute models with: a probe loads those of one runtime alone.
+
+    Raises ExplorerError for a plugin that does not load.
+    """
+    return frozenset(module for name in RUNTIMES for module in runtime(name).modules)
+
+
+FLOAT_TOLERANCE = 1e-4
+"""Largest difference of float32 logits from the torch network's, relative to the largest logit (or 1, if larger)."""
+
+INT8_TOLERANCE = 0.05
+"""The same for int8 on another processor, whose kernels (VNNI or not) round differently: one step is a percent."""
+
+
 class ExportFailed(ExplorerError):
-    """A network cannot be turned into an artifact of this runtime. `kind` is the trial's failure kind."""
+    """A network cannot be exported to this runtime. `kind` is the trial's failure kind."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -29,7 +98,7 @@ class ExportFailed(ExplorerError):
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """One segment as a file. Layers are convolutions and matrix products; `int8_mac_share` is in [0, 1]."""
+    """One segment's file. Layers are convolutions and matrix products; `int8_mac_share` is in [0, 1]."""
 
     file: str
     n_layers: int
@@ -39,13 +108,15 @@ class SegmentFile:
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """What is to be exported.
+    """What is exported.
 
-    network       with all its exits, even when the artifact is to have none
-    has_exits     False: the early heads are cut away and one segment is left
-    quantization  one that the runtime can execute
-    calibration   raw uint8 training images [n, c, h, w]
-    scratch       a folder of this network alone, which may not exist yet: what other exports of it can use again
+    network       with all its exits, even when the artifact has none
+    has_exits     False: the early heads are removed and one segment remains
+    quantization  one that the runtime supports
+    calibration   raw training inputs [n, ...]
+    scratch       a folder of this network alone, possibly not yet created, for what its exports share
+    int8_range    the range of int8 weights where their products could saturate
+    input_name    what the network's input is called
     """
 
     network: StagedNetwork
@@ -53,9 +124,16 @@ class ExportJob:
     quantization: str
     calibration: Array
     scratch: Path
+    int8_range: Int8Range = field(default_factory=range_here)
+    input_name: str = "inputs"
+
+    @property
+    def input(self) -> TensorSpec:
+        """The network's input, as the calibration's."""
+        return TensorSpec(self.input_name, self.calibration.dtype.name, self.calibration.shape[1:])
 
     def shipped(self) -> StagedNetwork:
-        """The network as it leaves."""
+        """Return the network that is exported."""
         return self.network if self.has_exits else self.network.without_exits()
 
 
@@ -63,25 +141,32 @@ class Runtime(ABC):
     """One way to execute a network. Importing its module imports neither the runtime nor torch.
 
     name            as in a search space
-    packages        the distributions that it needs, whose versions identify it
-    modules         what must be importable
-    oldest          distributions whose older releases are refused, with the first numbers of the oldest that is not
-    quantizations   what it can execute
-    provider        what executes the kernels, in the runtime's own words
-    loading         the functions that turn files into segments; the first is called with files, threads, quantization.
-                    Each stands alone, its imports inside it: their very source is in every bundle's run.py
+    packages        required distributions, whose versions identify the runtime
+    modules         modules that must be importable
+    oldest          distributions with the first numbers of their oldest supported release
+    exporters       distributions that take part in the export, beside `packages`
+    quantizations   supported values of the parameter `quantization`, which this package declares for all runtimes
+    provider        what executes the kernels, as the runtime calls it
+    suffix          of a segment's file, with the dot; files called `.onnx` are ONNX models without external data, and
+                    can be exported as one
+    trust           see `Trust`
+    loading         the module with `load_segments(files, threads, quantization)`, as `load`. It is part of every
+                    bundle, byte for byte, so it imports nothing of this package, and the runtime only inside functions
     """
 
     name: str
     packages: tuple[str, ...]
     modules: tuple[str, ...]
     oldest: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+    exporters: tuple[str, ...] = ("torch",)
     quantizations: frozenset[str]
     provider: str
-    loading: tuple[Callable[..., Any], ...]
+    suffix: str
+    trust: Trust
+    loading: ModuleType
 
     def missing(self) -> str | None:
-        """Why this runtime cannot be used here, or None."""
+        """Return why this runtime cannot be used here, or None."""
         absent = [module for module in self.modules if importlib.util.find_spec(module) is None]
         if absent:
             return f"{self.name} needs {', '.join(absent)}: pip install {' '.join(self.packages)}"
@@ -90,36 +175,64 @@ class Runtime(ABC):
         return f"{self.name} refuses an older {', '.join(old)}: pip install {wanted}" if old else None
 
     def software(self) -> dict[str, str]:
-        """The versions of its packages."""
+        """Return the versions of its packages."""
         return {package: version(package) for package in self.packages}
 
     def imports(self, quantization: str) -> tuple[str, ...]:
-        """What loading such a program imports: the bare runtime, whose memory is not the model's."""
+        """Return the modules that loading such a program imports; their memory is the runtime's and not the model's."""
         return self.modules[:1]
 
     def is_batch_invariant(self, quantization: str) -> bool:
-        """Whether an image's logits do not depend on the images that share its batch."""
+        """Return whether an image's logits are independent of the other images in its batch."""
         return True
+
+    def saturates(self, quantization: str) -> bool:
+        """Return whether kernels clip products of full-range int8 weights on processors without int8 dot products."""
+        return False
+
+    def largest_int8_weight(self, files: Sequence[Path]) -> int:
+        """Return the largest magnitude of an int8 weight in the segments' files where `saturates` is true; else 0."""
+        return 0
+
+    def tolerance(self, quantization: str) -> float:
+        """Return how far logits on another machine may differ, relative to the largest logit (or 1, if larger)."""
+        return FLOAT_TOLERANCE if quantization == "none" else INT8_TOLERANCE
 
     @abstractmethod
     def export(self, job: ExportJob, folder: Path) -> tuple[SegmentFile, ...]:
-        """Write one file a segment into `folder`, with a dynamic batch. Called in the builder. Raises ExportFailed."""
+        """Write one file per segment, called `segment_name(index)`, into `folder`, with a dynamic batch.
+
+        Runs in the builder. Raises ExportFailed.
+        """
+
+    @abstractmethod
+    def check(self, content: bytes) -> None:
+        """Check a segment's file from an untrusted source, before the runtime opens it.
+
+        Raises UnsafeFile unless loading it reads no other file and runs no code of its own; a `native` runtime can only
+        refuse what is not its kind of file.
+        """
+
+    def segment_name(self, index: int) -> str:
+        """Return the name of a segment's file."""
+        return f"segment_{index}{self.suffix}"
 
     def load(self, files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
-        """The segments, ready to be called, each call on `threads` threads; several threads may call them at once.
+        """Return the segments, features [b, ...] -> outputs [b, ...], each on `threads` threads and safe for callers in
+        several threads.
 
-        Called in a probe: imports NumPy and the runtime, nothing else.
+        Runs in a probe: imports NumPy and the runtime, nothing else.
         """
-        loaded: list[Segment] = self.loading[0](files, threads, quantization)
+        loaded: list[Segment] = self.loading.load_segments(files, threads, quantization)
         return loaded
 
     def requirements(self, quantization: str) -> tuple[str, ...]:
-        """The distributions that loading needs for this quantization, of `packages`."""
+        """Return the distributions of `packages` that loading needs for this quantization."""
         return self.packages
 
 
 def _release(package: str) -> tuple[int, ...]:
-    """The numbers that a distribution's version begins with, as (1, 21, 0); () when it is not installed."""
+    """Return the leading numbers of a distribution's version, as (1, 21, 0); () when it is not installed."""
     try:
         found = re.match(r"\d+(\.\d+)*", version(package))
     except PackageNotFoundError:

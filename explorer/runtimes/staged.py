@@ -1,6 +1,6 @@
-"""The staged executor: run a segment, let the confident leave, compact the rest, go on. NumPy alone.
+"""Run segments in turn: confident images leave early, the rest are compacted and continue. Imports NumPy alone.
 
-Every runtime, and every bundle that leaves, runs this file; it imports nothing of this package. Early exits by softmax
+Every runtime and every exported bundle runs this file; it imports nothing of this package. Early exits by softmax
 confidence: Teerapittayanon et al., "BranchyNet", ICPR 2016.
 """
 
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Segment = Callable[[Array], tuple[Array, ...]]
-"""Raw images or features in; `(logits [b, k], features)` out, or `(logits [b, k],)` of the last segment."""
+"""Takes raw images or features; returns `(logits [b, k], features)`, the last segment `(logits [b, k],)`."""
 
 
 def confidence(logits: Array) -> Array:
-    """The largest softmax probability of each row: [..., k] -> [...], in [1/k, 1]."""
+    """Return the largest softmax probability of each row: [..., k] -> [...], in [1/k, 1]."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(1.0 / np.exp(shifted).sum(axis=-1))
 
 
 class StagedExecutor:
-    """A chain of segments with one confidence threshold in (0, 1]; at 1.0 nothing leaves early.
+    """A chain of segments with one confidence threshold in (0, 1]; at 1.0 no image leaves early.
 
     An image leaves at the first exit whose confidence is at least the threshold.
     """
@@ -34,7 +34,7 @@ class StagedExecutor:
         self.threshold = threshold
 
     def classify(self, images: Array) -> tuple[Array, Array]:
-        """uint8 images [b, c, h, w] -> (logits [b, k] of the exit that each image took, that exit's index [b])."""
+        """Return logits [b, k] of the exit that each uint8 image [b, c, h, w] took, and that exit's index [b]."""
         if len(self.segments) == 1:
             (logits,) = self.segments[0](images)
             return logits, np.zeros(len(images), dtype=np.int64)
@@ -55,7 +55,7 @@ class StagedExecutor:
         return logits, exits
 
     def all_exits(self, images: Array) -> Array:
-        """uint8 images [b, c, h, w] -> logits [e, b, k] of every exit, as if no image left."""
+        """Return the logits [e, b, k] of every exit for uint8 images [b, c, h, w], as if no image left."""
         logits, features = [], images
         for segment in self.segments:
             made = segment(features)
@@ -65,14 +65,14 @@ class StagedExecutor:
 
 
 def leaving(logits: Array, threshold: float) -> Array:
-    """Which rows of logits [b, k] leave here: bool [b]. A threshold of 1.0 keeps all."""
+    """Return which rows of logits [b, k] leave here, as booleans [b]; none at a threshold of 1.0."""
     if threshold >= 1.0:
         return np.zeros(len(logits), dtype=bool)
     return np.asarray(confidence(logits) >= threshold)
 
 
 def exits_taken(logits: Array, threshold: float) -> Array:
-    """The exit [n] that each image takes, given the logits [e, n, k] of every exit: the rule of `classify`."""
+    """Return the exit [n] that each image takes, given logits [e, n, k] of every exit; the same rule as `classify`."""
     taken = np.full(logits.shape[1], len(logits) - 1, dtype=np.int64)
     for index in range(len(logits) - 2, -1, -1):
         taken[leaving(logits[index], threshold)] = index

@@ -1,1 +1,1 @@
-"""What may be chosen: the YAML file, checked, as frozen values."""
+"""The search space: a YAML file, checked against the declared parameters and metrics, as frozen values."""

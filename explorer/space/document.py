@@ -1,7 +1,7 @@
-"""Node: YAML text as a tree of plain values that know where they stand. Nothing in it is ever executed.
+"""Parse YAML text to a tree of plain values with their positions. Nothing in it is ever executed.
 
-Of YAML 1.2 a search space may use mappings with text keys, lists and scalars of the core schema (§10.3.2), in one
-document; tags, anchors, aliases and directives are refused, so there is nothing that could run or multiply.
+A search space may use mappings with text keys, lists, and scalars of YAML 1.2's core schema (§10.3.2), in one
+document. Tags, anchors, aliases and directives are refused, so that nothing can run or multiply.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_DEPTH = 20
 MAX_NODES = 8_000
 
 _LARGEST_INT = 2**53
-"""Beyond it a whole number and its float differ."""
+"""Beyond it, a whole number and its float may differ."""
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -45,7 +45,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value, where it begins and ends, and the nodes and the places of the keys inside it."""
+    """A value, where it begins and ends, its child nodes, and the positions of its keys."""
 
     begin: tuple[int, int]
     end: tuple[int, int]
@@ -54,7 +54,7 @@ class Node:
     keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def find(self, place: Place) -> Node:
-        """The node at `place`, or the last one on the way there."""
+        """Return the node at `place`, or the last one on the way to it."""
         node = self
         for step in place:
             if step not in node.children:
@@ -63,7 +63,7 @@ class Node:
         return node
 
     def position(self, place: Place, is_key: bool = False) -> tuple[int, int]:
-        """Line and column of the value at `place`, or of its key."""
+        """Return line and column of the value at `place`, or of its key."""
         if is_key and place:
             keys = self.find(place[:-1]).keys
             return keys.get(str(place[-1]), self.find(place).begin)
@@ -72,7 +72,7 @@ class Node:
 
 @dataclass(slots=True)
 class _Collection:
-    """A list or mapping that is being read."""
+    """A list or mapping under construction."""
 
     begin: tuple[int, int]
     is_mapping: bool
@@ -86,7 +86,7 @@ class _Collection:
 
 
 def parse_document(source: Source) -> Node:
-    """The root of the text. Raises SpaceError for what is not YAML, or not the part of it that is permitted."""
+    """Return the root of the text. Raises SpaceError for text that is not YAML, or not of the permitted subset."""
     root: Node | None = None
     open_collections: list[_Collection] = []
     n_nodes = 0
@@ -99,7 +99,8 @@ def parse_document(source: Source) -> Node:
         if isinstance(event, CollectionStartEvent):
             if len(open_collections) == MAX_DEPTH:
                 raise source.error(*begin, f"a search space is nested at most {MAX_DEPTH} deep; this goes deeper")
-            _refuse_as_key(source, open_collections, begin)
+            if open_collections and open_collections[-1].is_mapping and open_collections[-1].key is None:
+                raise source.error(*begin, "a key is text, not a list or a mapping")
             open_collections.append(_Collection(begin, isinstance(event, MappingStartEvent)))
             continue
         if isinstance(event, CollectionEndEvent):
@@ -118,7 +119,7 @@ def parse_document(source: Source) -> Node:
 
 
 def _events(source: Source) -> Iterator[Event]:
-    """The parser's events, read one by one, so that a refusal comes before the rest is parsed."""
+    """Yield the parser's events one by one, so that an error comes before the rest is parsed."""
     place = (1, 1)
     try:
         for event in YAML(typ="safe", pure=True).parse(source.text):
@@ -161,17 +162,12 @@ def _refuse_unwanted(source: Source, event: Event, has_root: bool) -> None:
         raise source.error(*begin, f"tags are not permitted in a search space; remove {quoted(event.tag)}")
 
 
-def _refuse_as_key(source: Source, open_collections: list[_Collection], begin: tuple[int, int]) -> None:
-    if open_collections and open_collections[-1].is_mapping and open_collections[-1].key is None:
-        raise source.error(*begin, "a key is text, not a list or a mapping")
-
-
 def _add(source: Source, collection: _Collection, node: Node) -> None:
-    """Put a finished node into the collection around it: as its next item, as a key, or as that key's value."""
+    """Add a finished node to the collection around it: as its next item, as a key, or as that key's value."""
     if not collection.is_mapping:
         collection.children[len(collection.children)] = node
     elif collection.key is not None:
-        if node.begin == node.end:  # nothing behind the colon: the key is what can be pointed at
+        if node.begin == node.end:  # no text after the colon: errors point at the key
             node = replace(node, begin=collection.keys[collection.key])
         collection.children[collection.key] = node
         collection.key = None
@@ -203,13 +199,13 @@ def _scalar(source: Source, event: ScalarEvent) -> Any:
 
 
 def plain_value(text: str) -> bool | int | float | str | None:
-    """What unquoted text means in YAML 1.2's core schema; text that means nothing else is itself."""
+    """Return the value of unquoted text in YAML 1.2's core schema; other text is returned unchanged."""
     if text in _NULLS:
         return None
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if _INT.fullmatch(text):
         base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-        # Numbers beyond 40 digits are refused anyway, and Python declines to convert thousands of them.
+        # Numbers beyond 40 digits are refused anyway, and Python does not convert thousands of digits.
         return int(text, base) if len(text) <= 40 else _LARGEST_INT + 1
     return float(text) if _FLOAT.fullmatch(text) else text

@@ -1,9 +1,10 @@
-"""Refused: what is wrong with a value, said without knowing the file that the value stands in."""
+"""Refused: the error for an invalid value, independent of the file that contains it; the wording of such errors."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 Place = tuple[str | int, ...]
@@ -12,10 +13,10 @@ _SHOWN_LENGTH = 60
 
 
 class Refused(ValueError):
-    """A value that the rules refuse. A ValueError, so that pydantic collects it with the others.
+    """An invalid value. It is a ValueError, so that pydantic collects it with others.
 
-    `at` leads from the checked value to the wrong part of it; with `is_key` the key itself is wrong, not its value.
-    `hint` is the nearest valid name.
+    `at` leads from the checked value to its wrong part; with `is_key` the key itself is wrong, not its value. `hint` is
+    the nearest valid name.
     """
 
     def __init__(self, sentence: str, *, at: Place = (), hint: str | None = None, is_key: bool = False) -> None:
@@ -25,18 +26,34 @@ class Refused(ValueError):
         self.hint = hint
         self.is_key = is_key
 
-    def under(self, key: str | int) -> Refused:
-        """The same, seen from the value that holds the checked one under `key`."""
-        return Refused(self.sentence, at=(key, *self.at), hint=self.hint, is_key=self.is_key)
+    def with_hint(self) -> str:
+        """Return the sentence, followed by the hint as a question."""
+        return self.sentence + (f"; did you mean '{self.hint}'?" if self.hint else "")
+
+
+@contextmanager
+def inside(key: str | int) -> Iterator[None]:
+    """Raise a Refused error of the block again with its place prefixed by `key`, which the checked value has."""
+    try:
+        yield
+    except Refused as refused:
+        raise Refused(refused.sentence, at=(key, *refused.at), hint=refused.hint, is_key=refused.is_key) from None
+
+
+def unknown_key(at: Place, owner: str, keys: Iterable[str]) -> Refused:
+    """Return the error for a key, the last step of `at`, that is none of `keys` of `owner`."""
+    key, known = str(at[-1]), tuple(keys)
+    sentence = f"{quoted(key)} is no key of {owner}; the keys are {listed(known, 'and')}"
+    return Refused(sentence, at=at, hint=nearest(key, known), is_key=True)
 
 
 def quoted(text: str) -> str:
-    """`text` in quotes, escaped where it does not print, shortened where it is long."""
+    """Return `text` in quotes, escaped where it is not printable, shortened where it is long."""
     return repr(text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…")
 
 
 def described(value: Any) -> str:
-    """What came, for the end of a sentence that says what was expected."""
+    """Return a description of an unexpected value, for the end of an error message."""
     match value:
         case None:
             return "nothing"
@@ -53,19 +70,19 @@ def described(value: Any) -> str:
 
 
 def listed(names: Iterable[str], last_word: str = "or") -> str:
-    """`a, b or c`."""
+    """Return `a, b or c`."""
     *first, last = names
     return f"{', '.join(first)} {last_word} {last}" if first else last
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The valid name that `name` was probably meant to be, if there is one."""
+    """Return the valid name that `name` most resembles, or None."""
     matches = difflib.get_close_matches(name.lower(), list(names), n=1)
     return matches[0] if matches else None
 
 
 def check_choice(value: Any, names: Iterable[str], what: str) -> str:
-    """`value` if it is one of `names`. Raises Refused, with the nearest name."""
+    """Return `value` if it is one of `names`. Raises Refused, with the nearest name."""
     known = tuple(names)
     if isinstance(value, str) and value in known:
         return value

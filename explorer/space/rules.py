@@ -1,17 +1,20 @@
-"""Rules: what each field of a search space may hold."""
+"""Rules: the allowed values of each field of a search space."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationInfo
 
-from explorer.records import Width
-from explorer.space.grid import NumberRule, names, numbers, widths
-from explorer.space.refusal import Refused, check_choice, described, listed, nearest, quoted
-from explorer.space.values import OWN_NETWORK_TRAITS, QUANTIZATIONS, SHIPPED, FamilyTraits, Vocabulary
+from explorer.parameters import Numbers, ParameterSpec, Value, in_order
+from explorer.space.allowed_values import allowed_values
+from explorer.space.input_spec import HOW_TO_SAY, InputSpec
+from explorer.space.refusal import Refused, check_choice, described, inside, listed, nearest, quoted, unknown_key
+from explorer.space.values import DEFAULT_SCENARIO, SHIPPED, FamilyTraits, Vocabulary
+from explorer.tasks.task import TASKS, Task
 
 NAME_PATTERN = "[A-Za-z0-9._-]{1,64}"
 
@@ -20,11 +23,24 @@ _OWN_NETWORK = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCI
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the fields are checked against. `traits` is None where the model's name is itself refused."""
+    """The context of the checks. `traits` is None where the model's name is itself invalid."""
 
     vocabulary: Vocabulary
     traits: FamilyTraits | None
     max_threads: int
+    scenario: str = DEFAULT_SCENARIO
+
+    def parameters(self) -> dict[str, ParameterSpec]:
+        """Return the parameters of the model by name, with what this machine limits."""
+        own = () if self.traits is None else self.traits.parameters
+        added = self.vocabulary.scenarios.get(self.scenario, ())
+        return in_order(self._limited(spec) for spec in (*own, *self.vocabulary.parameters, *added))
+
+    def _limited(self, spec: ParameterSpec) -> ParameterSpec:
+        if not spec.has_core or not isinstance(spec.allowed, Numbers):
+            return spec
+        why = f"cores that this process may use: {self.max_threads}"
+        return replace(spec, allowed=replace(spec.allowed, maximum=self.max_threads, why_maximum=why))
 
 
 Info = ValidationInfo[Rules]
@@ -37,21 +53,21 @@ def _rules(info: Info) -> Rules:
 
 
 def model_traits(model: Any, vocabulary: Vocabulary) -> FamilyTraits | None:
-    """What the named model can vary; None for a name that is neither a family nor `package.module:function`."""
+    """Return the traits of a model; None for a name that is neither a family nor `package.module:function`."""
     if not isinstance(model, str):
         return None
-    return OWN_NETWORK_TRAITS if _OWN_NETWORK.fullmatch(model) else vocabulary.families.get(model)
+    return vocabulary.own if _OWN_NETWORK.fullmatch(model) else vocabulary.families.get(model)
 
 
 def check_name(name: str) -> str:
-    """A name that is safe as a folder's name. Raises Refused."""
+    """Return a name that is safe as a folder's name. Raises Refused for others."""
     if not re.fullmatch(NAME_PATTERN, name) or not name.strip("."):
         raise Refused(f"expected a name that matches {NAME_PATTERN} and is not only dots, got {quoted(name)}")
     return name
 
 
 def known_model(name: str, info: Info) -> str:
-    """A family, or an own network by its place. Raises Refused."""
+    """Return the name of a family, or the place of a user's own network. Raises Refused."""
     families = _rules(info).vocabulary.families
     if _rules(info).traits is None:
         expected = f"expected a model family ({listed(families)}) or 'package.module:function' of your own"
@@ -60,17 +76,27 @@ def known_model(name: str, info: Info) -> str:
 
 
 def known_dataset(name: str, info: Info) -> str:
-    """A registered data set. Raises Refused."""
+    """Return the name of a registered data set. Raises Refused."""
     return check_choice(name, _rules(info).vocabulary.datasets, "a data set")
 
 
+def known_task(name: str) -> str:
+    """Return the name of a registered task. Raises Refused."""
+    return check_choice(name, TASKS, "a task")
+
+
 def known_sampler(name: str, info: Info) -> str:
-    """A registered sampler. Raises Refused."""
+    """Return the name of a registered sampler. Raises Refused."""
     return check_choice(name, _rules(info).vocabulary.samplers, "a sampler")
 
 
+def known_scenario(name: str, info: Info) -> str:
+    """Return the name of a registered scenario. Raises Refused."""
+    return check_choice(name, _rules(info).vocabulary.scenarios, "a scenario")
+
+
 def known_recipe(name: str, info: Info) -> str:
-    """A training recipe of the model. Raises Refused."""
+    """Return the name of a training recipe of the model. Raises Refused."""
     traits = _rules(info).traits
     if traits is None:
         return name
@@ -80,7 +106,7 @@ def known_recipe(name: str, info: Info) -> str:
 
 
 def known_weights(name: str, info: Info) -> str:
-    """The weights that come with the package, if the model has such. Raises Refused."""
+    """Return "shipped" if weights of the model come with the package. Raises Refused."""
     traits = _rules(info).traits
     if traits is not None and not traits.shipped:
         raise Refused("no weights of this model come with the package; remove this line")
@@ -88,7 +114,7 @@ def known_weights(name: str, info: Info) -> str:
 
 
 def check_shipped_for(dataset: str, info: Info) -> None:
-    """Raises Refused for a data set that the shipped weights were not trained on."""
+    """Raise Refused for a data set that the shipped weights were not trained on."""
     traits = _rules(info).traits
     if traits is not None and dataset not in traits.shipped:
         known = listed(traits.shipped)
@@ -97,72 +123,71 @@ def check_shipped_for(dataset: str, info: Info) -> None:
         )
 
 
-def width_values(raw: Any, info: Info) -> tuple[Width, ...]:
-    """Widths that the model has. Raises Refused."""
-    traits = _rules(info).traits
-    if traits is None:
-        return widths(raw, NumberRule(0, 1, is_open=True), n_stages=1)
-    is_fixed = traits.min_width == 1.0
-    why = "this model has only one width" if is_fixed else "the narrowest width of this model"
-    return widths(raw, NumberRule(traits.min_width, 1, why_minimum=why), traits.n_stages)
+def check_model(model: str, spec: InputSpec | None, task: Task, info: Info) -> None:
+    """Raise Refused for a family that does not train for the task, or an `input` too many or too few.
+
+    A user's own network for images has one; a family, and a network for other inputs, has none.
+    """
+    is_own = _OWN_NETWORK.fullmatch(model) is not None
+    if not is_own and task.name not in _rules(info).vocabulary.families[model].tasks:
+        raise Refused(
+            f"{model} cannot be trained for the task {task.name}; name a network of your own, package.module:function",
+            at=("model",),
+        )
+    if is_own and task.has_pixels and spec is None:
+        raise Refused(
+            "the search space has no 'input', which a network of your own needs: say what pixels it was trained on, "
+            f"by adding {HOW_TO_SAY}",
+            at=("model",),
+            is_key=True,
+        )
+    if spec is not None and not (is_own and task.has_pixels):
+        why = f"{model} normalizes by the mean and std of its training images"
+        if is_own:
+            why = f"the inputs of the task {task.name} are no images"
+        raise Refused(f"'input' is for a network of your own, and {why}; remove this line", at=("input",), is_key=True)
 
 
-def threshold_values(raw: Any, info: Info) -> tuple[float, ...]:
-    """Confidences, if the model has early exits. Raises Refused."""
-    traits = _rules(info).traits
-    if traits is None or traits.has_exits:
-        return numbers(raw, NumberRule(0, 1, is_open=True))
-    return numbers(raw, NumberRule(1, 1, why_minimum="this model has no early exits"))
+def read_parameters(raw: Any, info: Info) -> dict[str, tuple[Value, ...]]:
+    """Return the allowed values of each parameter of the model; an absent one is fixed at its baseline value.
 
-
-def ratio_values(raw: Any) -> tuple[float, ...]:
-    """Shares of channels to prune; beyond nine tenths nothing is left of most layers. Raises Refused."""
-    return numbers(raw, NumberRule(0, 0.9))
-
-
-def batch_size_values(raw: Any) -> tuple[float, ...]:
-    """Batch sizes. Raises Refused."""
-    return numbers(raw, NumberRule(1, 1024, is_whole=True))
-
-
-def thread_values(raw: Any, info: Info) -> tuple[float, ...]:
-    """Numbers of threads, each with a core. Raises Refused."""
-    n = _rules(info).max_threads
-    return numbers(raw, NumberRule(1, n, is_whole=True, why_maximum=f"cores that this process may use: {n}"))
-
-
-def quantization_values(raw: Any) -> tuple[str, ...]:
-    """Quantizations. Raises Refused."""
-    return names(raw, QUANTIZATIONS, "a quantization")
-
-
-def runtime_values(raw: Any, info: Info) -> tuple[str, ...]:
-    """Registered runtimes. Raises Refused."""
-    return names(raw, _rules(info).vocabulary.runtimes, "a runtime")
-
-
-def unsigned_zero(value: float) -> float:
-    """The same number, with 0.0 for -0.0: equal values have equal texts, hence equal fingerprints."""
-    return value + 0.0
+    Nothing is checked where the model's name is itself invalid. Raises Refused.
+    """
+    rules = _rules(info)
+    specs = rules.parameters()
+    if rules.traits is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise Refused(f"expected a mapping with the keys {listed(specs, 'and')}, got {described(raw)}")
+    chosen: dict[str, tuple[Value, ...]] = {}
+    for name, values in raw.items():
+        if name not in specs:
+            raise unknown_key((name,), "'parameters'", specs)
+        with inside(name):
+            chosen[name] = allowed_values(values, specs[name].allowed)
+    found = {name: chosen.get(name, (spec.baseline,)) for name, spec in specs.items()}
+    _check_executions(found, "quantization" if "quantization" in raw else "runtime", rules.vocabulary)
+    return found
 
 
 def given(value: Any) -> Any:
-    """An optional field may be left out, but `key:` with nothing behind it is an oversight."""
+    """Return `value`. Raises Refused for None: an optional field may be absent, but not empty."""
     if value is None:
         raise Refused("there is no value here; give one, or remove the line")
     return value
 
 
 def not_empty(text: str) -> str:
-    """A text that is not blank. Raises Refused."""
+    """Return a text that is not blank. Raises Refused for a blank one."""
     if not text.strip():
         raise Refused(f"expected a path, got {described(text)}")
     return text
 
 
-def check_executions(runtimes: tuple[str, ...], quantizations: tuple[str, ...], blamed: str, info: Info) -> None:
+def _check_executions(values: Mapping[str, Any], blamed: str, vocabulary: Vocabulary) -> None:
     """Raise Refused, at the key `blamed`, unless one of the runtimes executes one of the quantizations."""
-    supported = {name: _rules(info).vocabulary.runtimes[name] for name in runtimes}
+    supported = {name: vocabulary.runtimes[name] for name in values["runtime"]}
+    quantizations = values["quantization"]
     if not any(quantization in able for able in supported.values() for quantization in quantizations):
         known = "; ".join(f"{name} executes {listed(sorted(able), 'and')}" for name, able in supported.items())
         raise Refused(f"no runtime of this space executes {listed(quantizations)}: {known}", at=(blamed,))

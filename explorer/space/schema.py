@@ -1,21 +1,66 @@
-"""Schema: the sections of a search space's file, as pydantic models."""
+"""Schema: the sections of a search space's file, its objectives and constraints, as pydantic models."""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo
 from pydantic import model_validator as section_rule
 
-from explorer.objectives import Constraint, Objective
-from explorer.records import Width
+from explorer.metrics import METRICS, Constraint, Objective
+from explorer.parameters import Value
 from explorer.space import rules
-from explorer.space.duration import duration_s
-from explorer.space.goals import read_constraints, read_objectives
-from explorer.space.refusal import Refused
+from explorer.space.expressions import check_limits, constraint, duration_s
+from explorer.space.input_spec import InputSpec, read_input
+from explorer.space.refusal import Place, Refused, check_choice, described, inside, listed, nearest, quoted
+from explorer.space.values import DEFAULT_SCENARIO
+from explorer.tasks.task import DEFAULT_TASK, task_named
 
-_DEFAULT_VALIDATION = {"cifar10": 5000, "digits": 300}
-_DEFAULT_CALIBRATION = {"digits": 128}
+
+def read_objectives(raw: Any) -> tuple[Objective, ...]:
+    """Return the objectives of a mapping from metric to direction. Raises Refused."""
+    if not isinstance(raw, dict):
+        raise Refused(f"expected a mapping such as 'accuracy: maximize', got {described(raw)}")
+    if not raw:
+        known = listed(METRICS, "and")
+        raise Refused(f"expected at least one objective, such as 'accuracy: maximize'; the metrics are {known}")
+    return tuple(_objective(metric, direction) for metric, direction in raw.items())
+
+
+def _objective(name: str, direction: Any) -> Objective:
+    metric = METRICS.get(name)
+    if metric is None:
+        raise Refused(
+            f"{quoted(name)} is no metric; the metrics are {listed(METRICS, 'and')}",
+            at=(name,),
+            hint=nearest(name, METRICS),
+            is_key=True,
+        )
+    if direction is None:
+        raise Refused(f"the direction is missing; write '{name}: {metric.direction}'", at=(name,), is_key=True)
+    with inside(name):
+        check_choice(direction, ("minimize", "maximize"), "a direction")
+    if direction != metric.direction:
+        raise Refused(
+            f"{direction} is the worse direction of this metric; write '{name}: {metric.direction}'", at=(name,)
+        )
+    return Objective(name, metric.direction)
+
+
+def read_constraints(raw: Any) -> tuple[Constraint, ...]:
+    """Return the constraints of a list of expressions. Raises Refused, also for contradictory ones."""
+    if not isinstance(raw, list):
+        raise Refused(f"expected a list of lines such as '- latency_ms <= 1.5', got {described(raw)}")
+    limits = []
+    for index, text in enumerate(raw):
+        with inside(index):
+            limits.append(constraint(text))
+    check_limits(limits)
+    return tuple(limits)
+
+
+_DEFAULT_VALIDATION = {"cifar10": 5000, "digits": 300, "cluttered_digits": 2000}
+_DEFAULT_CALIBRATION = {"digits": 128, "cluttered_digits": 256}
 _MAX_IMAGES = 100_000_000
 _MAX_USD = 1e9
 
@@ -25,7 +70,9 @@ Trials = Annotated[int, Field(ge=1, le=1_000_000)]
 Timeout = Annotated[float, PlainValidator(duration_s)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # the range of NumPy's legacy seeds, which samplers take
 _Images = Annotated[int, Field(ge=1, le=_MAX_IMAGES)]
-_Usd = Annotated[float, Field(ge=0, le=_MAX_USD), AfterValidator(rules.unsigned_zero)]
+_Usd = Annotated[
+    float, Field(ge=0, le=_MAX_USD), AfterValidator(lambda value: value + 0.0)
+]  # -0.0 becomes 0.0: equal fingerprints
 _Optional = BeforeValidator(rules.given)
 
 
@@ -36,7 +83,7 @@ class Section(BaseModel):
 
 
 class DataSection(Section):
-    """Which images. What is left out has a default that depends on the data set."""
+    """The data set. Defaults depend on its name."""
 
     name: Annotated[str, AfterValidator(rules.known_dataset)]
     validation: Annotated[_Images | None, _Optional] = None
@@ -60,12 +107,12 @@ class DataSection(Section):
 
     @property
     def n_calibration(self) -> int:
-        """Training images that quantization is calibrated on."""
+        """Training images for the calibration of quantization."""
         return _DEFAULT_CALIBRATION.get(self.name, 512) if self.calibration is None else self.calibration
 
 
 class TrainingSection(Section):
-    """Where the base network's weights come from: the package, or a recipe. Neither: the model's default recipe."""
+    """The source of the base network's weights: the package, or a recipe. Neither: the model's default recipe."""
 
     recipe: Annotated[Annotated[str, AfterValidator(rules.known_recipe)] | None, _Optional] = None
     weights: Annotated[Annotated[str, AfterValidator(rules.known_weights)] | None, _Optional] = None
@@ -78,35 +125,13 @@ class TrainingSection(Section):
 
 
 class RecoverySection(Section):
-    """The fine-tune after pruning."""
+    """The recovery fine-tune after pruning."""
 
-    steps: Annotated[int, Field(ge=0, le=10_000)] = 30  # the shipped weights' model card has the table behind it
-
-
-class ParametersSection(Section):
-    """The values that each field of a variant may take; what is left out is fixed at the baseline's."""
-
-    width: Annotated[tuple[Width, ...], PlainValidator(rules.width_values)] = (1.0,)
-    pruning_ratio: Annotated[tuple[float, ...], PlainValidator(rules.ratio_values)] = (0.0,)
-    quantization: Annotated[tuple[str, ...], PlainValidator(rules.quantization_values)] = ("none",)
-    runtime: Annotated[tuple[str, ...], PlainValidator(rules.runtime_values)] = ("eager",)
-    exit_threshold: Annotated[tuple[float, ...], PlainValidator(rules.threshold_values)] = (1.0,)
-    batch_size: Annotated[tuple[float, ...], PlainValidator(rules.batch_size_values)] = (1,)
-    threads: Annotated[tuple[float, ...], PlainValidator(rules.thread_values)] = (1,)
-
-
-def _something_can_be_executed(parameters: ParametersSection, info: rules.Info) -> ParametersSection:
-    rules.check_executions(
-        parameters.runtime,
-        parameters.quantization,
-        "quantization" if "quantization" in parameters.model_fields_set else "runtime",
-        info,
-    )
-    return parameters
+    steps: Annotated[int, Field(ge=0, le=10_000)] = 30  # measured: see the table in the shipped weights' model card
 
 
 class SearchSection(Section):
-    """How variants are proposed, and when to stop."""
+    """The sampler and the stopping rule."""
 
     sampler: Sampler = "tpe"
     trials: Trials = 60
@@ -127,11 +152,16 @@ class SpaceSection(Section):
     """The whole file."""
 
     name: Name
+    task: Annotated[str, AfterValidator(rules.known_task)] = DEFAULT_TASK
     model: Annotated[str, AfterValidator(rules.known_model)]
+    input: Annotated[Annotated[InputSpec | None, PlainValidator(read_input)], _Optional] = None
     training: TrainingSection = TrainingSection()
     recovery: RecoverySection = RecoverySection()
     data: DataSection
-    parameters: Annotated[ParametersSection, AfterValidator(_something_can_be_executed)] = ParametersSection()
+    parameters: Annotated[dict[str, tuple[Value, ...]], PlainValidator(rules.read_parameters)] = Field(
+        default={}, validate_default=True
+    )
+    scenario: Annotated[str, AfterValidator(rules.known_scenario)] = DEFAULT_SCENARIO
     objectives: Annotated[tuple[Objective, ...], PlainValidator(read_objectives)]
     constraints: Annotated[tuple[Constraint, ...], PlainValidator(read_constraints)] = ()
     search: SearchSection = SearchSection()
@@ -141,4 +171,19 @@ class SpaceSection(Section):
     def _shipped_weights_know_the_data(self, info: ValidationInfo[rules.Rules]) -> Self:
         if self.training.weights is not None:
             rules.check_shipped_for(self.data.name, info)
+        return self
+
+    @section_rule(mode="after")
+    def _task_has_its_model_and_metrics(self, info: ValidationInfo[rules.Rules]) -> Self:
+        task = task_named(self.task)
+        rules.check_model(self.model, self.input, task, info)
+        own = [metric.name for metric in task.metrics]
+        places: list[tuple[Place, str]] = [(("objectives", o.metric), o.metric) for o in self.objectives]
+        places += [(("constraints", index), limit.metric) for index, limit in enumerate(self.constraints)]
+        for place, name in places:
+            if METRICS[name].origin == "task" and name not in own:
+                raise Refused(
+                    f"{quoted(name)} is a metric of another task than {task.name}, which has {listed(own, 'and')}",
+                    at=place,
+                )
         return self

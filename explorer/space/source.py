@@ -13,7 +13,7 @@ from explorer.errors import SpaceError
 from explorer.space.refusal import nearest
 
 MAX_BYTES = 128 * 1024
-"""A search space takes a few KiB; at this size the slowest text is still refused in less than a second."""
+"""A search space takes a few KiB; at this size the slowest text is still checked in less than a second."""
 
 _MAX_LISTED_FILES = 1000
 _SHOWN_WIDTH = 100
@@ -23,7 +23,7 @@ _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010
 
 @dataclass(frozen=True)
 class Source:
-    """A text and the name under which errors speak of it. Lines and columns count characters, from 1."""
+    """A text and its name in error messages. Lines and columns count characters, from 1."""
 
     name: str
     text: str = field(repr=False)
@@ -34,12 +34,12 @@ class Source:
         return _LINE_BREAK.split(self.text)
 
     def position(self, offset: int) -> tuple[int, int]:
-        """Line and column of the character at `offset`."""
+        """Return line and column of the character at `offset`."""
         before = _LINE_BREAK.split(self.text[:offset])
         return len(before), len(before[-1]) + 1
 
     def error(self, line: int, column: int, sentence: str, hint: str | None = None) -> SpaceError:
-        """The sentence at its place, the line itself, a caret under the column, and the nearest valid name."""
+        """Return an error with the sentence, its line, a caret under the column, and the nearest valid name."""
         parts = [f"{self.name}:{line}:{column}: {sentence}"]
         shown = self.lines[line - 1] if line <= len(self.lines) else ""
         if shown.strip():
@@ -53,7 +53,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """The text of a file. Raises SpaceError for one that is missing, unreadable, large, or not printable UTF-8."""
+    """Return the text of a file. Raises SpaceError if it is missing, unreadable, large, or not printable UTF-8."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -75,12 +75,11 @@ def read_source(path: Path) -> Source:
 
 
 def checked_text(name: str, text: str) -> Source:
-    """A source, if YAML permits every character of the text. Raises SpaceError."""
+    """Return a source. Raises SpaceError for a character that YAML forbids."""
     source = Source(name, text)
     if found := _UNPRINTABLE.search(text):
         raise source.error(
-            *source.position(found.start()),
-            f"the character U+{ord(found[0]):04X} cannot stand in YAML; remove it",
+            *source.position(found.start()), f"the character U+{ord(found[0]):04X} cannot stand in YAML; remove it"
         )
     return source
 
@@ -92,14 +91,13 @@ def _decoded(name: str, content: bytes) -> Source:
         source = Source(name, content.decode("utf-8", errors="replace"))
         before = len(content[: error.start].decode("utf-8"))
         raise source.error(
-            *source.position(before),
-            f"the byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8",
+            *source.position(before), f"the byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
         ) from None
     return checked_text(name, text.removeprefix("\ufeff"))
 
 
 def _missing(path: Path) -> SpaceError:
-    """No such file; says which file of a similar name there is, in the same folder or in `search_spaces` below it."""
+    """Return the error for a missing file, with the most similar name in the folder or in `search_spaces` below it."""
     folder = path.parent
     candidates = chain(folder.glob("*.y*ml"), (folder / "search_spaces").glob("*.y*ml"))
     by_name: dict[str, Path] = {}

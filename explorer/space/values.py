@@ -1,68 +1,71 @@
-"""A search space as frozen values: what may be chosen, what is wanted, on which device."""
+"""A search space as frozen values: parameters, objectives, constraints, data, search, device."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 
-from explorer.objectives import Constraint, Objective
-from explorer.records import Variant, Width
+from explorer.metrics import Constraint, Objective
+from explorer.parameters import PARAMETERS, ParameterSpec, Value
+from explorer.records import Variant
+from explorer.space.input_spec import InputSpec
+from explorer.tasks.task import DEFAULT_TASK
+
+DEFAULT_SCENARIO = "single_stream"
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyTraits:
-    """What a model family can vary: without widths only `width: 1.0`, without exits only `exit_threshold: 1.0`.
+    """What a model family offers: its parameters, its training recipes, and data sets that it has trained weights for.
 
-    `recipes` are ways to train it; for the data sets in `shipped`, trained weights come with the package.
+    The recipes are for `tasks`; the weights for the data sets in `shipped` come with the family's package.
     """
 
-    min_width: float
-    n_stages: int
-    has_exits: bool
-    recipes: tuple[str, ...]
+    parameters: tuple[ParameterSpec, ...]
+    recipes: tuple[str, ...] = ()
     shipped: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = (DEFAULT_TASK,)
 
-
-OWN_NETWORK_TRAITS = FamilyTraits(min_width=1.0, n_stages=1, has_exits=False, recipes=())
 
 SHIPPED = "shipped"
-
-QUANTIZATIONS = ("none", "dynamic_int8", "static_int8")
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The names that a search space may use, asked of the registries, so that this package imports none of them.
+    """The names that a search space may use, taken from the registries, which this room does not import.
 
-    `runtimes` maps each registered runtime to the quantizations that it can execute.
+    `own` are the traits of a user's own network, and `parameters` those of every model. `runtimes` maps each registered
+    runtime to the quantizations that it can execute, `scenarios` each scenario to the parameters that it alone adds.
     """
 
     datasets: tuple[str, ...]
     families: Mapping[str, FamilyTraits]
+    own: FamilyTraits
+    parameters: tuple[ParameterSpec, ...]
     runtimes: Mapping[str, frozenset[str]]
     samplers: tuple[str, ...]
+    scenarios: Mapping[str, tuple[ParameterSpec, ...]] = field(default_factory=lambda: {DEFAULT_SCENARIO: ()})
 
     def is_supported(self, runtime: str, quantization: str) -> bool:
-        """Whether `runtime` can execute a network that was quantized so."""
+        """Return whether `runtime` can execute networks of that quantization."""
         return quantization in self.runtimes[runtime]
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter and the values that it may take; numbers are ordered. One value: the parameter is fixed.
+    """A parameter and its allowed values; numbers are ascending. With one value the parameter is fixed.
 
-    A width that each stage chooses by itself has tuples for values, and only tuples.
+    A parameter that is chosen per stage has only tuples for values.
     """
 
     name: str
-    values: tuple[Width | int | str, ...]
+    values: tuple[Value, ...]
 
     @property
     def is_fixed(self) -> bool:
-        """Whether there is nothing to choose."""
+        """Whether there is only one value."""
         return len(self.values) == 1
 
     @property
@@ -73,7 +76,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class DataSettings:
-    """Which images: `path` (image_folder) is relative to the data root; counts are images."""
+    """The data set: `path` (image_folder) is relative to the data root; counts are images."""
 
     name: str
     validation: int
@@ -83,7 +86,7 @@ class DataSettings:
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """How variants are proposed, and when to stop: after `n_trials` trials or `timeout_s` seconds (None: no limit)."""
+    """The sampler, and the stopping rule: after `n_trials` trials or `timeout_s` seconds (None: no limit)."""
 
     sampler: str
     n_trials: int
@@ -103,10 +106,11 @@ class DeviceSettings:
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """A checked search space. `parameters` has every field of Variant, in that order; missing ones are fixed.
+    """A checked search space. `parameters` has every parameter of the model, fixed ones too.
 
-    `recipe` is "" where nothing is trained: for an own network, and for the weights that come with the package.
-    `recovery_steps` follow the pruning of a variant.
+    `recipe` is "" where nothing is trained: for a user's own network, and for shipped weights. `recovery_steps` follow
+    the pruning of a variant. `input` is the normalization of a user's own network; None for a family, which normalizes
+    by its training images. `task` is what is asked of the network.
     """
 
     name: str
@@ -119,6 +123,9 @@ class SearchSpace:
     constraints: tuple[Constraint, ...]
     search: SearchSettings
     device: DeviceSettings
+    input: InputSpec | None = None
+    task: str = DEFAULT_TASK
+    scenario: str = DEFAULT_SCENARIO
 
     @property
     def is_shipped(self) -> bool:
@@ -126,7 +133,7 @@ class SearchSpace:
         return not self.recipe and ":" not in self.model
 
     def executions(self, vocabulary: Vocabulary) -> tuple[tuple[str, str], ...]:
-        """The (runtime, quantization) pairs of the space that the runtimes can execute, in the file's order."""
+        """Return the (runtime, quantization) pairs of the space that the runtimes can execute, in the file's order."""
         runtimes = self.parameters["runtime"].values
         quantizations = self.parameters["quantization"].values
         return tuple(
@@ -136,27 +143,19 @@ class SearchSpace:
         )
 
     def n_variants(self, vocabulary: Vocabulary) -> int:
-        """How many variants can be proposed."""
+        """Return the number of variants in the space."""
         others = (len(p.values) for name, p in self.parameters.items() if name not in ("runtime", "quantization"))
         return math.prod(others) * len(self.executions(vocabulary))
 
-    def variants(self, vocabulary: Vocabulary) -> Iterator[Variant]:
-        """Every variant that can be proposed, in a fixed order."""
-        names = [name for name in self.parameters if name not in ("runtime", "quantization")]
-        for values in product(*(self.parameters[name].values for name in names)):
-            for runtime, quantization in self.executions(vocabulary):
-                point: dict[str, Any] = dict(zip(names, values, strict=True))
-                point["width"] = uniform_width(point["width"])
-                yield Variant(**point, runtime=runtime, quantization=quantization)
-
     def baseline(self) -> Variant:
-        """Width 1.0, unpruned, float32, eager, no exit; the smallest batch and the fewest threads of the space."""
+        """Return the variant with every parameter at its baseline value, and the smallest load of the space.
+
+        The load is the parameters of the phase "run": batch size and threads.
+        """
+        specs = {name: PARAMETERS[name] for name in self.parameters}
         return Variant(
-            batch_size=min(self.parameters["batch_size"].values),  # type: ignore[arg-type]
-            threads=min(self.parameters["threads"].values),  # type: ignore[arg-type]
+            {
+                name: min(self.parameters[name].values) if spec.phase == "run" else spec.baseline
+                for name, spec in specs.items()
+            }
         )
-
-
-def uniform_width(width: Width) -> Width:
-    """The width of a variant: one number where every stage has the same, so that equal networks are equal variants."""
-    return width[0] if isinstance(width, tuple) and len(set(width)) == 1 else width

@@ -1,57 +1,56 @@
 """The anchor of a study: the baseline network in ONNX Runtime, float32, one thread, and the reference of all times.
 
-Every measurement but the baseline's first one, which does not wait for it, times it in turn with the candidate, and
-relates the candidate's times to a reference: the times that anchor and pulse took in the study's first valid
-measurement that had them, which stay for the study's life.
+The anchor is timed in turn with every candidate, except in the baseline's first measurement, which does not wait for
+it. Candidates' times are related to a reference: the times of anchor and pulse in the study's first valid measurement
+that has them, fixed for the study's life.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from explorer.files import write_json
-from explorer.measure.correction import Reference
-from explorer.plain_file import read_plain_text
+from explorer.measure.drift_correction import Reference
 from explorer.records import Variant
 from explorer.space.values import SearchSpace
-from explorer.study.sound import json_value
+from explorer.study.store.validation import json_value
+from explorer.system.files import read_plain_text, write_json
 
 RUNTIME = "onnxruntime"
 _NAME = "anchor.json"
 
 
 def anchor_variant(space: SearchSpace) -> Variant:
-    """What the anchor is built from."""
-    return replace(space.baseline(), runtime=RUNTIME, quantization="none", exit_threshold=1.0, batch_size=1, threads=1)
+    """Return the variant from which the anchor is built."""
+    return Variant(runtime=RUNTIME)
 
 
 def read_reference(folder: Path, artifact: str | None) -> Reference | None:
-    """The reference that the study in `folder` keeps; None when there is none yet, or it is of another anchor.
+    """Return the reference of the study in `folder`; None when there is none yet, or it is of another anchor.
 
-    What was kept before there was an anchor is the pulse's alone.
+    A reference stored before there was an anchor has the pulse alone.
     """
-    kept = _kept(folder)
-    return None if kept is None or kept[0] not in (None, artifact) else kept[1]
+    stored = _stored(folder)
+    return None if stored is None or stored[0] not in (None, artifact) else stored[1]
 
 
-def keep_reference(folder: Path, artifact: str | None, reference: Reference) -> None:
-    """Keep the reference with that anchor, or without one. Raises OSError."""
+def store_reference(folder: Path, artifact: str | None, reference: Reference) -> None:
+    """Store the reference with its anchor's artifact, None without one. Raises OSError."""
     write_json(folder / _NAME, {"artifact": artifact, **asdict(reference)})
 
 
 def copy_reference(old_folder: Path, new_folder: Path) -> None:
-    """Take over the reference of the study whose trials another one adopts, if that has none. Raises OSError.
+    """Copy the reference of a study whose trials another one adopts, if the latter has none. Raises OSError.
 
-    One that does not read is left where it is: that study has none either.
+    An unreadable reference is not copied.
     """
-    if not (new_folder / _NAME).exists() and (kept := _kept(old_folder)) is not None:
-        keep_reference(new_folder, *kept)
+    if not (new_folder / _NAME).exists() and (stored := _stored(old_folder)) is not None:
+        store_reference(new_folder, *stored)
 
 
-def _kept(folder: Path) -> tuple[str | None, Reference] | None:
-    """The artifact of the anchor (None: without one) and the reference; None where there is none that reads."""
+def _stored(folder: Path) -> tuple[str | None, Reference] | None:
+    """Return the anchor's artifact (None: without one) and the reference; None when there is no readable one."""
     try:
         values = json_value(read_plain_text(folder / _NAME))
         artifact = values["artifact"]
@@ -59,5 +58,5 @@ def _kept(folder: Path) -> tuple[str | None, Reference] | None:
         anchor_ns = None if artifact is None else float(values["anchor_ns"])
     except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    is_sound = all(math.isfinite(ns) and ns > 0 for ns in (pulse_ns, anchor_ns) if ns is not None)
-    return (artifact, Reference(anchor_ns, pulse_ns)) if is_sound and isinstance(artifact, str | None) else None
+    is_valid = all(math.isfinite(ns) and ns > 0 for ns in (pulse_ns, anchor_ns) if ns is not None)
+    return (artifact, Reference(anchor_ns, pulse_ns)) if is_valid and isinstance(artifact, str | None) else None

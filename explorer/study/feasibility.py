@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import UsageError
-from explorer.measure.intervals import Z
-from explorer.objectives import Constraint, Direction
+from explorer.intervals import Z
+from explorer.metrics import Constraint, Direction, is_constant
 from explorer.pareto.front import front_mask
 from explorer.pareto.membership import membership
 from explorer.records import Measurement
-from explorer.study.draws import CONSTANT, deviation
+from explorer.study.bootstrap import deviation
 from explorer.study.result import StudyResult, TrialRecord
 
 
@@ -67,7 +67,7 @@ def total_deviation(trial: TrialRecord, metric: str, between: float = 0.0) -> fl
     its value, unless the metric is the same in all of them.
     """
     measured = trial.outcome.metrics.get(metric, Measurement(None))
-    beside = 0.0 if metric in CONSTANT or measured.value is None else between * measured.value
+    beside = 0.0 if is_constant(metric) or measured.value is None else between * measured.value
     return math.hypot(deviation(measured), beside)
 
 
@@ -91,26 +91,36 @@ def is_surely_feasible(result: StudyResult, trial: TrialRecord, between: float =
     return all(amount <= -uncertain for amount, uncertain in _violations(result, trial, between))
 
 
-def drawn_memberships(
-    result: StudyResult,
-    candidates: Sequence[TrialRecord],
-    draw: Callable[[Sequence[TrialRecord], Sequence[str]], NDArray[np.float64]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How probably each of n candidates is on the front [n], as a ratio, and the draws of their objectives [d, n, m].
+Draw = Callable[[Sequence[TrialRecord], Sequence[str]], NDArray[np.float64]]
+"""Makes bootstrap samples [d, trials, metrics] of trials and metrics."""
 
-    In a draw in which a candidate breaks a constraint it is no member, and dominates none. `draw` makes draws of trials
-    and metrics [d, trials, metrics]; the baseline is drawn along where a constraint compares with it.
+
+def drawn_memberships(result: StudyResult, candidates: Sequence[TrialRecord], draw: Draw) -> NDArray[np.float64]:
+    """How probably each of n candidates is on the front [n], as a ratio.
+
+    In a sample in which a candidate breaks a constraint it is no member, and dominates none.
+    """
+    objectives, holds = drawn_objectives(result, candidates, draw)
+    return membership(objectives, directions_of(result), holds)
+
+
+def drawn_objectives(
+    result: StudyResult, candidates: Sequence[TrialRecord], draw: Draw
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Samples of the objectives of n candidates [d, n, m], and in which a candidate satisfies every constraint [d, n].
+
+    The baseline is drawn along where a constraint compares with it.
     """
     bounds, baseline = result.space.constraints, result.baseline
     trials = list(candidates)
     if baseline is not None and baseline not in trials and any(bound.is_relative for bound in bounds):
         trials.append(baseline)
     metrics = list(dict.fromkeys([*(one.metric for one in result.objectives), *(bound.metric for bound in bounds)]))
-    draws = draw(trials, metrics)
-    holds = np.ones(draws.shape[:2], dtype=np.bool_)
+    samples = draw(trials, metrics)
+    holds = np.ones(samples.shape[:2], dtype=np.bool_)
     for bound in bounds:
-        column = draws[:, :, metrics.index(bound.metric)]
-        limit = np.full((len(draws), 1), bound.bound)
+        column = samples[:, :, metrics.index(bound.metric)]
+        limit = np.full((len(samples), 1), bound.bound)
         if bound.is_relative:
             if baseline is None:
                 continue  # there is nothing to compare with
@@ -118,8 +128,7 @@ def drawn_memberships(
             limit = bound.bound * np.where(np.isnan(drawn), result.baseline_values()[bound.metric], drawn)
         holds &= column <= limit if bound.comparison == "<=" else column >= limit
     n = len(candidates)
-    objectives = draws[:, :n, : len(result.objectives)]
-    return membership(objectives, directions_of(result), holds[:, :n]), objectives
+    return samples[:, :n, : len(result.objectives)], holds[:, :n]
 
 
 def _violations(result: StudyResult, trial: TrialRecord, between: float) -> list[tuple[float, float]]:

@@ -1,6 +1,6 @@
-"""Fork: a new study that takes over the trials of an old one that still apply to it.
+"""Fork: a new study that adopts the trials of an old one that still apply.
 
-It reads the old study's journal and not its database, so it is also the way out of a damaged database.
+It reads the old study's journal and not its database, so it also recovers a study with a damaged database.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from explorer.errors import StudyDamaged, UsageError
-from explorer.files import new_folder
+from explorer.records import Origin
 from explorer.runtimes.artifact import FILE_NAME
 from explorer.study.anchor import copy_reference
-from explorer.study.journal import Entry, Journal
-from explorer.study.judge import judge
 from explorer.study.session import Session
+from explorer.study.store.journal import Entry, Journal
+from explorer.study.verdict import judge
+from explorer.system.files import new_folder
 
-ARTIFACTS = "artifacts"
+_ARTIFACTS = "artifacts"
 
 
 class Fork:
-    """The trials of the study in `old_folder`, to be adopted by the session of a new study in `new_folder`."""
+    """The trials of the study in `old_folder`, which the session of a new study in `new_folder` adopts."""
 
     def __init__(self, old_folder: Path, new_folder: Path) -> None:
         if old_folder.resolve() == new_folder.resolve():
@@ -35,7 +36,7 @@ class Fork:
         self._refused: Counter[str] = Counter()
 
     def adopt_baseline(self, session: Session) -> None:
-        """Take the baseline over, if it applies and the session has none. It has to come first."""
+        """Adopt the baseline, if it applies and the session has none. Must be called first."""
         if session.n_finished == 0:
             for entry in self._entries(Counter()):
                 if entry.record.variant == session.space.baseline() and not self._refusal(entry, session):
@@ -43,7 +44,7 @@ class Fork:
         return None
 
     def adopt_others(self, session: Session) -> str:
-        """Take over every other trial that applies; returns one sentence about which did and why the others did not."""
+        """Adopt all other trials that apply; return a sentence about which did, and why the others did not."""
         known = session.variants()
         for entry in self._entries(self._refused):
             if entry.record.variant in known:
@@ -57,7 +58,7 @@ class Fork:
         return f"{self._n_adopted} trials of {self._old_folder.name} apply" + (f"; {refused}" if refused else "")
 
     def _entries(self, unread: Counter[str]) -> Iterator[Entry]:
-        """The old study's entries; those that do not read are counted in `unread`."""
+        """Yield the old study's entries; unreadable ones are counted in `unread`."""
         journal = Journal(self._old_folder)
         for number in journal.numbers():
             try:
@@ -69,7 +70,7 @@ class Fork:
                 yield entry
 
     def _refusal(self, entry: Entry, session: Session) -> str:
-        """Why an old trial does not apply to the new study; empty when it does."""
+        """Return why an old trial does not apply to the new study; "" when it does."""
         variant = entry.record.variant
         if entry.record.state == "failed":
             return "they failed"
@@ -77,12 +78,13 @@ class Fork:
             return "their measurements are not valid"
         if session.grid.index(variant) is None and variant != session.space.baseline():
             return "their variants are not in this search space"
-        if entry.world != session.facts.world:
-            return "they were measured with other data, software, prices or on another device"
+        if entry.comparability != session.facts.world:
+            return "they were measured with other data, software or prices, another network, or on another device"
         baseline = session.result().baseline_values() if session.n_finished else None
         if judge(entry.record.outcome, session.space, baseline)[0] == "failed":
             return "they lack a metric that is needed now"
-        if entry.record.outcome.artifact and not self._has_artifact(entry):
+        # A study that was published to be looked at has the measurements without the artifacts' files.
+        if entry.record.outcome.artifact and not (self._artifact(self._old_folder, entry) / FILE_NAME).is_file():
             return "their artifacts are gone"
         return ""
 
@@ -92,24 +94,20 @@ class Fork:
             with new_folder(self._artifact(self._new_folder, entry)) as draft:
                 _copy(self._artifact(self._old_folder, entry), draft)
         copy_reference(self._old_folder, self._new_folder)
-        details = {**record.outcome.details, "forked_from": {"study": self._old_folder.name, "trial": record.number}}
+        origin = Origin(self._old_folder.name, record.number)
         number = session.begin(record.variant, record.started)
-        session.finish(number, replace(record.outcome, details=details), record.started, record.finished)
+        session.finish(number, replace(record.outcome, forked_from=origin), record.started, record.finished)
         self._n_adopted += 1
-
-    def _has_artifact(self, entry: Entry) -> bool:
-        """Whether the old study still has the files: one that is kept to be looked at has only its measurements."""
-        return (self._artifact(self._old_folder, entry) / FILE_NAME).is_file()
 
     @staticmethod
     def _artifact(folder: Path, entry: Entry) -> Path:
-        return folder / ARTIFACTS / str(entry.record.outcome.artifact)
+        return folder / _ARTIFACTS / str(entry.record.outcome.artifact)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy the files of a folder into one that is there, each by itself: `shutil.copytree` hides what a disk refuses.
+    """Copy a folder's files one by one into an existing folder, since `shutil.copytree` hides a full disk's errors.
 
-    What is neither a file nor a folder is left out. Raises OSError.
+    Everything but files and folders is ignored. Raises OSError.
     """
     for entry in sorted(source.rglob("*")):
         place = target / entry.relative_to(source)

@@ -1,27 +1,31 @@
-"""FrontSummary: the front of a study's feasible trials, its knee and its hypervolume.
+"""FrontView: the front of a study's feasible trials, its knee and hypervolume, and the values that every view shows.
 
 Where the finalists of a study were confirmed, it is the front of their confirmed values; who is on it, and how
-probably, follows from the validation images alone. Accuracy on the test split is stated beside and chooses nothing.
+probably, follows from the validation examples alone. Quality on the test split is stated beside and chooses nothing.
+A command computes it once and passes it on: the bootstrap of a confirmed front takes most of a command's time.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.objectives import Constraint, Objective
-from explorer.pareto.hypervolume import hypervolume, hypervolume_ratio, ideal_point
+from explorer.metrics import Constraint, ideal_point
+from explorer.pareto.hypervolume import hypervolume, hypervolume_ratio
 from explorer.pareto.knee import knee_index
-from explorer.pareto.membership import ties
+from explorer.pareto.membership import membership, ties
 from explorer.records import Measurement
-from explorer.study.confirmed import Unconfirmed, confirmed, confirmed_draws
+from explorer.study.baseline import guessing_info, warnings
+from explorer.study.confirm.confirmed_values import Confirmed, Unconfirmed, confirmed, confirmed_draws
 from explorer.study.feasibility import (
     directions_of,
-    drawn_memberships,
+    drawn_objectives,
     feasible_trials,
     objective_points,
     possible_trials,
@@ -39,10 +43,10 @@ NEAR = 0.05
 
 @dataclass(frozen=True, slots=True)
 class FrontEntry:
-    """A trial of the front, or near it, with the values that the summary shows.
+    """A trial of the front, or near it, with the values that the front is of.
 
     `ratio_to_baseline` is, a metric, its value divided by the baseline's. Of a confirmed front: `probability` of being
-    on it, `ties`, the trials that cannot be told from this one in any objective, and `test_accuracy`.
+    on it, the trials that cannot be told from this one in any objective (`ties`), and the quality on the test split.
     """
 
     trial: TrialRecord
@@ -76,37 +80,153 @@ class FrontEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class FrontSummary:
-    """The front of a study, best in the first objective first.
+class Standing:
+    """The result of the confirmation for one finalist.
 
-    `hypervolume` is None without a reference point; `hypervolume_ratio`, its share of the box between the reference
-    and the ideal, is None also when no ideal exists. `where` are the constraints beyond the study's own.
-    `n_complete` counts the trials that satisfy the study's constraints, `n_infeasible` those that do not.
-    `is_confirmed`: the values are medians over `n_rounds` rounds in fresh processes, else the search's. `near` are the
-    finalists that are not on the front of these values and may belong to it, `unlikely` those that hardly do,
-    `unconfirmed` those without such values. `left_out` are the trials that may belong to the front by the search's
-    values, and were too many to be measured again.
-    `is_stale`: there is a confirmation, of other trials than the study has now; the search's values are shown.
+    `probability` of being on the front, None where its values are not confirmed or always break a constraint. `ties`
+    are the trials from which it does not differ significantly in any objective. `why` is the reason why it is not
+    confirmed, empty if it is.
     """
 
-    study: str
-    objectives: tuple[Objective, ...]
-    where: tuple[Constraint, ...]
-    reference_point: Mapping[str, float] | None
+    probability: float | None = None
+    ties: tuple[int, ...] = ()
+    is_near: bool = False
+    test_accuracy: Measurement | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """The trials that the front is found among, with the values that it is of, and what the bootstrap says of them.
+
+    `result` has these values; `objectives` [d, n, m] are drawn, `holds` [d, n] states where the constraints hold.
+    """
+
+    result: StudyResult
+    trials: tuple[TrialRecord, ...]
+    objectives: NDArray[np.float64] | None = None
+    holds: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of_finalists(cls, finalists: StudyResult) -> _Candidates:
+        confirmation, trials = finalists.confirmation, possible_trials(finalists)
+        if not trials or confirmation is None:
+            return cls(finalists, trials)
+        drawn = drawn_objectives(finalists, trials, lambda some, names: confirmed_draws(finalists, some, names))
+        return cls(finalists, trials, *drawn)
+
+    def within(self, where: Sequence[Constraint]) -> _Candidates:
+        """Return those that satisfy `where`. Raises UsageError for a bound relative to a baseline that is missing."""
+        if not where:
+            return self
+        trials = within(self.trials, where, self.result.baseline_values())
+        if self.objectives is None or self.holds is None:
+            return replace(self, trials=trials)
+        numbers = {trial.number for trial in trials}
+        taken = [trial.number in numbers for trial in self.trials]
+        return _Candidates(self.result, trials, self.objectives[:, taken], self.holds[:, taken])
+
+    def entries(self) -> list[FrontEntry]:
+        """Return one for each trial: of a confirmed study with probability, ties and the quality on the test split."""
+        confirmation = self.result.confirmation
+        if self.objectives is None or confirmation is None or not self.trials:
+            return [FrontEntry(trial, False, {}) for trial in self.trials]
+        shares = membership(self.objectives, directions_of(self.result), self.holds)
+        tied = [[self.trials[i].number for i in np.flatnonzero(row)] for row in ties(self.objectives)]
+        tests = confirmation.test_accuracies
+        return [
+            FrontEntry(trial, False, {}, float(share), tuple(others), tests.get(trial.number))
+            for trial, share, others in zip(self.trials, shares, tied, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The entries on the front, near it and hardly on it, in the order in which they are shown, and the volumes."""
+
+    front: tuple[FrontEntry, ...]
+    near: tuple[FrontEntry, ...]
+    unlikely: tuple[FrontEntry, ...]
     hypervolume: float | None
     hypervolume_ratio: float | None
-    n_complete: int
-    n_infeasible: int
-    n_failed: int
-    n_invalid: int
-    entries: tuple[FrontEntry, ...]
-    is_confirmed: bool = False
+
+
+@dataclass(frozen=True)
+class FrontView:
+    """A study's front, best in the first objective first, and the study with the values that views show.
+
+    searched    the study with the values of the search, to which the stored samples belong
+    result      the same with confirmed values for confirmed finalists
+    where       constraints beyond the study's own
+    is_stale    there is a confirmation, of other trials than the study has now
+    finalists   those of a confirmed front with their confirmed values; None: the front is of the search's values
+    whole       the view without `where`, whose bootstrap samples this one shares; None: it is this one
+
+    What takes time is computed when it is first asked for, and once.
+    """
+
+    searched: StudyResult
+    result: StudyResult
+    where: tuple[Constraint, ...] = ()
+    allow_invalid: bool = False
     is_stale: bool = False
-    n_rounds: int = 0
-    near: tuple[FrontEntry, ...] = ()
-    unlikely: tuple[FrontEntry, ...] = ()
-    unconfirmed: tuple[Unconfirmed, ...] = ()
-    left_out: tuple[int, ...] = ()
+    finalists: Confirmed | None = None
+    whole: FrontView | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def entries(self) -> tuple[FrontEntry, ...]:
+        """The trials on the front."""
+        return self._found.front
+
+    @property
+    def near(self) -> tuple[FrontEntry, ...]:
+        """The finalists that are not on the front of these values and may belong to it."""
+        return self._found.near
+
+    @property
+    def unlikely(self) -> tuple[FrontEntry, ...]:
+        """The finalists that hardly belong to the front."""
+        return self._found.unlikely
+
+    @property
+    def hypervolume(self) -> float | None:
+        """The front's hypervolume; None without a reference point."""
+        return self._found.hypervolume
+
+    @property
+    def hypervolume_ratio(self) -> float | None:
+        """Its share of the box between the reference and the ideal; None also when no ideal exists."""
+        return self._found.hypervolume_ratio
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the front's values are medians over `n_rounds` rounds in fresh processes, else the search's."""
+        return self.finalists is not None
+
+    @property
+    def n_rounds(self) -> int:
+        """The number of rounds of a confirmed front, else 0."""
+        confirmation = self.searched.confirmation
+        return 0 if self.finalists is None or confirmation is None else len(confirmation.rounds)
+
+    @property
+    def unconfirmed(self) -> tuple[Unconfirmed, ...]:
+        """The finalists without confirmed values that satisfy the constraints, with the reasons."""
+        return () if self.finalists is None else self.finalists.unconfirmed
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The trials that may belong to a confirmed front, and were too many to be measured again."""
+        confirmation = self.searched.confirmation
+        if self.finalists is None or confirmation is None:
+            return ()
+        trials = [trial for trial in self.searched.trials if trial.number in confirmation.left_out]
+        return tuple(trial.number for trial in within(trials, self.where, self.searched.baseline_values()))
+
+    @cached_property
+    def confirmed(self) -> frozenset[int]:
+        """The numbers of the trials whose values in `result` are confirmed."""
+        return frozenset() if self.finalists is None else frozenset(_confirmed_trials(self.finalists))
 
     @property
     def knee(self) -> FrontEntry | None:
@@ -118,59 +238,121 @@ class FrontSummary:
         """The entries that knee and best are chosen among: the likely ones; all where none is."""
         return tuple(entry for entry in self.entries if entry.is_likely) or self.entries
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the trials on the front."""
+        return tuple(entry.trial.number for entry in self.entries)
+
+    @property
+    def candidates(self) -> frozenset[int]:
+        """The trials that may be on the front: the feasible ones, in a confirmed study only confirmed ones."""
+        feasible = frozenset(trial.number for trial in self.result.trials if trial.is_feasible)
+        return feasible & self.confirmed if self.is_confirmed else feasible
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The number of trials in each state, as the search measured them."""
+        return Counter(trial.state for trial in self.searched.trials)
+
+    @cached_property
+    def standings(self) -> Mapping[int, Standing]:
+        """The result of the confirmation for every finalist, within the study's own constraints."""
+        confirmation = self.searched.confirmation
+        if self.finalists is None or confirmation is None:
+            return {}
+        if self.whole is not None:
+            return self.whole.standings
+        ties_of = {entry.trial.number: entry.ties for entry in (*self.entries, *self.near)}
+        near = {entry.trial.number for entry in self.near}
+        shares = {entry.trial.number: entry.probability for entry in (*self.entries, *self.near, *self.unlikely)}
+        why = {one.trial: one.why for one in self.unconfirmed}
+        return {
+            number: Standing(
+                probability=shares.get(number),
+                ties=ties_of.get(number, ()),
+                is_near=number in near,
+                test_accuracy=confirmation.test_accuracies.get(number),
+                why=why.get(number, "" if number in self.confirmed else "it was not measured again"),
+            )
+            for number in sorted(finalist.trial for finalist in confirmation.finalists)
+        }
+
+    def entry(self, number: int) -> FrontEntry | None:
+        """Return the entry of that trial on the front; None where it is not on it."""
+        return next((entry for entry in self.entries if entry.trial.number == number), None)
+
+    def within(self, where: Sequence[Constraint]) -> FrontView:
+        """Return the front of the trials that also satisfy `where`, by the same bootstrap samples.
+
+        Raises UsageError for a bound relative to a baseline that is missing, ValueError for NaN objectives.
+        """
+        view = replace(self, where=tuple(where), whole=self.whole or self)
+        view._all.within(view.where)  # what cannot be judged raises here
+        return view
+
+    @cached_property
+    def _all(self) -> _Candidates:
+        if self.whole is not None:
+            return self.whole._all
+        if self.finalists is None:
+            return _Candidates(self.searched, feasible_trials(self.searched, (), self.allow_invalid))
+        return _Candidates.of_finalists(self.finalists.result)
+
+    @cached_property
+    def _found(self) -> _Found:
+        candidates = self._all.within(self.where)
+        entries, points = candidates.entries(), objective_points(candidates.result, candidates.trials)
+        mask = value_front(candidates.result, candidates.trials)
+        stated = _stated(candidates.result, entries, points, mask)
+        return _Found(
+            tuple(entry for index, entry in stated.items() if mask[index]),
+            tuple(entry for index, entry in stated.items() if not mask[index]),
+            tuple(one for i, one in enumerate(entries) if one.probability is not None and i not in stated),
+            *_volumes(self.searched, points[mask]),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """What `explore front --json` prints."""
+        result, counts = self.searched, self.counts
         return {
-            "study": self.study,
-            "objectives": [{"metric": o.metric, "direction": o.direction} for o in self.objectives],
-            "reference_point": None if self.reference_point is None else dict(self.reference_point),
+            "study": result.name,
+            "objectives": [{"metric": o.metric, "direction": o.direction} for o in result.objectives],
+            "reference_point": None if result.reference_point is None else dict(result.reference_point),
             "hypervolume": self.hypervolume,
-            "trials": {
-                "complete": self.n_complete,
-                "infeasible": self.n_infeasible,
-                "failed": self.n_failed,
-                "invalid": self.n_invalid,
-            },
+            "trials": {state: counts[state] for state in ("complete", "infeasible", "failed", "invalid")},
             "confirmed": self.is_confirmed,
             "front": [entry.to_json() for entry in self.entries],
             "near": [entry.to_json() for entry in self.near],
             "unconfirmed": [{"trial": one.trial, "why": one.why} for one in self.unconfirmed],
             "unlikely": [{"trial": one.trial.number, "probability": one.probability} for one in self.unlikely],
             "left_out": list(self.left_out),
+            "baseline": guessing_info(result),
+            "warnings": list(warnings(result)),
         }
 
 
-def front_summary(
+def front_view(
     result: StudyResult,
     where: Sequence[Constraint] = (),
     allow_invalid: bool = False,
     is_search: bool = False,
-) -> FrontSummary:
+) -> FrontView:
     """The front of the feasible trials that also satisfy `where`; knee and hypervolume are of that front.
 
     Of a confirmed study, of its finalists with their confirmed values, unless `is_search` asks for the search's;
-    `allow_invalid` does too, since what is invalid is no finalist. `where` narrows before probabilities are computed.
+    `allow_invalid` does too, since what is invalid is no finalist.
     Raises UsageError for a bound relative to a baseline that the study does not have, ValueError for NaN objectives.
     """
     confirmation = result.confirmation
     is_stale = confirmation is not None and confirmation.is_stale(result.trials)
     if confirmation is None or is_stale or is_search or allow_invalid:
-        candidates = feasible_trials(result, where, allow_invalid)
-        found = _entries(result, candidates, [FrontEntry(t, False, {}) for t in candidates])
-        return _summary(result, where, found, is_stale=is_stale)
-    shown = confirmed(result, confirmation)
-    candidates = within(possible_trials(shown.result), where, shown.result.baseline_values())
-    found = _entries(shown.result, candidates, _uncertain(shown.result, candidates))
-    left_out = [trial for trial in result.trials if trial.number in confirmation.left_out]
-    return _summary(
-        result,
-        where,
-        found,
-        is_confirmed=True,
-        n_rounds=len(confirmation.rounds),
-        unconfirmed=shown.unconfirmed,
-        left_out=tuple(trial.number for trial in within(left_out, where, result.baseline_values())),
-    )
+        view = FrontView(result, result, allow_invalid=allow_invalid, is_stale=is_stale)
+    else:
+        finalists = confirmed(result, confirmation)
+        known = _confirmed_trials(finalists)
+        trials = tuple(known.get(trial.number, trial) for trial in result.trials)
+        view = FrontView(result, replace(result, trials=trials), finalists=finalists)
+    return view.within(where) if where else view
 
 
 def memberships(result: StudyResult) -> dict[int, float]:
@@ -180,91 +362,8 @@ def memberships(result: StudyResult) -> dict[int, float]:
     """
     if result.confirmation is None:
         return {}
-    shown = confirmed(result, result.confirmation).result
-    return {one.trial.number: one.probability or 0.0 for one in _uncertain(shown, possible_trials(shown))}
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The entries on the front and near it, in the order in which they are shown, and the front's points [n, m].
-
-    `unlikely` are those, by number, of a probability that is known and too small to be near.
-    """
-
-    front: tuple[FrontEntry, ...]
-    near: tuple[FrontEntry, ...]
-    unlikely: tuple[FrontEntry, ...]
-    points: NDArray[np.float64]
-
-
-def _uncertain(shown: StudyResult, candidates: Sequence[TrialRecord]) -> list[FrontEntry]:
-    """The candidates, which have confirmed values, with probabilities, ties and test accuracies."""
-    confirmation = shown.confirmation
-    assert confirmation is not None
-    if not candidates:
-        return []
-    probabilities, draws = drawn_memberships(
-        shown, candidates, lambda trials, metrics: confirmed_draws(confirmation, trials, metrics)
-    )
-    is_tied = ties(draws)
-    return [
-        FrontEntry(
-            trial,
-            False,
-            {},
-            float(probabilities[index]),
-            tuple(candidates[other].number for other in np.flatnonzero(is_tied[index]).tolist()),
-            confirmation.test_accuracies.get(trial.number),
-        )
-        for index, trial in enumerate(candidates)
-    ]
-
-
-def _entries(shown: StudyResult, candidates: Sequence[TrialRecord], entries: Sequence[FrontEntry]) -> _Found:
-    """Which of the candidates, one entry each, are on the front of their values, and which only may be."""
-    directions, baseline = directions_of(shown), shown.baseline_values()
-    points = objective_points(shown, candidates)
-    mask = value_front(shown, candidates)
-    is_likely = mask & np.array([entry.is_likely for entry in entries], dtype=np.bool_)
-    eligible = np.flatnonzero(is_likely if is_likely.any() else mask)
-    place = knee_index(points[eligible], directions)
-    knee = None if place is None else int(eligible[place])
-    turn = -1.0 if directions[0] == "maximize" else 1.0
-    first = shown.objectives[0].metric
-    # Ratios and order are worked out for what is stated only, which of many trials are few.
-    stated = [i for i, entry in enumerate(entries) if mask[i] or (entry.probability or 0.0) >= NEAR]
-    stated.sort(key=lambda i: (turn * entries[i].trial.values()[first], entries[i].trial.number))
-    told = {
-        i: replace(entries[i], is_knee=i == knee, ratio_to_baseline=ratios(entries[i].trial, baseline)) for i in stated
-    }
-    return _Found(
-        front=tuple(told[i] for i in stated if mask[i]),
-        near=tuple(told[i] for i in stated if not mask[i]),
-        unlikely=tuple(one for i, one in enumerate(entries) if one.probability is not None and i not in told),
-        points=points[mask],
-    )
-
-
-def _summary(result: StudyResult, where: Sequence[Constraint], found: _Found, **known: Any) -> FrontSummary:
-    """The summary of what was found; `known` are its fields about the confirmation."""
-    volume, share = _volumes(result, found.points)
-    states = [trial.state for trial in result.trials]
-    return FrontSummary(
-        study=result.name,
-        objectives=result.objectives,
-        where=tuple(where),
-        reference_point=result.reference_point,
-        hypervolume=volume,
-        hypervolume_ratio=share,
-        n_complete=states.count("complete"),
-        n_infeasible=states.count("infeasible"),
-        n_failed=states.count("failed"),
-        n_invalid=states.count("invalid"),
-        entries=found.front,
-        near=found.near,
-        unlikely=found.unlikely,
-        **known,
-    )
+    entries = _Candidates.of_finalists(confirmed(result, result.confirmation).result).entries()
+    return {one.trial.number: one.probability or 0.0 for one in entries}
 
 
 def ratios(trial: TrialRecord, baseline: Mapping[str, float]) -> dict[str, float]:
@@ -272,8 +371,31 @@ def ratios(trial: TrialRecord, baseline: Mapping[str, float]) -> dict[str, float
     return {name: value / baseline[name] for name, value in trial.values().items() if baseline.get(name)}
 
 
+def _confirmed_trials(finalists: Confirmed) -> dict[int, TrialRecord]:
+    """The trials with confirmed values, by number; a baseline without such values is invalid there."""
+    return {trial.number: trial for trial in finalists.result.trials if trial.state != "invalid"}
+
+
+def _stated(
+    result: StudyResult, entries: Sequence[FrontEntry], points: NDArray[np.float64], mask: NDArray[np.bool_]
+) -> dict[int, FrontEntry]:
+    """Which entries, by place and in order, are on the front (`mask` [n]) of `points` [n, m] or near it."""
+    directions, baseline = directions_of(result), result.baseline_values()
+    is_likely = mask & np.array([entry.is_likely for entry in entries], dtype=np.bool_)
+    eligible = np.flatnonzero(is_likely if is_likely.any() else mask)
+    place = knee_index(points[eligible], directions)
+    knee = None if place is None else int(eligible[place])
+    turn = -1.0 if directions[0] == "maximize" else 1.0
+    # Ratios and order are worked out for what is stated only, which of many trials are few.
+    stated = [i for i, entry in enumerate(entries) if mask[i] or (entry.probability or 0.0) >= NEAR]
+    stated.sort(key=lambda i: (turn * points[i, 0], entries[i].trial.number))
+    return {
+        i: replace(entries[i], is_knee=i == knee, ratio_to_baseline=ratios(entries[i].trial, baseline)) for i in stated
+    }
+
+
 def _volumes(result: StudyResult, front: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """The hypervolume, and its share of the box between reference and ideal."""
+    """The hypervolume of points [n, m], and its share of the box between reference and ideal."""
     if result.reference_point is None:
         return None, None
     directions = directions_of(result)

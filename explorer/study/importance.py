@@ -1,8 +1,8 @@
-"""Importance: how much each parameter decides about the best values of each objective.
+"""Parameter importance: how much each parameter decides about the best values of each objective.
 
-PED-ANOVA (Watanabe, Bansal & Hutter 2023), Optuna's own: it compares where the best tenth of the trials lies in a
-parameter with where all of them lie. It has no randomness. Trials that only break a constraint count, since they tell
-as much about an objective; failed and invalid ones tell nothing.
+PED-ANOVA (Watanabe, Bansal & Hutter 2023) in Optuna's implementation: it compares where the best tenth of the trials
+lies in a parameter with where all of them lie. It is deterministic. Trials that only break a constraint count; failed
+and invalid ones do not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from explorer.objectives import Objective
+from explorer.metrics import Objective
 from explorer.space.values import Parameter
 from explorer.study.result import StudyResult, TrialRecord
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MIN_TRIALS = 20
-"""Fewer say little about where the best ones lie."""
+"""Fewer trials do not show where the best ones lie."""
 
 _MAX_TRIALS = 3000  # evenly chosen ones: more change nothing in the second digit, and cost seconds
 _BEST_SHARE, _MIN_BEST = 0.1, 5  # Optuna's documentation asks for at least 5 trials among the best
@@ -31,7 +31,7 @@ _BEST_SHARE, _MIN_BEST = 0.1, 5  # Optuna's documentation asks for at least 5 tr
 class Importance:
     """The importance of each parameter for one objective, as shares that add up to 1, largest first.
 
-    `shares` is None where it cannot be told, and `why` says why. `n_trials` were looked at.
+    `shares` is None where unknown, with the reason `why`. `n_trials` is the number of trials used.
     """
 
     metric: str
@@ -40,13 +40,13 @@ class Importance:
     why: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready values."""
+        """Return JSON-ready values."""
         shares = None if self.shares is None else [{"parameter": n, "share": s} for n, s in self.shares.items()]
         return {"metric": self.metric, "shares": shares, "n_trials": self.n_trials, "why": self.why}
 
 
 def parameter_importance(result: StudyResult) -> tuple[Importance, ...]:
-    """The importance of the parameters with a choice for each objective."""
+    """Return the importance of all parameters with more than one value, for each objective."""
     parameters = [parameter for parameter in result.space.parameters.values() if not parameter.is_fixed]
     names = [objective.metric for objective in result.objectives]
     valid = [trial for trial in result.trials if trial.state in ("complete", "infeasible")]
@@ -63,15 +63,14 @@ def parameter_importance(result: StudyResult) -> tuple[Importance, ...]:
 
 
 def _is_usable(trial: TrialRecord, metrics: Sequence[str], parameters: Sequence[Parameter]) -> bool:
-    """Whether it knows every objective and is a point of the space."""
+    """Return whether the trial has all objectives and its variant is in the space."""
     values = trial.values()
     return all(name in values for name in metrics) and all(
-        getattr(trial.variant, parameter.name) in parameter.values for parameter in parameters
+        trial.variant[parameter.name] in parameter.values for parameter in parameters
     )
 
 
 def _importance(objective: Objective, parameters: Sequence[Parameter], trials: Sequence[TrialRecord]) -> Importance:
-    """The importance for one objective."""
     from optuna.importance import PedAnovaImportanceEvaluator
 
     metric, n = objective.metric, len(trials)
@@ -92,7 +91,7 @@ def _importance(objective: Objective, parameters: Sequence[Parameter], trials: S
 
 
 def _study(objective: Objective, parameters: Sequence[Parameter], trials: Sequence[TrialRecord]) -> Study:
-    """The trials as a study of Optuna in memory. A number is its place among the parameter's values."""
+    """Return the trials as an Optuna study in memory. Numbers are indices into the parameter's sorted values."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -111,7 +110,7 @@ def _study(objective: Objective, parameters: Sequence[Parameter], trials: Sequen
             params={
                 p.name: place if p.is_ordered else str(place)
                 for p in parameters
-                for place in (levels[p.name].index(getattr(trial.variant, p.name)),)
+                for place in (levels[p.name].index(trial.variant[p.name]),)
             },
             distributions=distributions,
             value=trial.values()[objective.metric],

@@ -1,80 +1,126 @@
-"""The study loop: prepare, ask, build and measure, tell; until the trials, the time or the variants are used up.
-
-Then the finalists are confirmed.
-"""
+"""Run a study under its lock: propose, build, measure and record trials up to a limit, then confirm the finalists."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from explorer.cache import cache_root
-from explorer.errors import Interrupted, NotAvailable, NothingFeasible
+from explorer.errors import ExplorerError, Interrupted, ModelError, NotAvailable, NothingFeasible, StudyIncompatible
 from explorer.space.values import SearchSpace, Vocabulary
-from explorer.study.confirm import Confirming, confirm_if_due
-from explorer.study.disk import disk_full_is_said
-from explorer.study.drafts import no_drafts_left
-from explorer.study.evaluation import Evaluator
+from explorer.study.baseline import baseline_sentence, images_sentence, warnings
+from explorer.study.confirm.rounds import ConfirmationBudget, Confirmer, confirm_if_due
+from explorer.study.evaluation import CircuitBreaker, Evaluator, StudyView
 from explorer.study.fork import Fork
-from explorer.study.interrupt import Interrupt
-from explorer.study.lock import study_lock
-from explorer.study.misses import nothing_feasible_message
-from explorer.study.now import noted
+from explorer.study.infeasibility import nothing_feasible_message
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.session import Session, open_session, stored_study
-from explorer.study.streak import Streak
-from explorer.study.view import StudyView
+from explorer.study.store.files import no_drafts_left
+from explorer.study.store.live_status import recording_live_status
+from explorer.study.store.location import StudyLocation
+from explorer.study.store.lock import study_lock
+from explorer.system.disk_errors import explaining_disk_errors
+from explorer.system.hashing import cache_root
+from explorer.system.signals import Interrupt
+
+
+@dataclass(frozen=True, slots=True)
+class StudyTools:
+    """What a study is run with; the caller closes evaluator and view.
+
+    vocabulary     the names that the search space may use
+    write_outputs  gets the result at the end and at an interruption
+    storage_url    the study's database; None: the one that the study's folder names, or has
+    clock          seconds that never go back
+    """
+
+    vocabulary: Vocabulary
+    evaluator: Evaluator
+    view: StudyView
+    interrupt: Interrupt
+    write_outputs: Callable[[StudyResult], None]
+    storage_url: str | None = None
+    clock: Callable[[], float] = time.monotonic
 
 
 def run_study(
-    space: SearchSpace,
-    vocabulary: Vocabulary,
-    folder: Path,
-    evaluator: Evaluator,
-    view: StudyView,
-    interrupt: Interrupt,
-    write_outputs: Callable[[StudyResult], None],
-    storage_url: str | None = None,
-    fork_from: Path | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    is_confirming: bool = True,
+    space: SearchSpace, folder: Path, tools: StudyTools, fork_from: Path | None = None, is_confirming: bool = True
 ) -> StudyResult:
-    """Run the study in `folder`, or go on with it; with `fork_from`, first take over another study's trials.
+    """Run the study in `folder`, or resume it; with `fork_from`, first adopt another study's trials.
 
-    Unless `is_confirming` is False its finalists are then measured again, if that was not done yet.
-    `write_outputs` gets the result at the end and at an interruption. The caller closes evaluator and view; a study
-    that was begun closes the evaluator before it lets its lock go. `clock` gives seconds. Raises NothingFeasible at the
-    end of a study without a feasible trial; Interrupted; NotAvailable when the baseline or MAX_SAME_FAILURES trials, or
-    measurements of finalists, in a row failed; StudyLocked, StudyDamaged, StudyIncompatible; ExplorerError when the
-    disk is full. The study is whole and can be resumed after each of them.
+    Unless `is_confirming` is False, its finalists are then measured again if they were not yet. Raises NothingFeasible
+    at the end of a study without a feasible trial; Interrupted; NotAvailable when the baseline, or MAX_SAME_FAILURES
+    trials or measurements of finalists in a row, failed; StudyLocked, StudyDamaged; StudyIncompatible, also when a
+    restarted builder finds other data or another network; ExplorerError when the disk is full. After each of them the
+    study is whole and can be resumed.
     """
-    began = clock()
-    with disk_full_is_said(folder):
+    began = tools.clock()
+    with explaining_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with (
-            study_lock(folder, view.on_note) as since,
-            no_drafts_left(folder, evaluator),
-            noted(view, space, folder, since) as view,
-        ):
-            fork = None if fork_from is None else Fork(fork_from, folder)
-            stored = stored_study(space, folder, storage_url)
-            prepared = evaluator.prepare(view.on_progress)
-            interrupt.check()
-            evidence = cache_root() / "evidence"
-            session = open_session(space, vocabulary, folder, prepared, stored, evidence, storage_url)
-            confirming = None
-            if is_confirming:
-                confirming = Confirming(session, evaluator, view, interrupt, prepared.validation_labels, clock)
-            limit = _Limit(space, began, clock)
-            try:
-                return _run(session, evaluator, view, interrupt, write_outputs, fork, limit, confirming)
-            finally:
-                session.close()
+    with _coordinating(space, folder, tools) as tools:
+        fork = None if fork_from is None else Fork(fork_from, folder)
+        session = _open(space, folder, tools)
+        try:
+            if images := images_sentence(session.facts.identity, session.facts.provenance):
+                tools.view.on_note(images)
+            confirmer = _confirmer(session, tools) if is_confirming else None
+            return _search(session, tools, fork, _Limit(space, began, tools.clock), confirmer)
+        finally:
+            session.close()
+
+
+def confirm_study(found: StudyResult, tools: StudyTools, n_rounds: int | None = None) -> StudyResult:
+    """Measure the finalists of the study `found` again, or resume that where it was interrupted.
+
+    The earlier confirmation stays until the new one is whole. `n_rounds` None: as many as ConfirmationBudget says.
+    Raises NothingFeasible when no trial could be on a front; NotAvailable when artifacts are missing or finalists fail
+    the same way in a row; Interrupted; StudyLocked, StudyDamaged, StudyIncompatible; ExplorerError when the disk is
+    full.
+    """
+    with _coordinating(found.space, found.folder, tools) as tools:
+        if not any(trial.is_feasible for trial in found.trials):
+            raise NothingFeasible(nothing_feasible_message(found))
+        session = _open(found.space, found.folder, tools)
+        try:
+            result = session.result()
+            budget = ConfirmationBudget.of_search(result) if n_rounds is None else ConfirmationBudget(n_rounds)
+            confirmer = _confirmer(session, tools)
+            confirmer.run(confirmer.begin(), budget)
+            result = session.result()
+        finally:
+            session.close()
+        tools.write_outputs(result)
+        return result
+
+
+@contextmanager
+def _coordinating(space: SearchSpace, folder: Path, tools: StudyTools) -> Iterator[StudyTools]:
+    """Hold the study's lock and record its live status; close the evaluator before the lock is released."""
+    with (
+        explaining_disk_errors(folder),
+        study_lock(folder, tools.view.on_note) as since,
+        no_drafts_left(folder, tools.evaluator),
+        recording_live_status(tools.view, space, folder, since) as view,
+    ):
+        yield replace(tools, view=view)
+
+
+def _open(space: SearchSpace, folder: Path, tools: StudyTools) -> Session:
+    location = StudyLocation(folder, tools.storage_url)
+    stored = stored_study(space, location)
+    prepared = tools.evaluator.prepare(tools.view.on_progress)
+    tools.interrupt.check()
+    return open_session(space, tools.vocabulary, location, prepared, stored, cache_root() / "evidence")
+
+
+def _confirmer(session: Session, tools: StudyTools) -> Confirmer:
+    return Confirmer(session, tools.evaluator, tools.view, tools.interrupt, tools.clock)
 
 
 class _Limit:
-    """When a study that began at `began` has to begin no further trial."""
+    """The limits of a study that began at `began`, by `clock`."""
 
     def __init__(self, space: SearchSpace, began: float, clock: Callable[[], float]) -> None:
         self._search = space.search
@@ -82,7 +128,7 @@ class _Limit:
         self._clock = clock
 
     def reached(self, n_finished: int) -> str:
-        """Which limit is reached, in words; empty when none is."""
+        """Return which limit is reached, in words; empty when none is."""
         if n_finished >= self._search.n_trials:
             return f"all {self._search.n_trials} trials are done"
         if self._search.timeout_s is not None and self._clock() - self._began >= self._search.timeout_s:
@@ -90,71 +136,74 @@ class _Limit:
         return ""
 
 
-def _run(
-    session: Session,
-    evaluator: Evaluator,
-    view: StudyView,
-    interrupt: Interrupt,
-    write_outputs: Callable[[StudyResult], None],
-    fork: Fork | None,
-    limit: _Limit,
-    confirming: Confirming | None,
+def _search(
+    session: Session, tools: StudyTools, fork: Fork | None, limit: _Limit, confirmer: Confirmer | None
 ) -> StudyResult:
+    view = tools.view
     try:
         if fork is not None:
             fork.adopt_baseline(session)
         if session.n_finished == 0:
-            _require_baseline(_trial(session, evaluator, view, interrupt), view)
+            _require_baseline(_trial(session, tools), view)
         if fork is not None:
             view.on_note(fork.adopt_others(session))
-        _trials(session, evaluator, view, interrupt, limit)
-        if confirming is not None:
-            confirm_if_due(confirming, session, view)
-    except (Interrupted, NotAvailable):
+        _note_baseline(session.result(), view)
+        _trials(session, tools, limit)
+        if confirmer is not None:
+            confirm_if_due(confirmer, session, view)
+    except (Interrupted, NotAvailable, ModelError, StudyIncompatible):
         if session.n_finished:
-            write_outputs(session.result())
+            tools.write_outputs(session.result())
         raise
     result = session.result()
-    write_outputs(result)
+    tools.write_outputs(result)
     if not any(trial.is_feasible for trial in result.trials):
-        raise NothingFeasible(nothing_feasible_message(result))
+        raise NothingFeasible("\n".join([nothing_feasible_message(result), *warnings(result)]))
     return result
 
 
-def _trials(session: Session, evaluator: Evaluator, view: StudyView, interrupt: Interrupt, limit: _Limit) -> None:
+def _trials(session: Session, tools: StudyTools, limit: _Limit) -> None:
     """Run trials until a limit is reached or no variant is left. Raises NotAvailable when they all fail alike."""
-    streak = Streak("trials", "start the study again to resume it")
+    breaker = CircuitBreaker("trials", "start the study again to resume it")
     while not (reason := limit.reached(session.n_finished)):
-        record = _trial(session, evaluator, view, interrupt)
+        record = _trial(session, tools)
         if record is None:
             reason = f"every variant of the search space was tried ({session.grid.n_variants})"
             break
-        streak.add(record.outcome.failure)
-    view.on_note(f"the study ends: {reason}")
+        breaker.add(record.outcome.failure)
+    tools.view.on_note(f"the study ends: {reason}")
 
 
-def _trial(session: Session, evaluator: Evaluator, view: StudyView, interrupt: Interrupt) -> TrialRecord | None:
-    """Run the next trial; None when no variant is left. Raises Interrupted, and leaves no running trial behind."""
-    interrupt.check()
+def _trial(session: Session, tools: StudyTools) -> TrialRecord | None:
+    """Run the next trial; None when no variant is left. Raises as evaluating does, and leaves no running trial."""
+    tools.interrupt.check()
     variant = session.next_variant()
     if variant is None:
         return None
-    interrupt.check()
+    tools.interrupt.check()
     started = time.time()
     number = session.begin(variant, started)
-    view.on_trial_start(number, variant)
+    tools.view.on_trial_start(number, variant)
     try:
-        outcome = evaluator.evaluate(variant, number, view.on_progress, session.is_worth_more())
-    except Interrupted:
+        outcome = tools.evaluator.evaluate(variant, number, tools.view.on_progress, session.can_reach_front())
+    except ExplorerError:
         session.interrupt(number)
         raise
     record = session.finish(number, outcome, started)
-    view.on_trial_end(record, session.result())
+    tools.view.on_trial_end(record, session.result())
     return record
 
 
+def _note_baseline(result: StudyResult, view: StudyView) -> None:
+    """Report the baseline's accuracy beside that of guessing, with a warning where it is no better."""
+    if sentence := baseline_sentence(result):
+        view.on_note(sentence)
+    for warning in warnings(result):
+        view.on_note(warning, is_error=True)
+
+
 def _require_baseline(record: TrialRecord | None, view: StudyView) -> None:
-    """Say that the baseline is invalid, if it is. Raises NotAvailable when it has no result."""
+    """Report an invalid baseline. Raises NotAvailable when it has no result."""
     failure = None if record is None else record.outcome.failure
     if failure is not None:
         raise NotAvailable(

@@ -1,28 +1,26 @@
-"""Reading a study: everything that it has found so far, whether it runs, is finished, or was killed.
+"""Read a study, running or finished, from its database and folder.
 
-Trials are read by SQL from the tables of Optuna's database (the same in every database that it supports): 10,000
-trials take about a second so, and several through Optuna.
+Trials are read by SQL from the tables of Optuna's database, which are the same in every supported database: 10,000
+trials take about a second, and several through Optuna.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import UsageError
-from explorer.study.confirmation import Confirmation
-from explorer.study.confirmation_file import read_confirmation
-from explorer.study.database import Connector, check, connect_to_read, damaged, engine_to_read, translated
-from explorer.study.facts import StudyFacts
-from explorer.study.journal import Entry, Journal, Needed, require_told
-from explorer.study.place import Place, study_place
+from explorer.study.confirm.confirmation import Confirmation, read_confirmation
 from explorer.study.result import StudyResult
-from explorer.study.sealed import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, unsealed
-from explorer.study.sound import json_value, require_measured
+from explorer.study.store.database import BUSY_TIMEOUT_S, damaged, engine_to_read, translated
+from explorer.study.store.facts import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, StudyFacts, from_checksummed
+from explorer.study.store.journal import Entry, Journal, Needed, require_complete
+from explorer.study.store.location import StorageLocation, storage_location
+from explorer.study.store.validation import json_value, require_measured
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,14 +38,14 @@ _RECORDS = """
 
 @dataclass(frozen=True, slots=True)
 class StoredStudy:
-    """A study as its database has it: the facts, the finished trials by number, the reference of the hypervolume."""
+    """A study as stored in its database: facts, finished trials by number, the hypervolume's reference point."""
 
     facts: StudyFacts
     entries: tuple[Entry, ...]
     reference_point: Mapping[str, float] | None
 
     def result(self, folder: Path) -> StudyResult:
-        """The study as views see it, with the confirmation in its folder. Raises StudyDamaged when that is damaged."""
+        """Return the study for views, with the confirmation in its folder. Raises StudyDamaged when that is damaged."""
         trials = tuple(entry.record for entry in self.entries)
         return study_result(self.facts, folder, trials, self.reference_point, read_confirmation(folder))
 
@@ -59,7 +57,7 @@ def study_result(
     reference_point: Mapping[str, float] | None,
     confirmation: Confirmation | None,
 ) -> StudyResult:
-    """The study as views see it, with these trials."""
+    """Return the study for views, with these trials."""
     return StudyResult(
         name=facts.space.name,
         folder=folder,
@@ -67,19 +65,18 @@ def study_result(
         trials=trials,
         provenance={**facts.provenance, "identity": dict(facts.identity)},
         reference_point=reference_point,
-        n_classes=facts.n_classes,
         confirmation=confirmation,
     )
 
 
 def load_result(folder: Path, name: str | None = None, storage_url: str | None = None) -> StudyResult:
-    """Everything that the study in `folder` has found so far; it may be running.
+    """Return everything that the study in `folder`, possibly running, has found so far.
 
-    `name` is the study's name where the database holds several (default: the folder's name, or the only one).
-    Raises UsageError when there is no such study, StudyDamaged or StudyError when its database does not read,
-    NotAvailable when that needs a driver that is not installed.
+    `name` selects a study where the database holds several (default: the folder's name, or the only one). Raises
+    UsageError when there is no such study, StudyDamaged or StudyError when its database cannot be read, NotAvailable
+    when its driver is not installed.
     """
-    place = study_place(folder, storage_url)
+    place = storage_location(folder, storage_url)
     stored = read_study(place, name or folder.name, is_only_one_taken=name is None)
     if stored is None:
         require_no_trials(folder, place)
@@ -88,24 +85,21 @@ def load_result(folder: Path, name: str | None = None, storage_url: str | None =
 
 
 def read_study(
-    place: Place,
+    place: StorageLocation,
     name: str,
     is_only_one_taken: bool = False,
     first: int = 0,
-    connector: Connector = connect_to_read,
+    timeout_s: float = BUSY_TIMEOUT_S,
 ) -> StoredStudy | None:
-    """The study `name` of that database, its trials from number `first` on; None without such a study or database.
+    """Return the study `name` of that database, with trials from number `first` on; None when there is none.
 
-    With `is_only_one_taken`, the database's only study is meant whatever its name. Raises StudyDamaged, StudyError,
-    NotAvailable, OSError.
+    With `is_only_one_taken`, the database's only study is returned whatever its name. `timeout_s` is how long another
+    program may keep a file locked. Raises StudyDamaged, StudyError, NotAvailable, OSError.
     """
-    if isinstance(place, Path):
-        if not place.is_file():
-            return None
-        if first == 0:
-            check(place, "quick_check", connector)
+    if isinstance(place, Path) and not place.is_file():
+        return None
     with translated(place):
-        engine = engine_to_read(place, connector)
+        engine = engine_to_read(place, timeout_s, is_checked=first == 0)
         try:
             with engine.connect() as connection:
                 return _read(connection, place, name, is_only_one_taken, first)
@@ -113,13 +107,15 @@ def read_study(
             engine.dispose()
 
 
-def require_no_trials(folder: Path, place: Place) -> None:
-    """Raises StudyDamaged when the study's trials are in the folder, though the database does not know the study."""
+def require_no_trials(folder: Path, place: StorageLocation) -> None:
+    """Raise StudyDamaged when the folder holds trials of a study that the database does not have."""
     if n_trials := len(Journal(folder).numbers()):
         raise damaged(place, f"it does not hold the study whose {n_trials} trials are in {folder}")
 
 
-def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bool, first: int) -> StoredStudy | None:
+def _read(
+    connection: Connection, place: StorageLocation, name: str, is_only_one_taken: bool, first: int
+) -> StoredStudy | None:
     from sqlalchemy import inspect, text
 
     if not inspect(connection).has_table("studies"):
@@ -142,25 +138,35 @@ def _read(connection: Connection, place: Place, name: str, is_only_one_taken: bo
             require_measured("its reference point", [reference[metric] for metric in objectives])
         with _uncollected():
             needed = Needed.of(facts.space)
-            entries = tuple(_entry(row.number, row.state, row.value_json, needed) for row in rows)
+            entries = tuple(_entry(row.number, row.state, row.value_json, needed) for row in _each_once(rows))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(place, str(error)) from error
     return StoredStudy(facts, entries, reference)
 
 
+def _each_once(rows: Iterable[Any]) -> Iterator[Any]:
+    """Yield the rows, ordered by trial number. Raises ValueError when a trial appears twice."""
+    last = None
+    for row in rows:
+        if row.number == last:
+            raise ValueError(f"trial {row.number} is there twice")
+        last = row.number
+        yield row
+
+
 def _entry(number: int, state: str, text: str, needed: Needed) -> Entry:
-    """The entry of that trial, with all that its study needs of it. Raises as `unsealed` does."""
-    entry = unsealed(text)
+    """Return that trial's entry, checked for what its study needs. Raises as `from_checksummed`."""
+    entry = from_checksummed(text)
     record = entry.record
     if record.number != number or (record.state == "failed") != (state == "FAIL"):
         raise ValueError(f"trial {number} is {state}, but its record is of trial {record.number}")
-    require_told(entry, needed)
+    require_complete(entry, needed)
     return entry
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the search for cycles of garbage: what is read has none, and would be searched again and again."""
+    """Disable the garbage collector, whose repeated searches for cycles find none in what is read."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

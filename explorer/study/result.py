@@ -1,4 +1,4 @@
-"""StudyResult: everything that a study has found so far, as one frozen value; views draw it and nothing else."""
+"""StudyResult: everything that a study has found so far, as one frozen value that views display."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from explorer.objectives import METRICS, Objective
+from explorer.metrics import METRICS, Objective
 from explorer.records import TrialOutcome, TrialState, Variant
 from explorer.space.values import SearchSpace
-from explorer.study.confirmation import Confirmation
+from explorer.study.confirm.confirmation import Confirmation
+from explorer.tasks.task import DEFAULT_TASK, Facts, Task, task_named
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
     """One finished trial.
 
-    `violations` maps each constraint's text to the amount by which it is violated, in the metric's unit (<= 0: it
-    holds; inf: the metric is not known). `started` and `finished` are seconds of the Unix clock.
+    `violations` maps each constraint's text to its violation in the metric's unit (<= 0: it holds; inf: the metric is
+    unknown). `started` and `finished` are Unix times in seconds.
     """
 
     number: int
@@ -35,25 +36,26 @@ class TrialRecord:
 
     @property
     def is_feasible(self) -> bool:
-        """Whether it has a result that can be believed and satisfies every constraint of the study."""
+        """Whether it has a valid result that satisfies every constraint of the study."""
         return self.state == "complete"
 
     def values(self) -> dict[str, float]:
-        """The known metrics as plain numbers."""
+        """Return the known metrics as numbers."""
         return self.outcome.values()
 
     def broken(self) -> dict[str, float]:
-        """The constraints that do not hold, with their violations."""
+        """Return the violations of the constraints that do not hold."""
         return {text: amount for text, amount in self.violations.items() if amount > 0}
 
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """A study's trials so far, in the order in which they finished, with all that is needed to understand them.
+    """A study's trials so far, in the order in which they finished, and what is needed to interpret them.
 
-    `confirmation` is what measuring the finalists again found, None when nobody did; see there when it is stale.
-    `reference_point` maps each objective's metric to its reference for the hypervolume, fixed for the study's life;
-    None until the baseline has been measured. `n_classes` is None until the data are known. `provenance` is JSON-ready.
+    reference_point  each objective's metric to its reference for the hypervolume, fixed for the study's life; None
+                     until the baseline is measured
+    provenance       JSON-ready; states the task, unless the data are not known yet
+    confirmation     the repeated measurements of the finalists, possibly stale; None without any
     """
 
     name: str
@@ -62,13 +64,28 @@ class StudyResult:
     trials: tuple[TrialRecord, ...]
     provenance: Mapping[str, Any]
     reference_point: Mapping[str, float] | None = None
-    n_classes: int | None = None
     confirmation: Confirmation | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What the study minimizes and maximizes."""
+        """The objectives of the study."""
         return self.space.objectives
+
+    @property
+    def task(self) -> Task:
+        """The task of the study; the default while the data are not known yet."""
+        return task_named(str(self._stated_task.get("name", DEFAULT_TASK)))
+
+    @property
+    def task_facts(self) -> Facts:
+        """What the task needs to know of the data; empty while they are not known yet."""
+        facts: Facts = self._stated_task.get("facts", {})
+        return facts
+
+    @property
+    def _stated_task(self) -> Mapping[str, Any]:
+        stated: Mapping[str, Any] = self.provenance.get("task", {})
+        return stated
 
     @property
     def baseline(self) -> TrialRecord | None:
@@ -77,16 +94,16 @@ class StudyResult:
         return None if first is None or first.state == "failed" else first
 
     def baseline_values(self) -> dict[str, float]:
-        """The baseline's known metrics; empty without a baseline."""
+        """Return the baseline's known metrics; empty without a baseline."""
         return {} if self.baseline is None else self.baseline.values()
 
     def metric_names(self) -> tuple[str, ...]:
-        """Every metric that some trial has, known or not: first the objectives, then the others in METRICS' order."""
+        """Return every metric that some trial has, known or not: the objectives, then the others in METRICS' order."""
         present = {name for names in {tuple(trial.outcome.metrics) for trial in self.trials} for name in names}
         wanted = [objective.metric for objective in self.objectives]
         known = [name for name in METRICS if name in present and name not in wanted]
         return (*wanted, *known, *sorted(present - set(METRICS) - set(wanted)))
 
     def trial(self, number: int) -> TrialRecord | None:
-        """The trial of that number, or None."""
+        """Return the trial of that number, or None."""
         return next((trial for trial in self.trials if trial.number == number), None)

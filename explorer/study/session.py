@@ -1,9 +1,9 @@
-"""Session: a study that is open for writing: asked for the next trial, told its outcome.
+"""Session: a study that is open for writing, which proposes trials and stores their outcomes.
 
-Every step leaves the study whole. A trial begins in the database; its outcome is judged, kept in the journal, and only
-then told to the database. Opening a study finishes what a killed coordinator left: trials whose outcome is in the
-journal are told, the others are marked as interrupted. Interrupted trials do not count, and the proposer, which
-depends on finished trials alone, proposes their variants again.
+Every step leaves the study whole. A trial begins in the database; its outcome gets a verdict, is written to the
+journal, and only then to the database. Opening a study completes what a killed coordinator left: outcomes that only the
+journal has are written to the database, other running trials are marked as interrupted. Interrupted trials do not
+count, and the proposer, which depends on finished trials alone, proposes their variants again.
 """
 
 from __future__ import annotations
@@ -13,48 +13,46 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from explorer.errors import StudyIncompatible
-from explorer.files import write_text
 from explorer.records import TrialOutcome, Variant
 from explorer.space.values import SearchSpace, Vocabulary
-from explorer.study.confirmation import Confirmation
-from explorer.study.confirmation_file import read_confirmation, remove_confirmations
-from explorer.study.evaluation import IsWorthMore, Prepared
-from explorer.study.evidence import Evidence
-from explorer.study.facts import StudyFacts
-from explorer.study.grid import Grid
-from explorer.study.journal import Entry, Journal
-from explorer.study.judge import judge, violation_shares
-from explorer.study.kept import kept
-from explorer.study.place import Place, remember_place, study_place
-from explorer.study.proposer import Proposer
+from explorer.study.comparability import comparability_key, identity_difference, incompatible
+from explorer.study.confirm.confirmation import Confirmation, read_confirmation, remove_confirmations
+from explorer.study.evaluation import CanReachFront, Prepared
 from explorer.study.read import StoredStudy, read_study, require_no_trials, study_result
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.storage import StudyStorage
-from explorer.study.world import identity_difference, world_key
-from explorer.study.worth import Worth, always
+from explorer.study.search.compact import compacted
+from explorer.study.search.first_measurements import FirstMeasurements
+from explorer.study.search.grid import Grid
+from explorer.study.search.proposer import Proposer
+from explorer.study.search.racing import Racing, always
+from explorer.study.store.facts import StudyFacts
+from explorer.study.store.journal import Entry, Journal
+from explorer.study.store.location import StorageLocation, StudyLocation, remember_storage, storage_location
+from explorer.study.store.optuna_storage import StudyStorage
+from explorer.study.verdict import judge, violation_shares
+from explorer.system.files import write_bytes, write_text
 
 SPACE_NAME = "space.yaml"
+NETWORK_NAME = "network.json"
 
 
-def stored_study(space: SearchSpace, folder: Path, storage_url: str | None) -> StoredStudy | None:
-    """What is stored of the study, None when it is new.
+def stored_study(space: SearchSpace, location: StudyLocation) -> StoredStudy | None:
+    """Return what is stored of the study; None when it is new.
 
-    Raises StudyIncompatible, with what changed, when it was started from another search space; StudyDamaged.
+    Raises StudyIncompatible, listing what changed, when it was started from another search space; StudyDamaged.
     """
     from explorer.space.write import difference
 
-    place = study_place(folder, storage_url)
-    is_own = storage_url is None
-    stored = read_study(place, space.name, is_only_one_taken=is_own)
+    place = storage_location(location.folder, location.storage_url)
+    stored = read_study(place, space.name, is_only_one_taken=location.storage_url is None)
     if stored is None:
-        require_no_trials(folder, place)
+        require_no_trials(location.folder, place)
         return None
     changes = difference(stored.facts.space, space)
     if stored.facts.space.name != space.name:
         changes.insert(0, f"name: {stored.facts.space.name} -> {space.name}")
     if changes:
-        raise _incompatible(space.name, "the search space", changes)
+        raise incompatible(space.name, "the search space", changes)
     return stored
 
 
@@ -69,14 +67,14 @@ class Session:
         self._folder = folder
         self._storage = storage
         self._journal = Journal(folder)
-        self._evidence = Evidence(evidence, self.facts.world)
+        self._first_measurements = FirstMeasurements(evidence, self.facts.world)
         self._reference_point = stored.reference_point
         self._confirmation = read_confirmation(folder)
         search = self.facts.space.search
         directions = [objective.direction for objective in self.facts.space.objectives]
         self._proposer = Proposer(self.grid, directions, search.sampler, search.seed)
         self._records: list[TrialRecord] = []
-        self._worth = Worth(self.facts.space)
+        self._racing = Racing(self.facts.space)
         self._baseline_evidence: Mapping[str, float] = {}
         for entry in stored.entries:
             self._take(entry)
@@ -84,7 +82,7 @@ class Session:
 
     @property
     def n_finished(self) -> int:
-        """How many trials have a final state; interrupted ones do not count."""
+        """Number of trials with a final state; interrupted ones do not count."""
         return len(self._records)
 
     @property
@@ -93,93 +91,97 @@ class Session:
         return self.facts.space
 
     def result(self) -> StudyResult:
-        """Everything found so far."""
+        """Return everything found so far."""
         return study_result(self.facts, self._folder, tuple(self._records), self._reference_point, self._confirmation)
 
     def variants(self) -> set[Variant]:
-        """The variants of the finished trials."""
+        """Return the variants of the finished trials."""
         return {record.variant for record in self._records}
 
     def next_variant(self) -> Variant | None:
-        """The variant to try next: first the baseline; None when every variant was tried."""
+        """Return the variant to try next: first the baseline; None when every variant was tried."""
         if not self._records:
             return self.space.baseline()
         index = self._proposer.next()
         return None if index is None else self.grid.variant(index)
 
     def begin(self, variant: Variant, started: float | None = None) -> int:
-        """Begin a trial of `variant`; returns its number. `started` is now, or seconds of the Unix clock."""
+        """Begin a trial of `variant` and return its number. `started` is a Unix time in seconds, by default now."""
         index = self.grid.index(variant)
         params = {} if index is None else self.grid.params(index)
         distributions = {} if index is None else self.grid.distributions
         return self._storage.begin(variant, params, distributions, time.time() if started is None else started)
 
     def finish(self, number: int, outcome: TrialOutcome, started: float, finished: float | None = None) -> TrialRecord:
-        """Judge the outcome of a running trial, keep it, and tell it to the database.
-
-        It takes no time at all, rather than less, where the clock was set back meanwhile.
+        """Decide a trial's verdict and store its outcome; its duration is at least 0, even if the clock was set
+        back.
         """
         baseline = None if not self._records else self.result().baseline_values()
         state, checked, violations = judge(outcome, self.space, baseline)
         record = TrialRecord(number, state, checked, violations, started, max(started, finished or time.time()))
-        entry = Entry(record, self._evidence_of(record), self.facts.world)
+        entry = Entry(record, self._first_measurements_of(record), self.facts.world)
         self._journal.write(entry)
         self._storage.finish(entry, self.space.objectives)
         self._take(entry)
         return record
 
-    def is_worth_more(self) -> IsWorthMore:
-        """Whether the next trial, once it was measured briefly, deserves the whole budget; the baseline always does."""
-        return self._worth.beside() if self._records else always
+    def can_reach_front(self) -> CanReachFront:
+        """Return the racing rule for the next trial; the baseline always gets the whole timing budget."""
+        return self._racing.rule() if self._records else always
 
     def take_confirmation(self, confirmation: Confirmation) -> None:
-        """Take note of a confirmation that is in the study's folder."""
+        """Use a confirmation that is stored in the study's folder."""
         self._confirmation = confirmation
 
     def interrupt(self, number: int) -> None:
-        """End a running trial that will have no outcome."""
+        """End a running trial without an outcome."""
         self._storage.interrupt(number)
 
     def close(self) -> None:
-        """Let the database go."""
+        """Close the database."""
         self._storage.close()
 
-    def _evidence_of(self, record: TrialRecord) -> Mapping[str, float]:
-        """What samplers are told: of an invalid trial what an earlier study measured of the same, if one did."""
+    def _first_measurements_of(self, record: TrialRecord) -> Mapping[str, float]:
+        """Return the metrics that samplers get; for an invalid trial those that an earlier study measured, if any."""
         if record.state == "failed":
             return {}
         outcome = record.outcome
-        return self._evidence.remembered(outcome) if record.state == "invalid" else self._evidence.of(outcome)
+        return (
+            self._first_measurements.stored(outcome)
+            if record.state == "invalid"
+            else self._first_measurements.of(outcome)
+        )
 
     def _take(self, entry: Entry) -> None:
-        """Take note of a finished trial."""
-        record = kept(entry.record)
+        record = compacted(entry.record)
         self._records.append(record)
-        self._worth.add(record)
+        self._racing.add(record)
         if record.state == "failed":
             self._proposer.observe(record.variant, None, {})
             return
         if record.number == 0:
-            self._baseline_evidence = {**record.values(), **entry.evidence}
+            self._baseline_evidence = {**record.values(), **entry.first_measurements}
             self._fix_reference_point(record)
-        # Where somebody removed the baseline the study begins anew: there is nothing to compare with, or to be told.
-        is_told = all(objective.metric in entry.evidence for objective in self.space.objectives)
-        if not self._baseline_evidence or not is_told:
+        # Without a baseline, whose record may have been removed, there is nothing to compare with.
+        has_objectives = all(objective.metric in entry.first_measurements for objective in self.space.objectives)
+        if not self._baseline_evidence or not has_objectives:
             self._proposer.observe(record.variant, None, {})
             return
-        values = tuple(entry.evidence[objective.metric] for objective in self.space.objectives)
-        shares = violation_shares(self.space.constraints, entry.evidence, self._baseline_evidence)
+        values = tuple(entry.first_measurements[objective.metric] for objective in self.space.objectives)
+        shares = violation_shares(self.space.constraints, entry.first_measurements, self._baseline_evidence)
         self._proposer.observe(record.variant, values, shares)
 
     def _fix_reference_point(self, baseline: TrialRecord) -> None:
         if self._reference_point is None:
             from explorer.pareto.hypervolume import reference_point
 
-            self._reference_point = reference_point(baseline.values(), self.space.objectives, self.facts.n_classes)
+            result = self.result()
+            worst = {metric.name: result.task.reference(metric, result.task_facts) for metric in result.task.metrics}
+            self._reference_point = reference_point(baseline.values(), self.space.objectives, worst)
             self._storage.set_reference_point(self._reference_point)
 
     def _finish_interrupted(self) -> None:
-        """Tell the outcomes that the journal has and the database has not; mark the other running trials."""
+        """Store outcomes that only the journal has, and mark the other running trials as interrupted."""
         for number, attributes in self._storage.unfinished():
             entry = self._journal.read(number, self.space)
             is_its_own = (
@@ -197,22 +199,25 @@ class Session:
 def open_session(
     space: SearchSpace,
     vocabulary: Vocabulary,
-    folder: Path,
+    location: StudyLocation,
     prepared: Prepared,
     stored: StoredStudy | None,
     evidence: Path,
-    storage_url: str | None,
 ) -> Session:
-    """Go on with the stored study, or make a new one.
+    """Open the stored study, or create a new one.
 
-    A study whose baseline has no result holds nothing that could be compared: it begins anew, so that the baseline is
-    trial 0. Raises StudyIncompatible, with what changed, when data or software are not those of the stored study.
+    A stored study whose baseline has no result begins anew, since nothing in it is comparable, so that the baseline is
+    trial 0. Raises StudyIncompatible, listing what changed, when data, network or software differ from those of a
+    stored study whose baseline has a result.
     """
-    place = study_place(folder, storage_url)
-    facts = StudyFacts(space, prepared.identity, prepared.provenance, prepared.n_classes, world_key(space, prepared))
+    folder, storage_url = location.folder, location.storage_url
+    place = storage_location(folder, storage_url)
+    facts = StudyFacts(space, prepared.identity, prepared.provenance, comparability_key(space, prepared))
     if stored is not None:
-        if changes := identity_difference(stored.facts.identity, prepared.identity):
-            raise _incompatible(space.name, "data, software or device", changes)
+        networks = (folder / NETWORK_NAME, prepared.network_description)
+        changes = identity_difference(stored.facts.identity, prepared.identity, networks)
+        if changes and _has_baseline(stored, folder):
+            raise incompatible(space.name, "data, network, software or device", changes)
         session = _resumed(stored, facts, place, vocabulary, folder, evidence)
         if session.n_finished and session.result().baseline is not None:
             return session
@@ -222,15 +227,23 @@ def open_session(
     from explorer.space.write import dump_space
 
     write_text(folder / SPACE_NAME, dump_space(space))
-    remember_place(folder, storage_url)
+    if prepared.network_description is not None:
+        write_bytes(folder / NETWORK_NAME, prepared.network_description.read_bytes())
+    remember_storage(folder, storage_url)
     storage = StudyStorage.create(place, facts)
     return Session(storage, StoredStudy(facts, (), None), vocabulary, folder, evidence)
 
 
+def _has_baseline(stored: StoredStudy, folder: Path) -> bool:
+    """Return whether trial 0 has a result, even if only in the journal. Raises StudyDamaged."""
+    first = next((entry for entry in stored.entries if entry.record.number == 0), None) or Journal(folder).read(0)
+    return first is not None and first.record.state != "failed"
+
+
 def _resumed(
-    stored: StoredStudy, facts: StudyFacts, place: Place, vocabulary: Vocabulary, folder: Path, evidence: Path
+    stored: StoredStudy, facts: StudyFacts, place: StorageLocation, vocabulary: Vocabulary, folder: Path, evidence: Path
 ) -> Session:
-    """The stored study, with the limits (trials, time) of `facts`."""
+    """Open the stored study with the limits (trials, time) of `facts`."""
     storage = StudyStorage.open(place, facts.space.name)
     try:
         current = replace(stored.facts, space=facts.space)
@@ -240,11 +253,3 @@ def _resumed(
     except BaseException:
         storage.close()
         raise
-
-
-def _incompatible(name: str, what: str, changes: list[str]) -> StudyIncompatible:
-    lines = "\n".join(f"  {change}" for change in changes)
-    return StudyIncompatible(
-        f"{what} changed since the study {name!r} was started:\n{lines}\n"
-        "change it back, or start a new study from the trials that still apply with --fork NAME"
-    )

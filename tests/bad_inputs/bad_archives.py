@@ -113,7 +113,7 @@ CASES = (
          r"is missing: data"),
     Case("tar_of_5000_long_names", _raw_tar("pets.tar", _long_name() * 5000), START, 5, _NO_TAR.format(r"pets\.tar")),
     Case("cifar10_with_a_payload", _cifar_pickle, START, 5,
-         r"^\S+/cifar-10-batches-py is not the official CIFAR-10 \(.*\): remove that folder"),
+         r"^\S+/cifar-10-batches-py is not the official CIFAR-10, because files are missing or damaged: remove"),
     Case("cifar10_archive_of_somebody_else", _cifar_archive, START, 5,
          r"^\S+/cifar-10-python\.tar\.gz is not the official archive: its MD5 should be "),
     Case("cifar10_of_cats_and_dogs", _cifar_of_others, START, 5,

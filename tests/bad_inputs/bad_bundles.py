@@ -10,6 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def _pickled_program(folder: Path) -> None:
 
     def rename(stated: dict[str, Any]) -> None:
         stated["variant"]["runtime"] = stated["execution"]["runtime"] = "eager"
+        stated["execution"]["packages"] = {"torch": version("torch")}
         for index in range(2):
             del stated["files"][f"model/segment_{index}.onnx"]
 
@@ -170,7 +172,7 @@ FILES = (
          _FAILS.format(r"manifest\.json does not read as JSON: it is nested too deeply")),
     Case("manifest_of_5_mib", manifest(lambda text: text + " " * 5 * 2**20), VERIFY, 4,
          _FAILS.format(r"manifest\.json has more than the 4,194,304 bytes")),
-    Case("manifest_that_was_changed", manifest(lambda text: text.replace("900.0", "100.0", 1)), VERIFY, 4,
+    Case("manifest_that_was_changed", manifest(lambda text: text.replace("500.0", "100.0", 1)), VERIFY, 4,
          _FAILS.format(r"manifest\.json is not as it was written")),
 )  # fmt: skip
 
@@ -188,8 +190,8 @@ MODELS = (
          _FAILS.format(r"model/segment_0\.onnx is not an ONNX model: it is not loaded")),
     Case("program_with_a_payload", bundle(_pickled_program), VERIFY, 4,
          _FAILS.format(r"model/segment_0\.pt2 is not an archive.*: it is not loaded")),
-    Case("samples_with_a_payload", _samples(labels=_payload_array), VERIFY, 4,
-         _FAILS.format(r"samples\.npz does not read: labels is not such an array as NumPy writes it")),
+    Case("samples_with_a_payload", _samples(targets=_payload_array), VERIFY, 4,
+         _FAILS.format(r"samples\.npz does not read: targets is not such an array as NumPy writes it")),
     Case("samples_with_an_array_more", _samples(secret=lambda folder: np.zeros(3)), VERIFY, 4,
          _FAILS.format(r"samples\.npz holds ")),
     Case("samples_of_no_archive", bundle(lambda f: (f / "samples.npz").write_bytes(b"PK") and state(f, "samples.npz")),

@@ -189,7 +189,7 @@ FOLDERS = (
     Case("folder_without_a_class_in_test", pets(lambda f: _remove_all(f / "test/dog")), START, 5,
          r"^the class 'dog' of \S+ is in train/ but not in test/"),
     Case("folder_without_test", pets(lambda f: _remove_all(f / "test")), START, 5,
-         r"^the data set image_folder was not found; looked at: \S+/train, \S+/test\."),
+         r"^the data set image_folder was not found \(looked at: \S+/train, \S+/test\)"),
     Case("folder_without_labels", _unlabeled, START, 5,
          r"^expected train/<class>/\* and test/<class>/\* in \S+, but train/ is missing or has no classes"),
     Case("folder_too_deep", pets(lambda f: (f / "train/cat/young").mkdir()), START, 5,
@@ -203,7 +203,7 @@ FOLDERS = (
     Case("folder_with_a_class_not_in_utf_8", pets(_called(b"caf\xe9")), START, 5,
          r"^the class 'caf\\udce9' of \S+ has a name with characters that do not print"),
     Case("folder_missing", _at("pets"), START, 5,
-         r"^the data set image_folder was not found; looked at: \S+/data/pets"),
+         r"^the data set image_folder was not found \(looked at: \S+/data/pets\)\. Put a folder there"),
     Case("folder_of_an_unknown_user", _at("~nobody-of-that-name/pets"), START, 2,
          r"^~nobody-of-that-name/pets begins in the home folder of an unknown user"),
     Case("folder_of_an_unknown_user_checked", _at("~nobody-of-that-name/pets"), CHECK, 5, r"is missing: data"),
@@ -213,7 +213,7 @@ FOLDERS = (
     Case("data_of_an_unknown_user", _no_data, ("check", "pets.yaml", "--data", "~nobody-of-that-name"), 5,
          r"is missing: data"),
     Case("data_nowhere_and_no_network", _no_data, START, 5,
-         r"^the data set cifar10 was not found; looked at: .*It cannot be downloaded either "
+         r"^the data set cifar10 was not found \(looked at: .*\) and cannot be downloaded either "
          r".*digits\.yaml needs no data"),
 )  # fmt: skip
 

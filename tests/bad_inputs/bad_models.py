@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 from bad_case import Case, Payload
 
-from explorer.cache import cache_root
-from explorer.data import prepare, split
+from explorer.data.preparing import prepare
+from explorer.data.splits import split
 from explorer.models.base import CARD, WEIGHTS, recipe_named, weights_key
 from explorer.space.values import DataSettings
+from explorer.system.hashing import cache_root
+from explorer.tasks.task import DEFAULT_TASK, task_named
 
 DATA = DataSettings("digits", validation=300, calibration=128)
 SPACE = """\
 name: digits
-model: {model}
+model: {model}{input}
 data: {{name: digits, validation: 300, calibration: 128}}
 objectives: {{accuracy: maximize}}
 """
@@ -41,9 +43,9 @@ def in_cache(change: Callable[[Path], object]) -> Callable[[Path], None]:
     """Weights that would be taken for trained ones, and then `change` in their folder."""
 
     def make(work: Path) -> None:
-        (work / "digits.yaml").write_text(SPACE.format(model="slimmable_cnn"))
+        (work / "digits.yaml").write_text(SPACE.format(model="slimmable_cnn", input=""))
         dataset = prepare(DATA, None, lambda _: None)
-        splits = split(dataset, DATA).training_fingerprint()
+        splits = split(dataset, DATA, task_named(DEFAULT_TASK)).training_fingerprint()
         key = weights_key("slimmable_cnn", dataset.fingerprint, splits, recipe_named("quick"), 0)
         folder = cache_root() / "weights" / key
         folder.mkdir(parents=True)
@@ -92,11 +94,11 @@ WEIGHTS_IN_CACHE = (
 )  # fmt: skip
 
 
-def own(name: str, source: str) -> Callable[[Path], None]:
+def own(name: str, source: str, stated: str = "unit") -> Callable[[Path], None]:
     """A network of the user's own, in a module of that name: modules are imported once a process."""
 
     def make(work: Path) -> None:
-        (work / "digits.yaml").write_text(SPACE.format(model=f"{name}:make"))
+        (work / "digits.yaml").write_text(SPACE.format(model=f"{name}:make", input=f"\ninput: {stated}"))
         (work / f"{name}.py").write_text(source)
 
     return make
@@ -117,7 +119,12 @@ OWN_NETWORKS = (
               r"^expected 'own_network_that_is_a_path:make' to return a torch\.nn\.Module, got str", False),
     _own_case("own_network_that_raises", "def make():\n    raise OSError('no weights.pt here')\n",
               r"\nYour network's function .* raised OSError: no weights\.pt here"),
-    Case("own_network_that_is_missing", lambda w: (w / "digits.yaml").write_text(SPACE.format(model="not_here:make")),
+    Case("own_network_for_three_channels", own("never_run", "1 / 0\n", "imagenet"), START, 2,
+         r"^input: imagenet has the mean and std of 3 channels, and the images have 1 channel: state as many, as in"),
+    Case("own_network_for_two_channels_checked", own("never_run", "1 / 0\n", "{mean: [0, 0], std: [1, 1]}"),
+         ("check", "digits.yaml"), 2, r"^input: \{mean: \[0\.0, 0\.0\], std: .*\} has the mean and std of 2 chan"),
+    Case("own_network_that_is_missing",
+         lambda w: (w / "digits.yaml").write_text(SPACE.format(model="not_here:make", input="\ninput: unit")),
          START, 2, r"The module 'not_here' of your network 'not_here:make' cannot be imported", is_users_code=True),
 )  # fmt: skip
 

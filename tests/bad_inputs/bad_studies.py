@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bad_case import Case, Payload
+from fakes import artifact_facts, segment
+from odd_databases import beside, name_victim
 
-from explorer.hashing import file_sha256
-from explorer.study.sealed import FACTS_KEY, RECORD_KEY
+from explorer.study.store.facts import FACTS_KEY, RECORD_KEY
+from explorer.system.hashing import file_sha256
 
 REFERENCE = Path(__file__).parents[2] / "studies" / "reference"
 FRONT = ("front", "cnn", "--studies", ".")
@@ -100,6 +102,33 @@ def _foreign(folder: Path) -> None:
         database.commit()
 
 
+def _naming_a_file(folder: Path) -> None:
+    (folder.parent / "thesis.txt").write_text("years of work")
+    name_victim(folder / "study.db", folder.parent / "thesis.txt")
+
+
+def beside_database(suffix: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
+    """A file that SQLite would look at beside the database is what `make` makes."""
+    return study(lambda folder: make(beside(folder / "study.db", suffix)))
+
+
+def _link(path: Path) -> None:
+    (path.parent.parent / "thesis.txt").write_text("years of work")
+    path.symlink_to(path.parent.parent / "thesis.txt")
+
+
+def sql(*statements: str) -> Callable[[Path], None]:
+    """Somebody has changed what the database consists of."""
+
+    def make(folder: Path) -> None:
+        with closing(sqlite3.connect(folder / "study.db")) as database:
+            for statement in statements:
+                database.execute(statement)
+            database.commit()
+
+    return study(make)
+
+
 def _folder_as_database(work: Path) -> None:
     (work / "cnn" / "study.db").mkdir(parents=True)
 
@@ -120,14 +149,13 @@ def _pipes(folder: Path) -> None:
 
 
 def _described(file: str, sha256: str) -> str:
-    facts = {"format": 1, "id": "x", "runtime": "eager", "quantization": "none", "exit_threshold": 1.0}
-    return json.dumps({**facts, "segments": [{"file": file, "sha256": sha256}]})
+    return json.dumps(artifact_facts(segment(file, sha256), runtime="eager").to_json())
 
 
 def _payload(artifact: Path) -> str:
-    segment = artifact / "segment_0.pt2"
-    segment.write_bytes(pickle.dumps(Payload(artifact.parents[2])))
-    return _described(segment.name, file_sha256(segment))
+    program = artifact / "segment_0.pt2"
+    program.write_bytes(pickle.dumps(Payload(artifact.parents[2])))
+    return _described(program.name, file_sha256(program))
 
 
 def _changed(artifact: Path) -> str:
@@ -156,6 +184,8 @@ def _nothing(work: Path) -> None:
 
 
 _DAMAGED = r"^the study's database is damaged: \S*study\.db: {}.*--fork NAME"
+_NAMES_A_FILE = _DAMAGED.format(r"its rollback journal names another file \(a super-journal\)")
+_ENDLESS = "AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS study_id, 'cnn' AS {} FROM n"
 _NO_CONFIRMATION = r"^\S*confirmation\.json is not .*: delete it, and `explore confirm` measures the finalists again"
 
 DATABASES = (
@@ -172,12 +202,12 @@ DATABASES = (
     Case("database_whose_facts_are_a_list", fact(lambda facts: "[1]"), FRONT, 6, _DAMAGED.format("")),
     Case("database_whose_facts_nest_too_deeply", fact(lambda facts: _DEEP), FRONT, 6, _DAMAGED.format("")),
     Case("database_of_a_later_format", fact(_with("format", 99)), FRONT, 6,
-         _DAMAGED.format("the study has format 99, this version reads 1")),
+         _DAMAGED.format("the study has format 99, this version reads 2")),
     Case("database_without_a_space", fact(_with("space", {})), FRONT, 6, _DAMAGED.format("")),
     Case("database_with_an_objective_of_nothing", fact(_in_space(_other_objective)), FRONT, 6,
          _DAMAGED.format("its objectives or constraints are no metrics")),
     Case("database_with_a_parameter_less", fact(_in_space(lambda space: space["parameters"].pop("width"))), FRONT, 6,
-         _DAMAGED.format("its parameters are not those of a variant")),
+         _DAMAGED.format(r"trial \d+ has parameters that its search space does not have: width")),
     Case("database_with_a_parameter_of_no_values",
          fact(_in_space(lambda space: space["parameters"]["width"].update(values=[]))), FRONT, 6,
          _DAMAGED.format("it has a parameter without values")),
@@ -190,6 +220,34 @@ DATABASES = (
          _DAMAGED.format("a trial's record does not have its checksum")),
     Case("record_that_nests_too_deeply", record(lambda text: _DEEP), FRONT, 6, _DAMAGED.format("")),
     Case("record_that_is_a_number", record(lambda text: "7"), FRONT, 6, _DAMAGED.format("")),
+)  # fmt: skip
+
+STRANGERS = (
+    *(Case(f"journal_naming_a_file_{command[0]}", study(_naming_a_file), command, 6, _NAMES_A_FILE)
+      for command in (FRONT, ("show", "cnn", "0", "--studies", "."), EXPORT,
+                      ("report", "cnn", "--studies", ".", "-o", "r.html"), ("dashboard", "cnn", "--studies", "."),
+                      ("confirm", "cnn", "--studies", "."))),
+    Case("journal_that_is_a_pipe", beside_database("-journal", os.mkfifo), FRONT, 6,
+         _DAMAGED.format(r"study\.db-journal is not a regular file")),
+    Case("journal_that_is_a_link", beside_database("-journal", _link), FRONT, 6,
+         _DAMAGED.format(r"study\.db-journal is not a regular file")),
+    Case("log_that_is_a_pipe", beside_database("-wal", os.mkfifo), FRONT, 6,
+         _DAMAGED.format(r"study\.db-wal is not a regular file")),
+    Case("shared_memory_that_is_a_link", beside_database("-shm", _link), FRONT, 6,
+         _DAMAGED.format(r"study\.db-shm is not a regular file")),
+    Case("database_of_a_tebibyte", study(lambda f: os.truncate(f / "study.db", 2**40)), FRONT, 6,
+         _DAMAGED.format("it has 1,099,511,627,776 bytes, and a study's has at most 1,073,741,824")),
+    Case("database_of_endless_views",
+         sql("ALTER TABLE studies RENAME TO studies_", f"CREATE VIEW studies {_ENDLESS.format('study_name')}"), FRONT,
+         6, _DAMAGED.format("it holds the view 'studies', which no study has")),
+    Case("database_with_a_view_of_its_own", sql(f"CREATE VIEW mine {_ENDLESS.format('x')}"), FRONT, 6,
+         _DAMAGED.format("it holds the view 'mine', which no study has")),
+    Case("database_with_a_trigger",
+         sql("CREATE TRIGGER hook AFTER INSERT ON trials BEGIN DELETE FROM trials; END"), FRONT, 6,
+         _DAMAGED.format("it holds the trigger 'hook', which no study has")),
+    Case("database_with_a_table_that_computes",
+         sql("CREATE TABLE big (x, y GENERATED ALWAYS AS (zeroblob(1000000000)))"), FRONT, 6,
+         _DAMAGED.format("it holds the table that computes 'big', which no study has")),
 )  # fmt: skip
 
 FILES = (
@@ -220,12 +278,12 @@ ARTIFACTS = (
     Case("artifact_of_no_json", artifacts(lambda a: "{"), EXPORT, 6, r"^the artifact of trial \d+ does not read"),
     Case("artifact_that_is_a_list", artifacts(lambda a: "[]"), EXPORT, 6, r"does not describe an artifact"),
     Case("artifact_that_nests_too_deeply", artifacts(lambda a: _DEEP), EXPORT, 6, r"does not describe an artifact"),
-    Case("artifact_without_segments", artifacts(lambda a: '{"format": 1, "segments": []}'), EXPORT, 6,
-         r"does not describe an artifact: it has no 'exit_threshold'"),
-    Case("artifact_of_a_later_format", artifacts(lambda a: '{"format": 2, "segments": []}'), EXPORT, 6,
-         r"has format 2, expected 1"),
+    Case("artifact_without_segments", artifacts(lambda a: '{"format": 2, "segments": []}'), EXPORT, 6,
+         r"does not describe an artifact: segments: expected a list of 1"),
+    Case("artifact_of_a_later_format", artifacts(lambda a: '{"format": 3, "segments": []}'), EXPORT, 6,
+         r"has the format 3, expected 2"),
     Case("artifact_that_climbs", artifacts(lambda a: _described("../../../../etc/passwd", "0" * 64)), EXPORT, 6,
-         r"has no segments, or one that is not a file beside it"),
+         r"segments\.0\.file is .*: expected the name of a file in this folder"),
     Case("artifact_that_changed", artifacts(_changed), EXPORT, 6,
          r"segment_0\.pt2 in \S+ changed since the measurement"),
     Case("artifact_with_a_payload", artifacts(_payload), EXPORT, 6,
@@ -244,4 +302,4 @@ WORDS = (
          r"^no finished trial 999 in cifar10-cnn: it has trials 0 to 59"),
 )  # fmt: skip
 
-CASES = (*DATABASES, *FILES, *ARTIFACTS, *WORDS)
+CASES = (*DATABASES, *STRANGERS, *FILES, *ARTIFACTS, *WORDS)

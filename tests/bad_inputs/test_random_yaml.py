@@ -52,11 +52,11 @@ scalars = st.one_of(
     st.integers(-(2**70), 2**70),
     st.floats(),
     st.sampled_from(
-        [*KNOWN, "maximise", "shipped", "nets:make", "image_folder", "per_stage", "baseline", "1h", "../x"]
+        [*KNOWN, "unit", "maximise", "shipped", "nets:make", "image_folder", "per_stage", "baseline", "1h", "../x"]
     ),
     st.text(max_size=20),
 )
-keys = st.one_of(st.sampled_from(KNOWN), st.text(string.printable, max_size=8))
+keys = st.one_of(st.sampled_from([*KNOWN, "input", "mean", "std"]), st.text(string.printable, max_size=8))
 values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import shlex
 
 import pytest
 from fakes import VOCABULARY, FakeEvaluator, small_space, start
 
-from explorer.commands import confirm as command
+from explorer.commands import start as command
+from explorer.commands.options import ConfirmOptions, FrontOptions
 from explorer.commands.read import front
-from explorer.errors import Interrupted, NotAvailable, StudyLocked, UsageError
-from explorer.study.lock import study_lock
+from explorer.errors import Interrupted, NotAvailable, StudyLocked
+from explorer.study.store.lock import study_lock
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def confirm(studies, monkeypatch, n_rounds=None, is_json=True, data=None, **opti
     monkeypatch.setattr(
         command, "MeasuringEvaluator", lambda space, folder, data, interrupt: FakeEvaluator(folder, **options)
     )
-    command.confirm("small", studies, n_rounds, data, None, is_json, False)
+    command.confirm(ConfirmOptions(str(studies / "small"), n_rounds, data, as_json=is_json))
 
 
 def test_confirm_json_is_alone_on_standard_output_and_front_says_the_same(studies, monkeypatch, capsys):
-    front("small", studies, [], True, False)
+    front(FrontOptions(str(studies / "small"), as_json=True))
     searched, said = capsys.readouterr()
     assert json.loads(searched)["confirmed"] is False
     assert "`explore confirm` measures the finalists again" in said
@@ -39,9 +39,9 @@ def test_confirm_json_is_alone_on_standard_output_and_front_says_the_same(studie
     out, said = capsys.readouterr()
     assert json.loads(out)["confirmed"] is True
     assert "confirmed in 6 rounds (medians over fresh processes); search values: --search" in said
-    front("small", studies, [], True, False)
+    front(FrontOptions(str(studies / "small"), as_json=True))
     assert json.loads(capsys.readouterr().out) == json.loads(out)
-    front("small", studies, [], True, False, is_search=True)
+    front(FrontOptions(str(studies / "small"), as_json=True, search=True))
     assert capsys.readouterr().out == searched
 
 
@@ -49,18 +49,9 @@ def test_confirm_interrupted_says_how_to_go_on(studies, monkeypatch):
     def stop(variant, name):
         raise Interrupted("interrupted by SIGINT")
 
-    with pytest.raises(Interrupted, match=r"To go on: explore confirm small --rounds 6 --studies .*"):
+    monkeypatch.setattr("sys.argv", ["explore", "confirm", "small", "--rounds", "6", "--data", "my data"])
+    with pytest.raises(Interrupted, match=r"To go on: explore confirm small --rounds 6 --data 'my data'$"):
         confirm(studies, monkeypatch, 6, before_again=stop)
-
-
-def test_confirm_interrupted_goes_on_with_the_same_data(studies, monkeypatch):
-    def stop(variant, name):
-        raise Interrupted("interrupted by SIGINT")
-
-    with pytest.raises(Interrupted, match="To go on: ") as found:
-        confirm(studies, monkeypatch, data=studies / "my data", before_again=stop)
-    words = shlex.split(str(found.value).partition("To go on: ")[2])
-    assert words == ["explore", "confirm", "small", "--data", str(studies / "my data"), "--studies", str(studies)]
 
 
 def test_confirm_without_artifacts_ends_with_5(studies, monkeypatch):
@@ -69,11 +60,6 @@ def test_confirm_without_artifacts_ends_with_5(studies, monkeypatch):
     with pytest.raises(NotAvailable, match="nothing to measure again") as caught:
         confirm(studies, monkeypatch)
     assert caught.value.exit_code == 5
-
-
-def test_confirm_unknown_study_is_a_usage_error(studies, monkeypatch):
-    with pytest.raises(UsageError, match="no study 'smal'"):
-        command.confirm("smal", studies, None, None, None, False, False)
 
 
 def test_confirm_held_study_is_locked(studies, monkeypatch):

@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 from fakes import FakeEvaluator, RecordingView, small_space, start
 
-from explorer.addresses import listening
 from explorer.commands import dashboard as command
 from explorer.commands.dashboard import dashboard
+from explorer.commands.serving import Address
 from explorer.errors import Interrupted, NotAvailable, UsageError
-from explorer.measure import cores
-from explorer.study.confirmation import Confirmation
+from explorer.study.confirm.confirmation import Confirmation
 from explorer.study.read import load_result
-from explorer.study.watch import Sight
+from explorer.study.store.live_status import PolledStudy
+from explorer.system import cores
+from explorer.web.addresses import listening
 
 EXPLORE = str(Path(sys.executable).with_name("explore"))
 LINK = re.compile(r"http://([^/]+)/\?token=(\S+)")
@@ -163,7 +164,7 @@ def test_study_whose_time_was_up_is_finished_once_it_is_confirmed(folder, timeou
     last = max(trial.finished for trial in found.trials)
     confirmation = None if n_confirmed is None else Confirmation(0, n_confirmed, last, (), ended="settled")
     result = replace(found, space=replace(found.space, search=search), confirmation=confirmation)
-    assert command._status(Sight(result)) == status
+    assert command._status(PolledStudy(result)) == status
 
 
 def test_study_that_does_not_read_for_a_while_is_said_once_and_shown_as_it_was(run, folder, eventually):
@@ -182,7 +183,7 @@ def test_study_that_does_not_read_for_a_while_is_said_once_and_shown_as_it_was(r
 
 def test_host_that_others_reach_needs_allow_remote_and_says_what_it_opens(run, folder):
     with pytest.raises(UsageError, match=r"to other machines.*reads the study and can export.*--allow-remote"):
-        dashboard(str(folder), None, 0, "0.0.0.0", False)
+        dashboard(folder, Address("0.0.0.0", 0))
     running = run(str(folder), "--port", "0", "--host", "0.0.0.0", "--allow-remote")
     assert re.search("other machines.*reads the study and can export bundles", "".join(running.lines))
     assert running.netloc.startswith("127.0.0.1:")
@@ -194,7 +195,7 @@ def test_taken_port_ends_with_5(folder):
     with listening("127.0.0.1", 0, 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(NotAvailable, match=f"port {port} ") as found:
-            dashboard(str(folder), None, port, "127.0.0.1", False)
+            dashboard(folder, Address(port=port))
     assert found.value.exit_code == 5
 
 
@@ -221,6 +222,7 @@ def test_second_ctrl_c_ends_it_at_once_and_names_what_shows_it_again(folder, mon
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(command, "_follow", pressed)
-    again = re.escape(f"explore dashboard small --port 0 --host 127.0.0.1 --studies {folder.parent}")
+    monkeypatch.setattr("sys.argv", ["explore", "dashboard", "small", "--port", "0"])
+    again = "explore dashboard small --port 0"
     with pytest.raises(Interrupted, match=rf"^stopped at once by a second signal\. To look again: {again}$"):
-        dashboard("small", folder.parent, 0, "127.0.0.1", False)
+        dashboard(folder, Address(port=0))

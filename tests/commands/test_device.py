@@ -9,7 +9,8 @@ import pytest
 from explorer.commands import device
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import NoiseFloor
-from explorer.measure.peak import Peaks
+from explorer.measure.roofline_peaks import Peaks
+from explorer.system import environment
 
 NOISE = NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
 
@@ -57,6 +58,21 @@ def test_device_json_holds_peaks_age_and_energy(machine, capsys):
     assert facts["peaks"]["age_s"] > 0
     assert facts["peaks"]["file"].endswith(".json")
     assert (facts["energy"], facts["graphics_energy"]) == ("no counters", "readable")
+
+
+@pytest.mark.parametrize(
+    ("instructions", "said"),
+    [
+        (["avx2", "avx_vnni"], "int8 weights full range: the processor has int8 dot products"),
+        (["avx2"], "int8 weights reduced range: the processor has no int8 dot products"),
+    ],
+)
+def test_device_says_the_range_of_int8_weights(machine, capsys, monkeypatch, instructions, said):
+    machine(Peaks.unknown(1, "the child died"))
+    here = {**environment.processor(), "instructions": instructions}
+    monkeypatch.setattr(environment, "processor", lambda: here)
+    device.device(is_json=False)
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

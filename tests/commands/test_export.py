@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from explorer.commands import export as command
+from explorer.commands.options import ExportOptions
+from explorer.deploy.export import formats
 from explorer.errors import Interrupted
 
 REFERENCE = Path(__file__).parents[2] / "studies" / "reference"
@@ -21,15 +23,15 @@ def test_export_interrupted_leaves_nothing_and_names_what_exports_again(tmp_path
         for _ in range(n_signals):
             os.kill(os.getpid(), signal.SIGINT)
 
-    def stopped(choice, artifact, dataset, interrupt):
+    def stopped(choice, artifact, dataset, task, interrupt):
         interrupt.check()
 
-    monkeypatch.setattr(command, "artifact_of", interrupted)
-    monkeypatch.setattr(command, "_accuracy_on_test", stopped)
+    monkeypatch.setattr(formats, "artifact_of", interrupted)
+    monkeypatch.setattr(formats, "_quality_on_test", stopped)
     out, data = tmp_path / "my bundle", tmp_path / "data"
+    given = ["explore", "export", str(REFERENCE), "--knee", "--where", "accuracy >= 0.3", "-o", str(out)]
+    monkeypatch.setattr("sys.argv", given)
     with pytest.raises(Interrupted, match=r"^interrupted; nothing half-written is left\. To export again: ") as found:
-        command.export(str(REFERENCE), None, None, True, None, ["accuracy >= 0.3"], out, "bundle", data, False, True)
-    words = shlex.split(str(found.value).partition("To export again: ")[2])
-    assert words[:4] == ["explore", "export", str(REFERENCE), "--knee"]
-    assert words[4:] == ["--where", "accuracy >= 0.3", "-o", str(out), "--format", "bundle", "--data", str(data)]
+        command.export(ExportOptions(str(REFERENCE), knee=True, output=out, data=data, as_json=True))
+    assert shlex.split(str(found.value).partition("To export again: ")[2]) == given
     assert list(tmp_path.iterdir()) == []

@@ -11,18 +11,18 @@ from fakes import VOCABULARY, FakeEvaluator, small_space
 from fakes import start as run_fake_study
 
 import explorer
-from explorer.commands import confirm as confirm_command
 from explorer.commands import start as start_command
 from explorer.commands.check import check
-from explorer.commands.own_code import require_named
+from explorer.commands.options import ConfirmOptions, StartOptions
+from explorer.commands.start import require_named
 from explorer.commands.train import train
-from explorer.errors import Interrupted, NotAvailable, UsageError
-from explorer.space.overrides import Overrides
+from explorer.errors import Interrupted, NotAvailable, SpaceError, UsageError
 from explorer.study.read import load_result
 
 SPACE = """\
 name: own
 model: my_net:network
+input: unit
 data: {name: digits}
 parameters: {pruning_ratio: [0.0, 0.5], runtime: [eager, onnxruntime]}
 objectives: {accuracy: maximize, latency_ms: minimize, cost_usd_per_million: minimize}
@@ -59,8 +59,8 @@ def begin(here, monkeypatch, capsys):
 
         monkeypatch.setattr(start_command, "MeasuringEvaluator", lambda space, folder, *_: Listening(folder))
         monkeypatch.setattr(start_command, "write_outputs", lambda result: None)
-        values = {"studies": here / "studies", "has_dashboard": False, "is_confirming": False} | options
-        start_command.start(start_command.StartOptions(here / "own.yaml", Overrides(), **values))
+        values = {"studies": here / "studies", "no_dashboard": True, "no_confirm": True} | options
+        start_command.start(StartOptions(here / "own.yaml", **values))
         return said[0]
 
     return begin
@@ -68,11 +68,11 @@ def begin(here, monkeypatch, capsys):
 
 @pytest.mark.parametrize("is_quiet", [False, True])
 def test_start_own_network_says_whose_code_it_runs_before_anything_else(begin, here, is_quiet):
-    assert begin(is_quiet=is_quiet).startswith(said_line(here))
+    assert begin(quiet=is_quiet).startswith(said_line(here))
 
 
 def test_start_family_of_the_package_says_nothing_of_code(begin, here):
-    (here / "own.yaml").write_text(SPACE.replace("my_net:network", "slimmable_cnn"))
+    (here / "own.yaml").write_text(SPACE.replace("my_net:network\ninput: unit", "slimmable_cnn"))
 
     assert "Python code" not in begin()
 
@@ -82,6 +82,31 @@ def test_check_own_network_names_its_file_and_runs_nothing(here, capsys):
 
     said = " ".join(capsys.readouterr().out.split())
     assert f"ok network: my_net:network, from {here / 'my_net.py'}: Python code that is not of this program" in said
+
+
+def test_check_own_network_says_what_it_will_see(here, capsys):
+    check(here / "own.yaml", None, is_json=False)
+    images = "ok images: 1 channel, 8 × 8, uint8 0-255, normalized by input: unit"
+    assert images in " ".join(capsys.readouterr().out.split())
+
+
+def test_check_own_network_without_input_proposes_the_line(here):
+    (here / "own.yaml").write_text(SPACE.replace("input: unit\n", ""))
+    with pytest.raises(SpaceError, match=r"has no 'input', which .* needs: .*'input: unit'") as caught:
+        check(here / "own.yaml", None, is_json=False)
+    assert caught.value.exit_code == 2
+
+
+def test_start_own_network_without_input_runs_nothing(begin, here):
+    (here / "own.yaml").write_text(SPACE.replace("input: unit\n", ""))
+    with pytest.raises(SpaceError, match="has no 'input'"):
+        begin()
+
+
+def test_check_own_network_for_other_channels_is_refused(here):
+    (here / "own.yaml").write_text(SPACE.replace("input: unit\n", "input: imagenet\n"))
+    with pytest.raises(UsageError, match="of 3 channels, and the images have 1 channel"):
+        check(here / "own.yaml", None, is_json=False)
 
 
 def test_check_own_network_that_is_nowhere_is_missing(here, capsys):
@@ -102,8 +127,8 @@ def test_train_own_network_is_refused_and_runs_nothing(here):
 @pytest.fixture
 def study(here, monkeypatch):
     """A study, as it may come from somebody else: its database names the module beside it."""
-    monkeypatch.setattr(confirm_command, "vocabulary", lambda: VOCABULARY)
-    monkeypatch.setattr(confirm_command, "write_outputs", lambda result: None)
+    monkeypatch.setattr(start_command, "vocabulary", lambda: VOCABULARY)
+    monkeypatch.setattr(start_command, "write_outputs", lambda result: None)
     folder = here / "theirs"
     run_fake_study(replace(small_space("theirs", n_trials=4), model="my_net:network"), folder)
     return folder
@@ -117,8 +142,8 @@ def confirm(study: Path, monkeypatch, model: str | None, **options) -> list[str]
         made.append(space.model)
         return FakeEvaluator(folder, **options)
 
-    monkeypatch.setattr(confirm_command, "MeasuringEvaluator", evaluator)
-    confirm_command.confirm(str(study), None, 5, None, None, False, True, model)
+    monkeypatch.setattr(start_command, "MeasuringEvaluator", evaluator)
+    start_command.confirm(ConfirmOptions(str(study), 5, model=model, quiet=True))
     return made
 
 
@@ -149,6 +174,7 @@ def test_confirm_interrupted_repeats_whose_code_may_run(study, monkeypatch):
     def stop(variant, name):
         raise Interrupted("interrupted by SIGINT")
 
+    monkeypatch.setattr("sys.argv", ["explore", "confirm", str(study), "--model", "my_net:network"])
     with pytest.raises(Interrupted, match=r"To go on: explore confirm .* --model my_net:network$"):
         confirm(study, monkeypatch, "my_net:network", before_again=stop)
 
@@ -174,5 +200,8 @@ def test_only_commands_that_say_whose_code_runs_have_a_builder():
     def callers(pattern: str) -> set[str]:
         return {name for name, text in texts.items() if re.search(rf"(?<!def )\b(?:{pattern})\(", text)}
 
-    assert callers("MeasuringEvaluator") == {f"commands/{name}.py" for name in ("start", "confirm", "train")}
-    assert callers("load_own|load_or_train") == {"models/base.py", "study/builder.py"}
+    assert callers("MeasuringEvaluator") == {
+        "api.py",
+        *(f"commands/{name}.py" for name in ("start", "train")),
+    }
+    assert callers("load_own|load_or_train") == {"models/store.py", "build/builder.py"}

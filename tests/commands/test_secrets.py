@@ -11,8 +11,8 @@ from fakes import FakeEvaluator, RecordingView, small_space
 from fakes import start as run_fake_study
 
 from explorer.commands import start as command
+from explorer.commands.options import StartOptions
 from explorer.errors import Interrupted, NotAvailable
-from explorer.space.overrides import Overrides
 
 DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/\?token=([\w-]+)")
@@ -30,14 +30,15 @@ def files_with(folder: Path, *secrets: str) -> list[str]:
 def started(tmp_path, monkeypatch, storage=None, has_dashboard=False, before=lambda variant, number: None):
     monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(command, "MeasuringEvaluator", lambda space, folder, *_: FakeEvaluator(folder, before=before))
-    options = command.StartOptions(
+    options = StartOptions(
         DIGITS,
-        Overrides(n_trials=3, sampler="random"),
+        trials=3,
+        sampler="random",
         studies=tmp_path / "studies",
         storage=storage,
-        has_dashboard=has_dashboard,
-        is_json=True,
-        is_confirming=False,
+        no_dashboard=not has_dashboard,
+        as_json=True,
+        no_confirm=True,
     )
     command.start(options)
 
@@ -78,6 +79,7 @@ def test_storage_secret_behind_the_question_mark_is_not_repeated_or_kept(tmp_pat
             raise Interrupted("interrupted by SIGINT")
 
     url = f"sqlite:///{tmp_path / 'study.db'}?key={PASSWORD}"
+    monkeypatch.setattr("sys.argv", ["explore", "start", str(DIGITS), "--storage", url])
     with pytest.raises(Interrupted, match=r"--storage 'sqlite:///.*study\.db\?\*\*\*'") as caught:
         started(tmp_path, monkeypatch, url, before=stop)
     assert PASSWORD not in str(caught.value)

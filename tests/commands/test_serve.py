@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from explorer.addresses import listening
 from explorer.commands import serve as command
 from explorer.commands.serve import serve
+from explorer.commands.serving import Address
 from explorer.errors import Interrupted, NotAvailable, UsageError, VerificationFailed
-from explorer.measure import cores
+from explorer.system import cores, environment
+from explorer.web.addresses import listening
 
-STAND_INS = Path(__file__).parents[1] / "deploy" / "server"
+STAND_INS = Path(__file__).parents[1] / "deploy" / "serve"
 sys.path.insert(0, str(STAND_INS))
 stand_ins = importlib.import_module("serving_stand_ins")
 NAME, manifest_of = stand_ins.NAME, stand_ins.manifest_of
@@ -33,7 +34,7 @@ sys.path.insert(0, {stand_ins!r})
 from serving_stand_ins import FakeBundle, Script, manifest_of
 from explorer.commands import serve as command
 command.read_bundle = lambda folder: FakeBundle(folder, Script(delay_s=0.01), manifest_of())
-command.serve(Path("bundle"), "127.0.0.1", {port}, False, {workers}, 64, 1, 0.0)
+command.serve(Path("bundle"), command.Address(port={port}), {workers}, 64, 1, 0.0)
 """
 
 
@@ -138,14 +139,13 @@ def fake_bundle(monkeypatch, tmp_path):
 
 
 def serve_with(**changes):
-    values = {"host": "127.0.0.1", "port": 0, "allow_remote": False, "workers": None}
-    values |= {"queue": 64, "max_batch": 1, "max_delay_ms": 0.0}
+    values = {"address": Address(port=0), "workers": None, "queue": 64, "max_batch": 1, "max_delay_ms": 0.0}
     serve(Path("bundle"), **(values | changes))
 
 
 def test_host_that_others_reach_needs_allow_remote(fake_bundle):
     with pytest.raises(UsageError, match=r"--host 0\.0\.0\.0 opens the model to other machines.*--allow-remote"):
-        serve_with(host="0.0.0.0")
+        serve_with(address=Address("0.0.0.0", 0))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_taken_port_ends_with_5(fake_bundle):
     with listening("127.0.0.1", 0, 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(NotAvailable, match=f"port {port} ") as found:
-            serve_with(port=port)
+            serve_with(address=Address(port=port))
     assert found.value.exit_code == 5
 
 
@@ -179,6 +179,22 @@ def test_model_that_does_not_load_ends_with_4(fake_bundle, monkeypatch):
     with pytest.raises(VerificationFailed, match=r"cannot be loaded.*not a model") as found:
         serve_with()
     assert found.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("int8_range", "instructions", "words"),
+    [
+        ("full range", ["avx2"], "products may saturate and accuracy may be lower"),
+        ("reduced range", ["avx2", "avx512_vnni"], "full range would be possible"),
+        ("full range", ["avx2", "avx512_vnni"], None),
+    ],
+)
+def test_int8_weights_for_other_processors_are_said_to_be(fake_bundle, monkeypatch, int8_range, instructions, words):
+    fake_bundle.manifest = manifest_of(quantization="static_int8", int8_range=int8_range)
+    monkeypatch.setattr(environment, "processor", lambda: {"instructions": instructions})
+    warning = command._int8_warning(fake_bundle)
+    assert (warning is None) == (words is None)
+    assert words is None or (warning.startswith(f"{NAME}: its int8 weights") and words in warning)
 
 
 @pytest.mark.parametrize(("threads", "n_cores", "expected"), [(1, 2, 2), (2, 5, 2), (4, 2, 1)])
@@ -223,5 +239,6 @@ def test_second_signal_ends_it_at_once_and_names_what_serves_again(fake_bundle, 
 
     monkeypatch.setattr(command, "ModelServer", Server)
     monkeypatch.setattr(command, "wait", lambda interrupt, seconds: True)
+    monkeypatch.setattr("sys.argv", ["explore", "serve", "bundle"])
     with pytest.raises(Interrupted, match=r"^stopped at once by a second signal; .*To serve again: explore serve "):
         serve_with()

@@ -6,7 +6,7 @@ import pytest
 
 from explorer.commands import serving
 from explorer.commands.serving import has_display, open_browser, wait
-from explorer.study.interrupt import Interrupt
+from explorer.system.signals import Interrupt
 
 LINK = "http://127.0.0.1:8321/?token=x"
 

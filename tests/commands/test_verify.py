@@ -11,8 +11,8 @@ import pytest
 
 from explorer.commands import verify as command
 from explorer.commands.verify import verify
-from explorer.deploy.report import Report, Row
-from explorer.deploy.signature import Signature
+from explorer.deploy.verify.report import Report, Row
+from explorer.deploy.verify.verification import Signature
 from explorer.errors import ExplorerError, Interrupted, UsageError, VerificationFailed
 from explorer.records import Measurement, Progress
 
@@ -59,6 +59,31 @@ def test_verify_holding_prints_the_table_and_returns(reporting, capsys):
     assert err.splitlines() == ["classify the sample images", "measure latency and memory (attempt 2)"]
 
 
+def test_verify_first_line_says_which_rows_were_recomputed_here(reporting, capsys):
+    """In one line, however narrow the terminal is."""
+    derived = Row("throughput_per_s", Measurement(1.0), "follows", "holds", is_derived=True)
+    reporting(*HOLDING, derived, Row("confirmed latency_ms", Measurement(1.0), "", "not checked"))
+    verify(Path("bundle"), None, False, False)
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "tiny-trial-1: recomputed here: files, accuracy; by formula from other rows: throughput; "
+        "the sender's word: latency, test accuracy, confirmed latency."
+    )
+
+
+def test_verify_rows_of_the_same_reason_share_a_line(reporting, capsys):
+    reporting(
+        *(Row(name, Measurement(1.0), "", "not checked", "nobody can") for name in ("energy_mj", "cold_start_ms"))
+    )
+    verify(Path("bundle"), None, False, False)
+    assert "energy, cold start: not checked, nobody can" in capsys.readouterr().out
+
+
+def test_verify_confirmed_values_have_their_metrics_units(reporting, capsys):
+    reporting(Row("confirmed accuracy", Measurement(0.925), "as in the search", "holds", is_derived=True))
+    verify(Path("bundle"), None, False, False)
+    assert "92.50 %" in capsys.readouterr().out
+
+
 def test_verify_failing_prints_the_table_before_it_raises(reporting, capsys):
     reporting(*HOLDING, FAILING)
     with pytest.raises(
@@ -91,6 +116,7 @@ def test_verify_json_is_alone_on_standard_output(reporting, capsys, rows):
     assert report["rows"][1]["promised"] == {"value": 0.925, "low": 0.88, "high": 0.954, "n": 200}
     assert report["rows"][3]["promised"] == {"value": None, "why": "no data"}
     assert report["rows"][0]["why"] is None
+    assert [row["how"] for row in report["rows"][:4]] == ["recomputed"] * 2 + ["sender's word"] * 2
 
 
 @pytest.mark.parametrize("is_json", [False, True])
@@ -142,6 +168,7 @@ def test_verify_interrupted_says_how_to_go_on(monkeypatch):
         raise Interrupted("interrupted by SIGINT: start the study again to resume it")
 
     monkeypatch.setattr(command, "verify_bundle", interrupted)
+    monkeypatch.setattr("sys.argv", ["explore", "verify", "bundle"])
     with pytest.raises(Interrupted, match=r"nothing was changed. To check again: explore verify bundle"):
         verify(Path("bundle"), None, False, False)
 

@@ -12,4 +12,4 @@ def network():  # type: ignore[no-untyped-def]
     from explorer.models.slimmable_cnn import build
 
     torch.manual_seed(0)
-    return build(10, (3, 16, 16), [120.0] * 3, [60.0] * 3).materialise(0.25)
+    return build(10, (3, 16, 16), [120.0] * 3, [60.0] * 3).materialize(0.25)

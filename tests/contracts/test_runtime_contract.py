@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import explorer
-from explorer.files import new_folder
-from explorer.runtimes.artifact import Artifact, NetworkFacts, export_model, store_artifact
-from explorer.runtimes.registry import RUNTIMES, runtime
-from explorer.runtimes.runtime import ExportFailed, ExportJob
+from explorer.build.count import mega_macs, n_parameters
+from explorer.records import Variant
+from explorer.runtimes.artifact import Artifact, export_model, store_artifact
+from explorer.runtimes.runtime import RUNTIMES, ExportFailed, ExportJob, runtime
 from explorer.runtimes.staged import exits_taken
-from explorer.variants.count import mega_macs, n_parameters
+from explorer.system.files import new_folder
 
 CASES = [(name, quantization) for name in RUNTIMES for quantization in sorted(runtime(name).quantizations)]
 ALL_QUANTIZATIONS = {"none", "dynamic_int8", "static_int8"}
@@ -31,12 +32,13 @@ def artifact_of(tmp_path_factory, network, images):
     def build(name: str, quantization: str, threshold: float) -> Artifact:
         job = ExportJob(network, threshold < 1.0, quantization, images[:64], root / "scratch")
         shipped = job.shipped()
-        facts = NetworkFacts(n_parameters(shipped), mega_macs(shipped, images.shape[1:]))
+        macs = mega_macs(shipped, torch.from_numpy(images[:1]))
         key = f"{name}-{quantization}-{threshold < 1.0}"
         if not (root / key).exists():
             with new_folder(root / key) as draft:
-                export_model(job, facts, name, draft)
-        return store_artifact(root / key, key, name, quantization, threshold, root / "artifacts")
+                export_model(job, n_parameters(shipped), macs, name, draft)
+        variant = Variant(runtime=name, quantization=quantization, exit_threshold=threshold)
+        return store_artifact(root / key, key, variant, root / "artifacts")
 
     return build
 
@@ -53,7 +55,7 @@ def test_runtime_known_name_is_installed_and_names_its_versions(name):
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_runtime_module_imports_without_its_libraries(name):
-    code = f"import sys; from explorer.runtimes.registry import runtime; runtime({name!r}); print(sorted(sys.modules))"
+    code = f"import sys; from explorer.runtimes.runtime import runtime; runtime({name!r}); print(sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'torch'" not in modules
     assert "'onnxruntime'" not in modules
@@ -87,7 +89,7 @@ def test_artifact_any_batch_size_gives_the_same_logits(artifact_of, images, name
     together = executor.all_exits(images[:7])
     alone = np.concatenate([executor.all_exits(images[i : i + 1]) for i in range(7)], axis=1)
     difference = abs(together - alone).max()
-    if artifact.facts["is_batch_invariant"]:
+    if artifact.facts.is_batch_invariant:
         assert difference < 1e-4
     else:
         assert difference > 0
@@ -108,7 +110,7 @@ def test_artifact_without_exits_has_one_segment_and_no_early_heads(artifact_of, 
     cut, whole = artifact_of(name, quantization, 1.0), artifact_of(name, quantization, 0.5)
     assert cut.n_exits == 1
     assert whole.n_exits == 3
-    assert cut.facts["n_parameters"] < whole.facts["n_parameters"]
+    assert cut.facts.n_parameters < whole.facts.n_parameters
     assert cut.size_mib < whole.size_mib
     final = cut.load(1).all_exits(images[:8])[0]
     tolerance = 1e-4 if quantization == "none" else 0.2
@@ -132,13 +134,13 @@ def test_artifact_early_exits_are_those_of_the_stored_logits(artifact_of, images
 def test_artifact_facts_count_int8_layers(artifact_of, network, name, quantization):
     facts = artifact_of(name, quantization, 1.0).facts
     layers = [m for m in network.without_exits().modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert facts["n_layers"] == len(layers)
+    assert facts.n_layers == len(layers)
     if quantization == "none":
-        assert facts["n_int8_layers"] == 0
-        assert facts["int8_mac_share"] == 0
+        assert facts.n_int8_layers == 0
+        assert facts.int8_mac_share == 0
     else:
-        assert 1 <= facts["n_int8_layers"] <= facts["n_layers"]
-        assert 0 < facts["int8_mac_share"] <= 1
+        assert 1 <= facts.n_int8_layers <= facts.n_layers
+        assert 0 < facts.int8_mac_share <= 1
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
@@ -146,7 +148,7 @@ def test_export_unsupported_quantization_is_refused(tmp_path, network, images, n
     for quantization in ALL_QUANTIZATIONS - runtime(name).quantizations:
         job = ExportJob(network, False, quantization, images[:8], tmp_path / "scratch")
         with pytest.raises(ExportFailed, match=f"{name} cannot execute {quantization}"):
-            export_model(job, NetworkFacts(1, (1.0,)), name, tmp_path)
+            export_model(job, 1, (1.0,), name, tmp_path)
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
@@ -171,9 +173,9 @@ import importlib, sys
 from pathlib import Path
 from explorer.measure.probe import resident_mib
 from explorer.runtimes.artifact import Artifact
-from explorer.runtimes.registry import runtime
+from explorer.runtimes.runtime import runtime
 artifact = Artifact.read(Path(sys.argv[1]))
-for module in runtime(artifact.facts["runtime"]).imports(artifact.facts["quantization"]):
+for module in runtime(artifact.facts.runtime).imports(artifact.facts.quantization):
     importlib.import_module(module)
 before = resident_mib()["VmRSS"]
 executor = artifact.load(1)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from explorer.study.grid import Grid
-from explorer.study.proposer import Proposer
-from explorer.study.samplers import SAMPLERS
-from explorer.study.vocabulary import vocabulary
+from explorer.study.search.grid import Grid
+from explorer.study.search.proposer import Proposer
+from explorer.study.vocabulary import SAMPLERS, vocabulary
 
 SPACE = """\
 name: sampled
@@ -40,7 +39,7 @@ def proposals(grid: Grid, sampler: str, seed: int, n: int) -> list[int]:
         if index is None:
             break
         variant = grid.variant(index)
-        accuracy, latency_ms = float(variant.width), float(variant.width) * (1 + 3 * (variant.runtime == "eager"))  # type: ignore[arg-type]
+        accuracy, latency_ms = variant["width"], variant["width"] * (1 + 3 * (variant["runtime"] == "eager"))
         proposer.observe(variant, (accuracy, latency_ms), {"accuracy >= 0.2": 0.2 - accuracy})
         made.append(index)
     return made
@@ -63,5 +62,5 @@ def test_sampler_same_seed_proposes_the_same_and_other_seeds_do_not(grid, sample
 def test_sampler_never_proposes_what_a_runtime_cannot_execute(grid, sampler):
     words = vocabulary()
     variants = [grid.variant(index) for index in proposals(grid, sampler, 0, grid.n_variants)]
-    assert all(words.is_supported(variant.runtime, variant.quantization) for variant in variants)
-    assert ("eager", "static_int8") not in {(variant.runtime, variant.quantization) for variant in variants}
+    assert all(words.is_supported(variant["runtime"], variant["quantization"]) for variant in variants)
+    assert ("eager", "static_int8") not in {(variant["runtime"], variant["quantization"]) for variant in variants}

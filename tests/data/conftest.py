@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that refuses every connection, as a user without network has it: port 9 discards, and nobody listens."""
+    """A proxy that refuses every connection, as without a network: nothing listens on port 9."""
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

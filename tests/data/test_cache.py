@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from explorer.cache import cache_root
-from explorer.data.cache import Content, data_cache, kept
+from explorer.data.cache import Content, cached_entry, data_cache
 from explorer.errors import ExplorerError
 from explorer.records import Progress
+from explorer.system.hashing import cache_root
 
 
 class Maker:
@@ -37,7 +37,7 @@ def test_cache_root_follows_the_environment_else_the_user(tmp_path: Path, monkey
 
 def test_kept_second_use_reads_what_the_first_made() -> None:
     maker = Maker()
-    first, second = kept("entry", maker, quiet), kept("entry", maker, quiet)
+    first, second = cached_entry("entry", maker, quiet), cached_entry("entry", maker, quiet)
     assert maker.n_calls == 1
     assert first.facts == second.facts == {"answer": 42}
     assert np.array_equal(second.array("numbers"), np.arange(1000))
@@ -74,8 +74,8 @@ def empty_checksums(folder: Path) -> None:
 @pytest.mark.parametrize("damage", [truncate, flip_byte, remove_array, change_facts, break_checksums, empty_checksums])
 def test_kept_damaged_entry_is_made_again(damage: Callable[[Path], None]) -> None:
     maker = Maker()
-    damage(kept("entry", maker, quiet).folder)
-    again = kept("entry", maker, quiet)
+    damage(cached_entry("entry", maker, quiet).folder)
+    again = cached_entry("entry", maker, quiet)
     assert maker.n_calls == 2
     assert again.facts == {"answer": 42}
     assert np.array_equal(again.array("numbers"), np.arange(1000))
@@ -86,7 +86,7 @@ def test_kept_failing_maker_leaves_nothing_but_the_lock() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept("entry", fail, quiet)
+        cached_entry("entry", fail, quiet)
     assert [path.name for path in data_cache().iterdir()] == ["entry.lock"]
 
 
@@ -94,7 +94,7 @@ def test_kept_draft_of_a_killed_process_is_removed() -> None:
     draft = data_cache() / ".entry.abc.tmp"
     draft.mkdir(parents=True)
     (draft / "numbers.npy").write_bytes(b"half")
-    kept("entry", Maker(), quiet)
+    cached_entry("entry", Maker(), quiet)
     assert not draft.exists()
 
 
@@ -109,14 +109,14 @@ def test_kept_entry_that_another_process_makes_meanwhile_is_awaited_and_used() -
         other.release()
 
     maker = Maker()
-    assert kept("entry", maker, finish_other).facts == {"answer": 42}
+    assert cached_entry("entry", maker, finish_other).facts == {"answer": 42}
     assert seen == ["wait for another process that prepares the same data"]
 
 
-def test_kept_cache_that_cannot_be_made_says_where_and_how_to_move_it(
+def test_cached_entry_error_names_the_folder_and_how_to_move_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "file"))
     with pytest.raises(ExplorerError, match=r"file/data.* cannot be written .*EXPLORER_CACHE"):
-        kept("entry", Maker(), quiet)
+        cached_entry("entry", Maker(), quiet)

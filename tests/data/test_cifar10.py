@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer.data import locate, prepare, split
 from explorer.data.cifar10 import CLASS_NAMES
+from explorer.data.preparing import prepare
+from explorer.data.source import locate
+from explorer.data.splits import split
 from explorer.data.tree import read_tree
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
 from explorer.space.values import DataSettings
+from explorer.tasks.classification import Classification
 
 MakeTree = Callable[..., Path]
 SETTINGS = DataSettings("cifar10", validation=10, calibration=5)
@@ -78,27 +81,47 @@ def test_prepare_nothing_and_offline_leaves_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_locate_root_in_no_folder_says_which_is_missing(tmp_path: Path) -> None:
+def test_locate_root_in_no_folder_names_the_missing_one(tmp_path: Path) -> None:
     with pytest.raises(DataNotAvailable, match=r"there is no folder .*/no/such to put it into"):
         locate(SETTINGS, tmp_path / "no" / "such" / "place")
 
 
+def test_locate_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    with pytest.raises(DataNotAvailable, match=r"cannot be downloaded either \(.*/data is a file, and no folder"):
+        locate(SETTINGS, tmp_path / "data")
+
+
+def test_prepare_tar_that_may_not_be_read_is_not_called_damaged(
+    tree: Path, make_tar: MakeTree, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tar = make_tar(tree, tree.parent / "other.tar").rename(root / "cifar10.tar")
+    tree.rename(root / "other")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tar))
+
+    monkeypatch.setattr("tarfile.open", refuse)
+    with pytest.raises(DataNotAvailable, match=r"cifar10\.tar cannot be read \(Permission denied\): check its permis"):
+        prepare(SETTINGS, root, quiet)
+
+
 def test_prepare_tree_has_the_official_order_of_classes(tree: Path, root: Path) -> None:
     dataset = prepare(SETTINGS, root, quiet)
-    assert dataset.class_names == CLASS_NAMES
-    assert dataset.train_images.shape == (40, 3, 32, 32)
+    assert dataset.facts["classes"] == list(CLASS_NAMES)
+    assert dataset.train_inputs.shape == (40, 3, 32, 32)
     expected = [CLASS_NAMES.index(file.class_name) for file in read_tree(tree).test]
-    assert dataset.test_labels.tolist() == expected
+    assert dataset.test_targets.tolist() == expected
 
 
-def test_prepare_copies_of_test_images_are_kept_out_of_calibration_only(tree: Path, root: Path) -> None:
+def test_prepare_copies_of_test_images_are_excluded_from_calibration_only(tree: Path, root: Path) -> None:
     for name in CLASS_NAMES:
         (tree / f"train/{name}/copy.jpg").write_bytes((tree / f"test/{name}/0000.jpg").read_bytes())
     dataset = prepare(SETTINGS, root, quiet)
-    splits = split(dataset, SETTINGS)
-    tests = {image.tobytes() for image in dataset.test_images}
-    assert len(dataset.train_images) == 50
-    assert not tests & {image.tobytes() for image in np.load(splits.calibration_images)}
+    splits = split(dataset, SETTINGS, Classification())
+    tests = {image.tobytes() for image in dataset.test_inputs}
+    assert len(dataset.train_inputs) == 50
+    assert not tests & {image.tobytes() for image in np.load(splits.calibration_inputs)}
 
 
 def test_prepare_image_of_another_size_is_named(tree: Path, root: Path) -> None:
@@ -125,17 +148,17 @@ def test_prepare_damaged_official_folder_is_refused(root: Path) -> None:
 def test_prepare_real_cifar10_is_whole_and_splits_are_stratified() -> None:
     settings = DataSettings("cifar10", validation=5000, calibration=512)
     dataset = prepare(settings, Path(REAL_ROOT), quiet)
-    assert dataset.class_names == CLASS_NAMES
-    assert dataset.train_images.shape == (50_000, 3, 32, 32)
-    assert np.bincount(dataset.train_labels).tolist() == [5000] * 10
-    assert np.bincount(dataset.test_labels).tolist() == [1000] * 10
+    assert dataset.facts["classes"] == list(CLASS_NAMES)
+    assert dataset.train_inputs.shape == (50_000, 3, 32, 32)
+    assert np.bincount(dataset.train_targets).tolist() == [5000] * 10
+    assert np.bincount(dataset.test_targets).tolist() == [1000] * 10
     assert dataset.mean == pytest.approx((125.3, 123.0, 113.9), abs=0.5)
-    splits = split(dataset, settings)
-    assert np.bincount(dataset.train_labels[splits.validation]).tolist() == [500] * 10
-    assert np.bincount(dataset.train_labels[splits.calibration]).tolist() == [52] * 2 + [51] * 8
+    splits = split(dataset, settings, Classification())
+    assert np.bincount(dataset.train_targets[splits.validation]).tolist() == [500] * 10
+    assert np.bincount(dataset.train_targets[splits.calibration]).tolist() == [52] * 2 + [51] * 8
     assert not set(splits.validation.tolist()) & set(splits.training.tolist())
     again = prepare(settings, Path(REAL_ROOT), quiet)
     assert again.fingerprint == dataset.fingerprint
-    assert split(again, settings).fingerprint == splits.fingerprint
+    assert split(again, settings, Classification()).fingerprint == splits.fingerprint
     if dataset.kind == "JPEG tree":
-        assert np.bincount(dataset.test_labels[:1000], minlength=10).min() > 50
+        assert np.bincount(dataset.test_targets[:1000], minlength=10).min() > 50

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer.data import images, locate, prepare
+from explorer.data import images
 from explorer.data.cache import data_cache
+from explorer.data.preparing import prepare
+from explorer.data.source import locate
 from explorer.errors import DataNotAvailable, UsageError
 from explorer.records import Progress
 from explorer.space.values import DataSettings
@@ -22,13 +24,13 @@ def quiet(_: Progress) -> None:
     pass
 
 
-def test_locate_without_path_says_what_is_needed(root: Path, settings: DataSettings) -> None:
+def test_locate_without_path_names_what_is_needed(root: Path, settings: DataSettings) -> None:
     with pytest.raises(UsageError, match=r"image_folder needs data\.path"):
         locate(replace(settings, path=None), root)
 
 
 def test_locate_missing_folder_names_it_and_the_way_out(root: Path, settings: DataSettings) -> None:
-    with pytest.raises(DataNotAvailable, match=r"root/pets\. .*--data or EXPLORER_DATA.*digits\.yaml needs no data"):
+    with pytest.raises(DataNotAvailable, match=r"root/pets\)\. .*--data or EXPLORER_DATA.*digits\.yaml needs no data"):
         locate(settings, root)
 
 
@@ -41,17 +43,17 @@ def test_prepare_tree_and_tar_give_pixels_and_labels(
         make_tar(tree, root / "pets.tar")
         settings = replace(settings, path="pets.tar")
     dataset = prepare(settings, root, quiet)
-    assert (dataset.name, dataset.kind, dataset.class_names) == ("image_folder", "image folder", ("cat", "dog"))
-    assert dataset.image_shape == (3, 8, 6)
-    assert dataset.train_images.shape == (12, 3, 8, 6)
-    assert dataset.test_images.shape == (6, 3, 8, 6)
-    assert np.bincount(dataset.train_labels).tolist() == [6, 6]
-    dogs = {image.transpose(1, 2, 0).tobytes() for image in dataset.train_images[dataset.train_labels == 1]}
+    assert (dataset.name, dataset.kind, dataset.facts["classes"]) == ("image_folder", "image folder", ["cat", "dog"])
+    assert dataset.input_shape == (3, 8, 6)
+    assert dataset.train_inputs.shape == (12, 3, 8, 6)
+    assert dataset.test_inputs.shape == (6, 3, 8, 6)
+    assert np.bincount(dataset.train_targets).tolist() == [6, 6]
+    dogs = {image.transpose(1, 2, 0).tobytes() for image in dataset.train_inputs[dataset.train_targets == 1]}
     assert dogs == {np.asarray(Image.open(path)).tobytes() for path in (tree / "train/dog").iterdir()}
-    assert dataset.mean == pytest.approx(dataset.train_images.mean(axis=(0, 2, 3)))
-    assert dataset.std == pytest.approx(dataset.train_images.std(axis=(0, 2, 3)))
-    assert np.array_equal(np.load(dataset.test_images_path), dataset.test_images)
-    assert np.array_equal(np.load(dataset.test_labels_path), dataset.test_labels)
+    assert dataset.mean == pytest.approx(dataset.train_inputs.mean(axis=(0, 2, 3)))
+    assert dataset.std == pytest.approx(dataset.train_inputs.std(axis=(0, 2, 3)))
+    assert np.array_equal(np.load(dataset.test_examples("classification").inputs), dataset.test_inputs)
+    assert np.array_equal(np.load(dataset.test_examples("classification").targets), dataset.test_targets)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
@@ -63,7 +65,7 @@ def test_prepare_other_color_modes_become_rgb(
     path = tree / "train/cat" / ("white.jpg" if mode == "CMYK" else "white.png")
     image.save(path, **({"transparency": b"\x00\x7f"} if mode == "P" else {}))
     dataset = prepare(settings, root, quiet)
-    assert any((picture == 255).all() for picture in dataset.train_images)
+    assert any((picture == 255).all() for picture in dataset.train_inputs)
 
 
 def test_prepare_images_of_two_sizes_names_the_file_and_both_sizes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import pickle
 import tarfile
 import threading
@@ -32,6 +33,10 @@ class Archive:
     reader: type[Any]
     train: np.ndarray
     test: np.ndarray
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
 
 
 def quiet(_: Progress) -> None:
@@ -74,7 +79,24 @@ def archive(tmp_path: Path) -> Archive:
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves files; while the server has cuts left, only the first half of them. Knows no ranges."""
+    """Serves files; while the server has cuts left, only the first half of what was asked for.
+
+    Knows ranges when the server `has_ranges`; `asked` has those of all requests.
+    """
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.asked.append(wanted)  # type: ignore[attr-defined]
+        if wanted is None or not self.server.has_ranges:  # type: ignore[attr-defined]
+            super().do_GET()
+            return
+        content = Path(self.translate_path(self.path)).read_bytes()
+        start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        self.copyfile(io.BytesIO(content[start:]), self.wfile)
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
         content = source.read()
@@ -91,7 +113,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 def server(archive: Archive) -> Iterator[http.server.ThreadingHTTPServer]:
     handler = partial(Handler, directory=str(archive.file.parent))
     service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    service.n_cuts = 0  # type: ignore[attr-defined]
+    service.n_cuts, service.has_ranges, service.asked = 0, False, []  # type: ignore[attr-defined]
     thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     archive.reader.url = f"http://127.0.0.1:{service.server_port}/{archive.file.name}"
@@ -105,10 +127,10 @@ def server(archive: Archive) -> Iterator[http.server.ThreadingHTTPServer]:
 def test_read_official_folder_and_file_give_the_images(archive: Archive, is_packed: bool) -> None:
     location = archive.file if is_packed else archive.file.parent / "cifar-10-batches-py"
     raw = read_official(archive.reader, location, quiet)
-    assert np.array_equal(raw.train_images, archive.train)
-    assert np.array_equal(raw.test_images, archive.test)
-    assert raw.train_labels.tolist() == [*range(10), *range(10)]
-    assert raw.class_names == tuple(f"class{n}" for n in range(10))
+    assert np.array_equal(raw.train_inputs, archive.train)
+    assert np.array_equal(raw.test_inputs, archive.test)
+    assert raw.train_targets.tolist() == [*range(10), *range(10)]
+    assert raw.facts["classes"] == [f"class{n}" for n in range(10)]
     assert not data_cache().exists() or list(data_cache().iterdir()) == []
 
 
@@ -126,7 +148,7 @@ def test_read_official_changed_batch_is_refused_before_it_is_unpickled(archive: 
     assert not canary.exists()
 
 
-def test_read_official_changed_archive_is_refused_and_kept(archive: Archive) -> None:
+def test_read_official_changed_archive_is_refused_and_not_removed(archive: Archive) -> None:
     archive.file.write_bytes(archive.file.read_bytes()[:-7])
     with pytest.raises(DataNotAvailable, match="is not the official archive: its MD5 should be"):
         read_official(archive.reader, archive.file, quiet)
@@ -139,10 +161,10 @@ def test_download_official_is_verified_and_unpacked_even_after_one_cut(
 ) -> None:
     server.n_cuts = n_cuts
     root = tmp_path / "root"
-    folder = download_official(archive.reader, root, quiet)
+    folder = download_official(archive.reader, archive.sha256, root, quiet)
     assert folder == root / "cifar-10-batches-py"
     assert [path.name for path in root.iterdir()] == ["cifar-10-batches-py"]
-    assert np.array_equal(read_official(archive.reader, folder, quiet).train_images, archive.train)
+    assert np.array_equal(read_official(archive.reader, folder, quiet).train_inputs, archive.train)
 
 
 @pytest.mark.parametrize("has_root", [False, True])
@@ -155,14 +177,13 @@ def test_download_official_cut_twice_leaves_the_root_as_it_was(
         root.mkdir()
         (root / "mine.txt").write_text("kept")
     with pytest.raises(DataNotAvailable, match=r"could not be downloaded from .*the connection ended after"):
-        download_official(archive.reader, root, quiet)
+        download_official(archive.reader, archive.sha256, root, quiet)
     assert [path.name for path in root.iterdir()] == ["mine.txt"] if has_root else not root.exists()
 
 
 def test_download_official_wrong_checksum_twice_is_refused(archive: Archive, server: Any, tmp_path: Path) -> None:
-    archive.reader.tgz_md5 = "0" * 32
     with pytest.raises(DataNotAvailable, match=r"could not be downloaded from .*the checksum is wrong"):
-        download_official(archive.reader, tmp_path / "root", quiet)
+        download_official(archive.reader, "0" * 64, tmp_path / "root", quiet)
     assert not (tmp_path / "root").exists()
 
 
@@ -172,11 +193,47 @@ def test_download_official_interrupted_leaves_nothing(archive: Archive, server: 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        download_official(archive.reader, tmp_path / "root", interrupt)
+        download_official(archive.reader, archive.sha256, tmp_path / "root", interrupt)
     assert not (tmp_path / "root").exists()
+
+
+def test_download_official_interrupted_goes_on_from_what_came(archive: Archive, server: Any, root: Path) -> None:
+    half = archive.file.stat().st_size // 2
+    part = data_cache() / "downloads" / archive.sha256[:20] / archive.file.name
+    part.parent.mkdir(parents=True)
+    part.write_bytes(archive.file.read_bytes()[:half])
+    server.has_ranges = True
+    download_official(archive.reader, archive.sha256, root, quiet)
+    assert server.asked == [f"bytes={half}-"]
+    assert not part.parent.exists()
+
+
+def test_download_official_complete_before_a_kill_requests_nothing(archive: Archive, server: Any, root: Path) -> None:
+    part = data_cache() / "downloads" / archive.sha256[:20] / archive.file.name
+    part.parent.mkdir(parents=True)
+    part.write_bytes(archive.file.read_bytes())
+    download_official(archive.reader, archive.sha256, root, quiet)
+    assert server.asked == []
+
+
+def test_download_official_cut_often_goes_on_as_long_as_more_comes(archive: Archive, server: Any, root: Path) -> None:
+    server.has_ranges, server.n_cuts = True, 5
+    download_official(archive.reader, archive.sha256, root, quiet)
+    assert len(server.asked) == 6
+
+
+def test_download_official_part_that_is_not_of_the_archive_is_fetched_anew(
+    archive: Archive, server: Any, root: Path
+) -> None:
+    part = data_cache() / "downloads" / archive.sha256[:20] / archive.file.name
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"another archive")
+    server.has_ranges = True
+    download_official(archive.reader, archive.sha256, root, quiet)
+    assert server.asked == ["bytes=15-", None]
 
 
 def test_download_official_draft_of_a_killed_process_is_removed(archive: Archive, server: Any, root: Path) -> None:
     (root / ".cifar-10-batches-py.abc.tmp").mkdir()
-    download_official(archive.reader, root, quiet)
+    download_official(archive.reader, archive.sha256, root, quiet)
     assert [path.name for path in root.iterdir()] == ["cifar-10-batches-py"]

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.data import DATASETS, data_root
-from explorer.data.registry import plugin
+from explorer.data.source import DATASETS, data_root, plugin
 from explorer.errors import UsageError
 
 
@@ -29,5 +28,5 @@ def test_plugin_every_registered_name_locates_and_reads(name: str) -> None:
 
 
 def test_plugin_unknown_name_lists_the_registered_ones() -> None:
-    with pytest.raises(UsageError, match="one of cifar10, image_folder, digits, not 'mnist'"):
+    with pytest.raises(UsageError, match="one of cifar10, image_folder, digits, cluttered_digits, not 'mnist'"):
         plugin("mnist")

@@ -10,7 +10,7 @@ KINDS = [
         ("eager", "dynamic_int8", 0.8, 0.0),
         ("onnxruntime", "none", 1.0, 0.0),
         ("onnxruntime", "none", 0.8, 0.0),
-        ("onnxruntime", "dynamic_int8", 0.8, 0.0),
+        ("onnxruntime", "dynamic_int8", 1.0, 0.0),
         ("onnxruntime", "static_int8", 1.0, 0.3),
         ("onnxruntime", "static_int8", 0.8, 0.0),
     )

@@ -19,19 +19,20 @@ from fakes import append_line
 
 from explorer import cli
 from explorer.commands import start
-from explorer.measure import probing
-from explorer.measure.child import Child
+from explorer.measure import quality_pass
 from explorer.records import Progress, Variant
-from explorer.study import building
-from explorer.study.journal import Entry
+from explorer.study import builder_process as building
+from explorer.study.confirm import rounds as confirming
+from explorer.study.evaluation import StudyView
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.view import StudyView
+from explorer.study.store.journal import Entry
+from explorer.system.worker_process import WorkerProcess
 
 LOG = "ACKNOWLEDGED"
-MODULES = {"explorer.study.builder": "scripted_builder", "explorer.measure.probe": "scripted_probe"}
+MODULES = {"explorer.build.builder": "scripted_builder", "explorer.measure.probe": "scripted_probe"}
 
 
-class ScriptedChild(Child):
+class ScriptedChild(WorkerProcess):
     """A supervised process as ever, that runs the scripted builder or probe."""
 
     def __init__(self, module: str, *arguments: Any, **options: Any) -> None:
@@ -75,7 +76,8 @@ class AcknowledgingView:
 def run(arguments: list[str]) -> None:
     """The command line; ends with SystemExit."""
     scripted_runtime.register()
-    building.Child = probing.Child = ScriptedChild
+    building.WorkerProcess = quality_pass.WorkerProcess = ScriptedChild
+    confirming.MIN_ROUNDS = confirming.MAX_ROUNDS = 2  # further ones begin, write and end as these do
     make_view = start.make_view
     start.make_view = lambda *made: AcknowledgingView(make_view(*made), Path(os.environ[LOG]))
     steps.watch("coordinator")

@@ -25,13 +25,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fakes import VOCABULARY, FakeEvaluator, RecordingView, small_space
 
 from explorer.errors import ExplorerError
-from explorer.files import write_text
-from explorer.study.interrupt import Interrupt
-from explorer.study.journal import Journal
-from explorer.study.loop import run_study
+from explorer.study.loop import StudyTools, run_study
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult
-from explorer.study.storage import StudyStorage
+from explorer.study.store.journal import Journal
+from explorer.study.store.optuna_storage import StudyStorage
+from explorer.system.files import write_text
+from explorer.system.signals import Interrupt
 
 N_TRIALS = 5
 
@@ -118,7 +118,8 @@ Disk = SmallDisk | Limit | ReadOnly
 def run(study: Path, view: RecordingView) -> StudyResult:
     space, evaluator, report = small_space("full", N_TRIALS, "tpe"), FakeEvaluator(study), Report(study)
     with Interrupt() as interrupt:
-        return run_study(space, VOCABULARY, study, evaluator, view, interrupt, report.write, is_confirming=False)
+        tools = StudyTools(VOCABULARY, evaluator, view, interrupt, report.write)
+        return run_study(space, study, tools, is_confirming=False)
 
 
 def refusing(disk: Disk, study: Path, owner: Any, name: str, occurrence: int) -> Callable[[], None]:

@@ -19,12 +19,12 @@ from typing import Any, final
 from explorer.errors import UsageError
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
-from explorer.study.front import front_summary
-from explorer.study.journal import Entry, Journal
-from explorer.study.locate import NOW_NAME
-from explorer.study.lock import HOLDER_NAME
+from explorer.study.front import front_view
 from explorer.study.read import load_result
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.study.store.journal import Entry, Journal
+from explorer.study.store.location import LIVE_STATUS_NAME
+from explorer.study.store.lock import HOLDER_NAME
 
 Claim = tuple[str, bool]
 
@@ -98,7 +98,8 @@ class History:
     def _kept(self, result: StudyResult) -> Iterator[Claim]:
         """What was acknowledged, with equal values, in the database and in the journal."""
         stored = {trial.number: _facts(Entry(trial, {}, "")) for trial in result.trials}
-        journal = {entry.record.number: _facts(entry) for entry in Journal(self.folder).entries()}
+        entries = Journal(self.folder)
+        journal = {number: _facts(entries.read(number)) for number in entries.numbers()}
         for number, record in self._ended.items() if self.has_baseline else ():
             yield f"I1 trial {number} is in the database as it was acknowledged", stored.get(number) == _facts(record)
             yield f"I1 trial {number} is in the journal as it was acknowledged", journal.get(number) == _facts(record)
@@ -128,7 +129,7 @@ def tidy(folder: Path) -> Iterator[Claim]:
     """What must hold whenever a coordinator could end by itself."""
     left = [str(path.relative_to(folder)) for path in folder.rglob("*") if _is_left_over(path)]
     yield f"I7 nothing half-written is left: {', '.join(left)}", not left
-    yield "nothing is said to be going on", not (folder / NOW_NAME).exists()
+    yield "nothing is said to be going on", not (folder / LIVE_STATUS_NAME).exists()
     yield "nobody is said to hold the study", not (folder / HOLDER_NAME).exists()
 
 
@@ -154,7 +155,7 @@ def fronts_agree(result: StudyResult) -> bool:
         return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
     best = {n for n, point in points.items() if not any(dominates(other, point) for other in points.values())}
-    return best == {entry.trial.number for entry in front_summary(replace(result, confirmation=None)).entries}
+    return best == {entry.trial.number for entry in front_view(replace(result, confirmation=None)).entries}
 
 
 def _stored(folder: Path, result: StudyResult) -> Iterator[Claim]:

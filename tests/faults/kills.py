@@ -39,14 +39,16 @@ Say = Callable[[str], None]
 
 
 def rounds(root: Path, n_rounds: int, seed: int, say: Say) -> int:
-    """Disturb one study `n_rounds` times, then let it end; returns how many rounds it survived. Raises Fault."""
+    """Disturb one study `n_rounds` times, then let it end; returns how many rounds it survived. Raises Fault.
+
+    No kind of disturbance comes again before each other has come.
+    """
     generator = random.Random(seed)
     place = Place(root)
     place.make()
     history, port, n_deaths = History(place.study, place.acknowledged), processes.free_port(), 0
     options = ("--sampler", generator.choice(SAMPLERS), "--seed", seed % 1000, "--port", port)
-    for number in range(1, n_rounds + 1):
-        kind = generator.choice(list(MAY_END_WITH))
+    for number, kind in enumerate(_kinds(n_rounds, generator), 1):
         n_trials = history.n_stored + generator.randint(2, 12)
         child = processes.start(place, *options, "--trials", n_trials, is_fresh=generator.random() < _FRESH_SHARE)
         _await_moment(place, child, generator)
@@ -64,6 +66,14 @@ def rounds(root: Path, n_rounds: int, seed: int, say: Say) -> int:
     _require_end(place, history, exit_code(processes.start(place, *options, "--trials", n_trials)), n_trials, n_deaths)
     processes.require_free(port)
     return n_rounds
+
+
+def _kinds(n: int, generator: random.Random) -> list[str]:
+    """`n` kinds of disturbance, each as often as any other, or once more."""
+    kinds: list[str] = []
+    while len(kinds) < n:
+        kinds += generator.sample(list(MAY_END_WITH), len(MAY_END_WITH))
+    return kinds[:n]
 
 
 def _await_moment(place: Place, child: int, generator: random.Random) -> None:

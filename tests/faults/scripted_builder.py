@@ -12,16 +12,17 @@ import numpy as np
 import scripted_runtime
 import steps
 
-from explorer.cache import cache_root
-from explorer.files import new_folder, write_json
-from explorer.hashing import content_key, file_sha256
-from explorer.measure.answering import Answers, serve
 from explorer.records import Variant
-from explorer.runtimes.artifact import is_whole_model, store_artifact
+from explorer.runtimes.artifact import ArtifactFacts, is_whole_model, segment_facts, store_artifact
 from explorer.runtimes.runtime import ExportJob
+from explorer.system.files import new_folder, write_json
+from explorer.system.hashing import cache_root, content_key
+from explorer.system.worker_loop import Answers, serve
+from explorer.tasks.task import Examples
 
 N_IMAGES = 400
 _BUILD_S = 0.005
+_PHASE = {"wall_s": 0.002, "processor_s": 0.002, "waited_s": 0.0, "suspended_s": 0.0, "was_stopped": False}
 _N_QUERIES = 40
 
 
@@ -36,23 +37,23 @@ def _prepare() -> dict[str, Any]:
     images.parent.mkdir(parents=True, exist_ok=True)
     np.save(images, np.zeros((N_IMAGES, 1, 2, 2), dtype=np.uint8))
     np.save(labels, np.zeros(N_IMAGES, dtype=np.int64))
+    facts = {"classes": ["right", "wrong"]}
     return {
-        "n_classes": 2,
-        "class_names": ["right", "wrong"],
+        "task": {"name": "classification", "facts": facts},
         "data": {
             "name": "digits",
             "kind": "made up",
             "fingerprint": "d0",
             "splits": "s0",
-            "image_shape": [1, 2, 2],
+            "input": {"name": "images", "dtype": "uint8", "shape": [1, 2, 2]},
             "n_training": N_IMAGES,
             "n_test": N_IMAGES,
         },
-        "validation_images": str(images),
-        "validation_labels": str(labels),
-        "test_images": str(images),
-        "test_labels": str(labels),
+        "validation": Examples(images, labels, "s0", "classification", facts).to_json(),
+        "test": Examples(images, labels, "d0 test", "classification", facts).to_json(),
         "weights": {"fingerprint": "w0", "card": {}},
+        "input": {"stated": None, "mean": [0.5], "std": [0.5]},
+        "references": [],
     }
 
 
@@ -70,49 +71,42 @@ def _build(request: dict[str, Any], answers: Answers) -> dict[str, Any]:
         with new_folder(model) as draft:
             _export(variant, key, draft)
     answers.phase("store")
-    artifact = store_artifact(model, key, variant.runtime, variant.quantization, 1.0, Path(request["artifacts"]))
+    artifact = store_artifact(model, key, variant, Path(request["artifacts"]))
     _keep_findings(variant, artifact.id)
     return {
         "artifact": artifact.id,
-        "stages": [["width", _BUILD_S, False], ["export", 0.0, False], ["store", 0.0, False]],
+        "stages": [
+            {"name": name, "seconds": seconds, "is_cached": False}
+            for name, seconds in (("width", _BUILD_S), ("export", 0.0), ("store", 0.0))
+        ],
         "network": key,
+        "pruned": {},
         "memory_bytes": {
             "parameters": 4000,
             "activations": 2000,
             "workspace": 1000,
-            "total": 7000,
-            "traffic": 8000,
             "segments": [{"parameters": 4000, "traffic": 8000}],
         },
     }
 
 
 def _export(variant: Variant, key: str, folder: Path) -> None:
-    job = ExportJob(key, False, variant.quantization, np.zeros((1, 1, 2, 2), dtype=np.uint8), folder)
+    job = ExportJob(key, False, variant["quantization"], np.zeros((1, 1, 2, 2), dtype=np.uint8), folder)
     (segment,) = scripted_runtime.Scripted().export(job, folder)
-    file = folder / segment.file
-    facts = {
-        "file": segment.file,
-        "n_layers": segment.n_layers,
-        "n_int8_layers": segment.n_int8_layers,
-        "int8_mac_share": segment.int8_mac_share,
-        "mega_macs": float(variant.width),
-        "sha256": file_sha256(file),
-        "bytes": file.stat().st_size,
-    }
-    write_json(
-        folder / "model.json",
-        {
-            "input": {"name": "images", "dtype": "uint8", "shape": [1, 2, 2]},
-            "is_batch_invariant": True,
-            "n_parameters": int(1000 * variant.width),
-            "n_layers": segment.n_layers,
-            "n_int8_layers": segment.n_int8_layers,
-            "int8_mac_share": segment.int8_mac_share,
-            "max_logit_difference": 0.0,
-            "segments": [facts],
-        },
+    facts = ArtifactFacts(
+        id="",
+        runtime=variant["runtime"],
+        quantization=variant["quantization"],
+        exit_threshold=1.0,
+        trust="checked",
+        input=job.input,
+        is_batch_invariant=True,
+        n_parameters=int(1000 * variant["width"]),
+        int8_range=None,
+        max_logit_difference=0.0,
+        segments=(segment_facts(segment, float(variant["width"]), folder),),
     )
+    write_json(folder / "model.json", facts.to_json())
 
 
 def _keep_findings(variant: Variant, artifact: str) -> None:
@@ -120,10 +114,11 @@ def _keep_findings(variant: Variant, artifact: str) -> None:
     values = scripted_runtime.known_values(variant)
     predictions = (np.arange(N_IMAGES) >= round(values["accuracy"] * N_IMAGES)).astype(np.int64)
     latency_ns = (values["latency_ms"] * 1e6 * (1 + np.linspace(-0.01, 0.01, _N_QUERIES))).astype(np.int64)
+    answers = np.stack([1 - predictions, predictions], axis=1).astype(np.float32)
     raw = {
-        "logits": np.stack([1 - predictions, predictions], axis=1)[None].astype(np.float32),
+        "outputs": answers[None],
         "exits": np.zeros(N_IMAGES, dtype=np.int64),
-        "predictions": predictions,
+        "answers": answers,
         "latency_raw_ns": latency_ns,
         "latency_window": np.zeros(_N_QUERIES, dtype=np.int64),
         "latency_exits": np.zeros((_N_QUERIES, 1), dtype=np.int64),
@@ -141,7 +136,6 @@ def _keep_findings(variant: Variant, artifact: str) -> None:
         "runtime_mib": 50.0,
         "peak_memory_mib": values["peak_memory_mib"],
         "busy_cores": 1.0,
-        "cold_start_ms": [1.0, 2.0, 3.0, 4.0],
         "modules": [],
         "is_steady": True,
         "is_narrow": True,
@@ -149,7 +143,7 @@ def _keep_findings(variant: Variant, artifact: str) -> None:
         "energy_why": "nothing was executed",
         "n_answers": N_IMAGES,
         "n_different": 0,
-        "phases": {},
+        "phases": dict.fromkeys(("start", "import", "load", "first answer"), _PHASE),
     }
     (_made() / f"{artifact}.json").write_text(json.dumps(facts), encoding="ascii")
 

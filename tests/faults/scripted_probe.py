@@ -10,8 +10,8 @@ from typing import Any
 
 import steps
 
-from explorer.cache import cache_root
-from explorer.measure.answering import Answers, serve
+from explorer.system.hashing import cache_root
+from explorer.system.worker_loop import Answers, serve
 
 _TIMING_S = 0.01
 
@@ -34,7 +34,7 @@ def handle(request: dict[str, Any], answers: Answers) -> None:
         "suspended_s": 0.0,
     }
     facts = json.loads(found.with_suffix(".json").read_text(encoding="ascii"))
-    answers.result({**facts, "conditions": [conditions]})
+    answers.result({**facts, "conditions": conditions})
 
 
 if __name__ == "__main__":

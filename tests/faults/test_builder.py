@@ -15,19 +15,20 @@ sys.path.insert(0, str(Path(__file__).parent / "fixtures"))
 
 from installing import ORPHAN, alive, installed, is_gone
 
-from explorer.disk_errors import DISK_FULL
 from explorer.errors import ExplorerError
-from explorer.measure import process_tree
-from explorer.measure.child import ChildFailed
 from explorer.records import TrialOutcome, Variant
 from explorer.space.read import load_space
-from explorer.study import building
+from explorer.study import builder_process as building
 from explorer.study.evaluator import MeasuringEvaluator
 from explorer.study.vocabulary import vocabulary
+from explorer.system import process_tree
+from explorer.system.disk_errors import DISK_FULL
+from explorer.system.worker_process import WorkerFailed
 
 SPACE = """\
 name: faulty
 model: faulty_networks:scripted
+input: dataset
 data: {name: digits}
 parameters:
   pruning_ratio: {min: 0.0, max: 0.9, step: 0.05}
@@ -63,7 +64,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faulty")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("explorer.measure.results.reasons", lambda seen: ())  # whatever else runs on this machine
-        patch.setattr("explorer.measure.child._TERMINATE_S", 0.5)
+        patch.setattr("explorer.system.worker_process._TERMINATE_S", 0.5)
         made = _Study(folder, installed(folder, patch))
         yield made
         made.evaluator.close()
@@ -91,8 +92,9 @@ def test_prepare_builder_that_cannot_start_is_one_sentence(study, monkeypatch):
 
 
 def test_build_nonsense_fails_the_trial_and_the_same_builder_goes_on(study):
-    raised = failure(study.try_("raises", "raises"))  # torch-pruning calls the network again when it raises
-    assert raised == ("RuntimeError in the builder", "RuntimeError: a runtime's own words ?")
+    kind, reason = failure(study.try_("raises"))
+    assert kind == "nothing pruned"
+    assert "it cannot be traced (RuntimeError: a runtime's own words ?)" in reason
     first, second = study.try_("answers_twice"), study.try_()
     assert first.failure is second.failure is None
     assert first.artifact != second.artifact
@@ -123,13 +125,13 @@ def test_build_memory_beyond_the_limit_fails_the_trial_and_so_does_a_builder_tha
 def test_build_builder_killed_while_it_starts_again_fails_the_trial_and_the_next_one_goes_on(study, monkeypatch):
     study.evaluator.close()
 
-    class Killed(building.Child):
+    class Killed(building.WorkerProcess):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             self.process.kill()
 
     with monkeypatch.context() as patch:
-        patch.setattr(building, "Child", Killed)
+        patch.setattr(building, "WorkerProcess", Killed)
         kind, reason = failure(study.try_())
     assert kind == "signal SIGKILL"
     assert "SIGKILL" in reason
@@ -161,13 +163,13 @@ def test_build_no_file_may_grow_is_a_full_disk_and_not_the_trials_failure(
     study, runtime, quantization, pruning_ratio, n_bytes
 ):
     study.try_()
-    (builder,) = study.evaluator._building.processes()
+    (builder,) = study.evaluator._builder.processes()
     variant = Variant(runtime=runtime, quantization=quantization, pruning_ratio=pruning_ratio)
     with no_file_grows_beyond(n_bytes, builder), pytest.raises(OSError, match="File too large") as refused:
         study.evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: False)
     assert refused.value.errno in DISK_FULL
     assert list(study.cache.rglob(".*.tmp")) == []
-    assert study.evaluator._building.processes() == [builder]
+    assert study.evaluator._builder.processes() == [builder]
     assert study.evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: False).failure is None
 
 
@@ -176,16 +178,16 @@ def test_probe_that_may_write_no_samples_is_a_full_disk_and_not_the_trials_failu
     with no_file_grows_beyond(10_000, os.getpid()), pytest.raises(OSError, match="File too large") as refused:
         study.try_()
     assert refused.value.errno in DISK_FULL
-    assert isinstance(refused.value.__cause__, ChildFailed)
+    assert isinstance(refused.value.__cause__, WorkerFailed)
     assert study.try_().failure is None
 
 
 def test_test_accuracy_on_a_full_disk_is_not_called_unknown(study):
     artifact = str(study.try_().artifact)
     with no_file_grows_beyond(10_000, os.getpid()), pytest.raises(OSError, match="File too large") as refused:
-        study.evaluator.judge_on_test(SOUND, artifact, lambda _: None)
+        study.evaluator.quality_on_test_split(SOUND, artifact, lambda _: None)
     assert refused.value.errno in DISK_FULL
-    assert study.evaluator.judge_on_test(SOUND, artifact, lambda _: None).value is not None
+    assert study.evaluator.quality_on_test_split(SOUND, artifact, lambda _: None).value is not None
 
 
 def test_build_endless_loop_ends_at_the_deadline_with_its_orphan(study, monkeypatch):

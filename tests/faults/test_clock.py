@@ -12,16 +12,17 @@ from fakes import RecordingView, small_space, start
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.measure.peak import Peaks
+from explorer.measure.roofline_peaks import Peaks
 from explorer.records import TrialOutcome, Variant
-from explorer.study import lock, loop, session
-from explorer.study.front import front_summary
-from explorer.study.lock import held_since, study_lock
+from explorer.study import loop, session
+from explorer.study.front import front_view
 from explorer.study.read import load_result
 from explorer.study.result import TrialRecord
-from explorer.views.pace import TrialPace
-from explorer.views.page_columns import trial_columns
-from explorer.views.rows import trial_info
+from explorer.study.store import lock
+from explorer.study.store.lock import held_since, study_lock
+from explorer.views.page.columns import trial_columns
+from explorer.views.terminal.run_counts import TrialEta
+from explorer.views.trial_info import trial_info
 
 _DAY_S = 86_400.0
 
@@ -47,7 +48,7 @@ def test_study_whose_clock_jumps_runs_to_its_budget_and_no_trial_took_less_than_
     assert len(result.trials) == 5
     assert all(trial.finished >= trial.started for trial in result.trials)
     assert (trial_columns(result)["seconds"] >= 0).all()
-    assert trial_info(result, result.trials[3], front_summary(result))["seconds"] >= 0
+    assert trial_info(front_view(result), result.trials[3])["seconds"] >= 0
     assert load_result(tmp_path).trials == result.trials
 
 
@@ -71,7 +72,7 @@ def test_holder_that_seems_to_begin_tomorrow_began_0_minutes_ago(set_clock, tmp_
     set_clock(_DAY_S)
     with study_lock(tmp_path, pytest.fail):
         set_clock(-_DAY_S)
-        assert "began 0 min ago" in lock._described(lock._facts(tmp_path / lock.HOLDER_NAME))
+        assert "began 0 min ago" in lock._described(lock._read_holder(tmp_path / lock.HOLDER_NAME))
 
 
 def test_peaks_that_seem_measured_tomorrow_are_new():
@@ -92,5 +93,5 @@ def test_pace_of_a_run_by_any_clock_is_unknown_or_a_time_to_come(since, times, n
         TrialRecord(number, "complete", TrialOutcome(Variant()), {}, started, started + took)
         for number, (started, took) in enumerate(times)
     ]
-    left = TrialPace.of_run(small_space(n_trials=8, timeout_s=timeout_s), since, trials, lambda: now).seconds_left(3)
+    left = TrialEta.of_run(small_space(n_trials=8, timeout_s=timeout_s), since, trials, lambda: now).seconds_left(3)
     assert left is None or (left >= 0 and math.isfinite(left))

@@ -14,9 +14,9 @@ import pytest
 from fakes import RecordingView, small_space, start
 
 from explorer.errors import StudyLocked
-from explorer.study import lock
-from explorer.study.lock import HOLDER_NAME, LOCK_NAME, held_since, study_lock
 from explorer.study.read import load_result
+from explorer.study.store import lock
+from explorer.study.store.lock import HOLDER_NAME, LOCK_NAME, held_since, study_lock
 
 COORDINATOR = """
 import sys, time

@@ -6,21 +6,23 @@ import random
 import shutil
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 import optuna
 import pytest
 from fakes import FakeEvaluator, RecordingView, small_space, start
+from odd_databases import beside, half_written, name_victim
 
 from explorer.commands import start as command
+from explorer.commands.options import StartOptions
 from explorer.errors import NotAvailable, StudyDamaged, StudyError, UsageError
-from explorer.space.overrides import Overrides
-from explorer.study import storage
-from explorer.study.database import connect
-from explorer.study.place import study_place
 from explorer.study.read import load_result
+from explorer.study.store import optuna_storage as storage
+from explorer.study.store.database import connect
+from explorer.study.store.live_status import StudyPoller
+from explorer.study.store.location import storage_location
 
 DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
 N_TRIALS = 5
@@ -28,14 +30,15 @@ N_TRIALS = 5
 
 def explore_start(studies: Path, fork: str | None = None) -> None:
     """`explore start`, with whatever evaluator the command has."""
-    options = command.StartOptions(
+    options = StartOptions(
         DIGITS,
-        Overrides(n_trials=N_TRIALS, sampler="random"),
+        trials=N_TRIALS,
+        sampler="random",
         studies=studies,
         fork=fork,
-        has_dashboard=False,
-        is_quiet=True,
-        is_confirming=False,
+        no_dashboard=True,
+        quiet=True,
+        no_confirm=True,
     )
     command.start(options)
 
@@ -109,6 +112,72 @@ def test_study_whose_database_is_overwritten_while_it_runs_loses_no_trial_that_w
     assert all(kept[record.variant] == record.outcome.metrics for record in view.records)
 
 
+def reopened(folder: Path) -> None:
+    storage.StudyStorage.open(folder / "study.db", "small").close()
+
+
+OPENERS = {
+    "read": load_result,
+    "watched": lambda folder: StudyPoller(folder).poll(),
+    "gone on with": lambda folder: start(small_space(n_trials=3), folder),
+    "opened by its writer": reopened,
+    "connected to": lambda folder: connect(folder / "study.db"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("open_study", OPENERS.values(), ids=OPENERS)
+def test_study_of_a_stranger_with_a_link_beside_its_database_is_refused(tmp_path, open_study, suffix):
+    folder, victim = tmp_path / "small", tmp_path / "thesis.txt"
+    start(small_space(n_trials=2), folder)
+    victim.write_bytes(b"years of work" * 10_000)
+    beside(folder / "study.db", suffix).symlink_to(victim)
+    with pytest.raises(StudyDamaged, match=rf"study\.db{suffix} is not a regular file.*--fork NAME"):
+        open_study(folder)
+    assert victim.read_bytes() == b"years of work" * 10_000
+
+
+@pytest.mark.parametrize("open_study", OPENERS.values(), ids=OPENERS)
+def test_study_of_a_stranger_whose_journal_names_a_file_is_refused_and_the_file_stays(tmp_path, open_study):
+    """SQLite removes it: a thesis, or the database of another study."""
+    folder, other = tmp_path / "small", tmp_path / "other"
+    for one in (folder, other):
+        start(small_space(n_trials=2), one)
+    name_victim(folder / "study.db", other / "study.db")
+    with pytest.raises(StudyDamaged, match=r"names another file \(a super-journal\).*--fork NAME") as said:
+        open_study(folder)
+    assert said.value.exit_code == 6
+    assert len(load_result(other).trials) == 2
+
+
+@pytest.mark.parametrize("open_study", list(OPENERS.values())[:-1], ids=list(OPENERS)[:-1])
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("CREATE VIEW v AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n", "view 'v'"),
+        ("CREATE TRIGGER t AFTER UPDATE ON trials BEGIN DELETE FROM studies; END", "trigger 't'"),
+    ],
+)
+def test_study_of_a_stranger_whose_database_runs_something_is_refused(tmp_path, open_study, statement, what):
+    start(small_space(n_trials=2), tmp_path)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+        connection.execute(statement)
+    before = (tmp_path / "study.db").read_bytes()
+    with pytest.raises(StudyDamaged, match=f"it holds the {what}, which no study has.*--fork NAME"):
+        open_study(tmp_path)
+    assert (tmp_path / "study.db").read_bytes() == before
+
+
+def test_study_whose_database_was_removed_begins_anew_without_the_journal_that_it_left(tmp_path):
+    start(small_space(n_trials=1), tmp_path)
+    half_written(tmp_path / "crashed", "UPDATE t SET x = 'after'")
+    shutil.rmtree(tmp_path / "trials")
+    (tmp_path / "study.db").unlink()
+    shutil.copy(tmp_path / "crashed" / "study.db-journal", tmp_path)
+    assert len(start(small_space(n_trials=2), tmp_path).trials) == 2
+    assert len(load_result(tmp_path).trials) == 2
+
+
 def test_study_goes_on_beside_a_program_that_reads_notes_and_locks_as_a_dashboard_does(tmp_path):
     """optuna-dashboard reads whole studies by Optuna's storage, and writes notes into a study's attributes."""
     space, releases = small_space(n_trials=5), []
@@ -175,7 +244,7 @@ def test_start_with_a_database_that_has_no_driver_here_says_which_and_hides_the_
 
 def test_place_that_is_no_url_is_refused_without_repeating_a_password(tmp_path):
     with pytest.raises(UsageError, match="--storage is no URL of a database: expected ") as error:
-        study_place(tmp_path, "postgresql//me:hush@host/db")
+        storage_location(tmp_path, "postgresql//me:hush@host/db")
     assert "hush" not in str(error.value)
 
 

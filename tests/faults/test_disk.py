@@ -12,10 +12,10 @@ import pytest
 from fakes import FakeEvaluator, RecordingView, small_space, start
 from outputs import ended
 
-from explorer.deploy.target import target_folder
+from explorer.deploy.export.bundle import target_folder
 from explorer.errors import StudyDamaged, StudyError, UsageError
-from explorer.study.journal import Journal
 from explorer.study.read import load_result
+from explorer.study.store.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "studies" / "reference"
@@ -133,7 +133,7 @@ def test_export_into_a_full_disk_leaves_nothing(tmp_path):
     script = """
 import resource, sys
 from pathlib import Path
-from explorer.deploy.target import target_folder
+from explorer.deploy.export.bundle import target_folder
 from explorer.errors import ExplorerError
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 try:

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from fakes import FakeEvaluator, small_space, start
 
-from explorer.cache import cache_root
 from explorer.errors import Interrupted
-from explorer.files import remove_old_drafts, scratch_folder
-from explorer.measure.child import Child
 from explorer.records import Variant
 from explorer.space.values import DataSettings
 from explorer.study.read import load_result
+from explorer.system.files import remove_old_drafts, scratch_folder
+from explorer.system.hashing import cache_root
+from explorer.system.worker_process import WorkerProcess
 
 DAY_S = 86_400.0
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -148,6 +148,7 @@ def test_builder_that_is_interrupted_takes_away_what_it_was_writing(tmp_path, ur
     request = {
         "op": request_of,
         "data": asdict(DataSettings("cifar10", 5000, 512)),
+        "task": "classification",
         "root": str(tmp_path / "data"),
         "folder": str(tmp_path / "models" / "0123"),
     }
@@ -160,7 +161,7 @@ def test_builder_that_is_interrupted_takes_away_what_it_was_writing(tmp_path, ur
 
     places = os.pathsep.join([str(FIXTURES), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {"SLOW_URL": url, "PYTHONPATH": places}
-    with Child("slow_builder", environment=environment) as child, pytest.raises(Interrupted):
+    with WorkerProcess("slow_builder", environment=environment) as child, pytest.raises(Interrupted):
         child.ask(request, {"": 60.0}, interrupt)
     assert child.process.returncode == 128 + signal.SIGTERM
     assert len(left) == 1

@@ -10,13 +10,13 @@ import sys
 import pytest
 from fakes import FakeEvaluator, RecordingView, small_space, start
 
-from explorer import environment
 from explorer.commands import device
 from explorer.errors import RuntimeNotAvailable, StudyIncompatible
 from explorer.measure.noise import NoiseFloor
-from explorer.measure.peak import Peaks
+from explorer.measure.roofline_peaks import Peaks
 from explorer.runtimes import runtime as plugin
 from explorer.study.evaluator import MeasuringEvaluator
+from explorer.system import environment
 
 NOISE = NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
 

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from disturbance import MAY_END_WITH
 
 HARNESS = Path(__file__).with_name("kills.py")
-N_ROUNDS, N_STEPS = 30, 10
+N_ROUNDS, N_STEPS = len(MAY_END_WITH) + 1, 10
 
 
 def harness(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -27,6 +28,8 @@ def test_study_disturbed_at_random_moments_keeps_every_promise(tmp_path):
     ended = harness("rounds", tmp_path / "killed", n_rounds, seed)
     assert ended.returncode == 0, f"seed {seed}:\n{ended.stdout}\n{ended.stderr}"
     assert ended.stdout.count("exit code") == n_rounds
+    if n_rounds >= len(MAY_END_WITH):
+        assert all(f": {kind}, exit code" in ended.stdout for kind in MAY_END_WITH)
 
 
 @pytest.mark.slow

@@ -18,18 +18,19 @@ from installing import ORPHAN, alive, installed, is_gone
 from tiny_onnx import model, write_artifact, write_validation
 
 from explorer.errors import NotAvailable
-from explorer.measure import cores, probing, process_tree
-from explorer.measure.child import ChildFailed
-from explorer.measure.cost import Prices
-from explorer.measure.probing import probe
+from explorer.measure import probing
+from explorer.measure.metrics import Prices
+from explorer.measure.probing import ProbeSettings, probe
 from explorer.measure.timing import Budget
 from explorer.records import Variant
 from explorer.space.read import load_space
 from explorer.study.evaluator import MeasuringEvaluator
-from explorer.study.interrupt import Interrupt
-from explorer.study.loop import run_study
+from explorer.study.loop import StudyTools, run_study
 from explorer.study.read import load_result
 from explorer.study.vocabulary import vocabulary
+from explorer.system import cores, process_tree
+from explorer.system.signals import Interrupt
+from explorer.system.worker_process import WorkerFailed
 
 LIMIT_MIB = 600.0
 
@@ -45,14 +46,15 @@ def measure(tmp_path, script, monkeypatch):
     monkeypatch.setattr(probing, "DEADLINES_S", {"": 60.0, "load": 10.0})
     monkeypatch.setattr(probing, "FULL", Budget(50, 0.05, 0.3))
     monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ())  # whatever else runs on this machine
-    monkeypatch.setattr("explorer.measure.child._TERMINATE_S", 0.5)
+    monkeypatch.setattr("explorer.system.worker_process._TERMINATE_S", 0.5)
     artifact = write_artifact(tmp_path / "artifact", model(), runtime="faulty")
     validation = write_validation(tmp_path)
 
     def measure(*faults, **options):
         script(*faults)
         variant = Variant(runtime="faulty")
-        return probe(artifact, variant, validation, Prices(0, 0, 0), "trial-0", tmp_path / "logits", **options)[0]
+        settings = ProbeSettings(validation, Prices(0, 0, 0), tmp_path / "logits", options.pop("stop", None))
+        return probe(artifact, variant, settings, "trial-0", **options)[0]
 
     yield measure
     assert alive() == []
@@ -78,13 +80,13 @@ def measure(tmp_path, script, monkeypatch):
         ("answer_is_no_object", "bad result", "an answer in phase 'load' that is not a JSON object"),
         ("answer_is_no_text", "bad result", "an answer in phase 'load' that is not a JSON object"),
         ("answer_is_of_another_request", "bad result", "an answer in phase 'load' to no request"),
-        ("result_is_empty", "invalid value", "peak_memory_mib is None, and a number of at least 0 was expected"),
-        ("result_has_other_types", "bad result", "the probe says modules is 3"),
-        ("conditions_are_strings", "bad result", "the probe's conditions are not numbers"),
-        ("memory_is_not_a_number", "invalid value", "peak_memory_mib is nan, and a number of at least 0 was expected"),
-        ("memory_is_infinite", "invalid value", "peak_memory_mib is inf, and a number of at least 0 was expected"),
-        ("memory_is_negative", "invalid value", r"peak_memory_mib is -1\.0, and a number of at least 0 was expected"),
-        ("memory_is_a_string", "invalid value", "peak_memory_mib is 'much', and a number of at least 0 was expected"),
+        ("result_is_empty", "bad result", r"the probe's answer\.runtime_mib: .*"),
+        ("result_has_other_types", "bad result", r"the probe's answer\.modules: Input should be a valid array, got 3"),
+        ("conditions_are_strings", "bad result", r"the probe's answer\.conditions\.seconds: .* valid number, got '\?'"),
+        ("memory_is_not_a_number", "bad result", r"the probe's answer\.peak_memory_mib: .* finite number, got nan"),
+        ("memory_is_infinite", "bad result", r"the probe's answer\.peak_memory_mib: .* finite number, got inf"),
+        ("memory_is_negative", "invalid value", "peak_memory_mib is -1, and a number of at least 0 was expected"),
+        ("memory_is_a_string", "bad result", r"the probe's answer\.peak_memory_mib: .* valid number, got 'much'"),
         ("latency_is_negative", "invalid value", r"latency_raw_ns is -\d+, expected times above 0"),
         ("latency_is_no_number", "bad result", r"the probe wrote no latency_raw_ns \[q\]"),
         ("latency_is_text", "bad result", r"the probe wrote no latency_raw_ns \[q\]"),
@@ -92,7 +94,7 @@ def measure(tmp_path, script, monkeypatch):
     ],
 )
 def test_probe_faulty_runtime_is_a_failure_that_says_what_happened(measure, fault, kind, reason):
-    with pytest.raises(ChildFailed, match=reason) as failed:
+    with pytest.raises(WorkerFailed, match=reason) as failed:
         measure(fault)
     assert re.fullmatch(kind, failed.value.kind)
     failed.value.reason.encode()
@@ -104,7 +106,7 @@ def test_probe_faulty_runtime_is_a_failure_that_says_what_happened(measure, faul
 )
 def test_probe_endless_loop_is_ended_at_the_deadline_of_its_phase(measure, fault, monkeypatch):
     monkeypatch.setattr(probing, "DEADLINES_S", {"": 60.0, "load": 1.0})
-    with pytest.raises(ChildFailed, match="no answer in phase 'load' for 1 s") as failed:
+    with pytest.raises(WorkerFailed, match="no answer in phase 'load' for 1 s") as failed:
         measure(fault)
     assert failed.value.kind == "timeout in load"
 
@@ -114,13 +116,13 @@ def test_probe_endless_loop_is_ended_at_the_deadline_of_its_phase(measure, fault
     [
         ("one row", "IndexError in the probe", "IndexError: "),
         ("text", "TypeError in the probe", "not supported for the input types"),
-        ("not a number", "FloatingPointError in the probe", "the artifact's logits are not finite numbers"),
-        ("a class more", "bad result", r"the probe wrote logits \[e, n, k\] of shape \[1, 60, 4\]; expected k = 3"),
+        ("not a number", "FloatingPointError in the probe", "the artifact's outputs are not finite numbers"),
+        ("a class more", "bad result", r"the probe wrote outputs \[e, n, k\] of shape \[1, 60, 4\]; expected k = 3"),
     ],
 )
 def test_probe_logits_that_are_none_are_a_failure(measure, output, kind, reason, monkeypatch):
     monkeypatch.setenv("FAULTY_OUTPUT", output)
-    with pytest.raises(ChildFailed, match=reason) as failed:
+    with pytest.raises(WorkerFailed, match=reason) as failed:
         measure()
     assert re.fullmatch(kind, failed.value.kind)
 
@@ -131,7 +133,7 @@ def test_probe_orphan_in_a_session_of_its_own_ends_with_the_trial(measure, tmp_p
 
 
 def test_probe_orphan_of_a_crash_ends_with_the_trial(measure, tmp_path):
-    with pytest.raises(ChildFailed, match="ended by SIGSEGV"):
+    with pytest.raises(WorkerFailed, match="ended by SIGSEGV"):
         measure("orphan_and_segfault")
     assert is_gone(int((tmp_path / ORPHAN).read_text()))
 
@@ -139,7 +141,7 @@ def test_probe_orphan_of_a_crash_ends_with_the_trial(measure, tmp_path):
 @pytest.mark.parametrize("fault", ["memory_grows", "memory_of_an_orphan_grows"])
 def test_probe_memory_beyond_the_limit_ends_the_tree_and_says_both_numbers(measure, fault, monkeypatch):
     monkeypatch.setattr(process_tree, "limit_mib", lambda: LIMIT_MIB)
-    with pytest.raises(ChildFailed, match=r"it held \d+ MiB in phase 'load', and this machine had 600 MiB") as failed:
+    with pytest.raises(WorkerFailed, match=r"it held \d+ MiB in phase 'load', and this machine had 600 MiB") as failed:
         measure(fault)
     assert failed.value.kind == "out of memory"
     assert int(re.search(r"held (\d+)", failed.value.reason)[1]) > LIMIT_MIB
@@ -158,14 +160,15 @@ def test_probe_flood_on_stderr_costs_this_process_no_memory_and_not_the_trial(me
 
 @pytest.mark.parametrize("fault", ["answers_twice", "copy_answers_too"])
 def test_probe_that_answers_twice_is_heard_once(measure, fault):
-    made = measure(fault, is_worth_more=lambda metrics: True)
-    assert made.details["timing"]["budget"] == "whole"
+    made = measure(fault, can_reach_front=lambda metrics: True)
+    assert made.observation.timing.budget == "whole"
     assert made.metrics["peak_memory_mib"].value > 1.0
 
 
 SPACE = """\
 name: faulty
 model: faulty_networks:sound
+input: dataset
 data: {name: digits}
 parameters:
   runtime: [faulty]
@@ -190,7 +193,7 @@ TEN = {
 
 def test_study_ten_different_faults_do_not_end_it_and_five_of_the_same_do(tmp_path, script, monkeypatch):
     monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ())  # whatever else runs on this machine
-    monkeypatch.setattr("explorer.measure.child._TERMINATE_S", 0.5)
+    monkeypatch.setattr("explorer.system.worker_process._TERMINATE_S", 0.5)
     monkeypatch.setattr(probing, "DEADLINES_S", {"": 120.0, "load": 10.0})  # time to grow, on a busy machine too
     monkeypatch.setattr(process_tree, "limit_mib", lambda: 2000.0)
     file, folder = tmp_path / "faulty.yaml", tmp_path / "study"
@@ -207,13 +210,13 @@ def test_study_ten_different_faults_do_not_end_it_and_five_of_the_same_do(tmp_pa
                 NotAvailable, match=r"5 trials in a row failed the same way \(signal SIGSEGV\): ended by SIGSEGV"
             ) as ended,
         ):
-            run_study(space, words, folder, evaluator, RecordingView(), interrupt, outputs.append)
+            run_study(space, folder, StudyTools(words, evaluator, RecordingView(), interrupt, outputs.append))
     finally:
         evaluator.close()
     assert ended.value.exit_code == 5
     kinds = [None if one.outcome.failure is None else one.outcome.failure.kind for one in outputs[-1].trials]
     assert kinds == [None, *TEN.values(), None, *["signal SIGSEGV"] * 5]
     assert {one.state for one, kind in zip(outputs[-1].trials, kinds, strict=True) if kind} == {"failed"}
-    assert "last words" in outputs[-1].trials[1].outcome.details["log"]
+    assert "last words" in outputs[-1].trials[1].outcome.failure.log
     assert load_result(folder) == outputs[-1]
     assert not [path.name for path in folder.rglob(".*.tmp")]

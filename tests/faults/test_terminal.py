@@ -14,9 +14,9 @@ import optuna
 import pytest
 from outputs import ended
 
-from explorer.study.locate import NOW_NAME
-from explorer.study.lock import HOLDER_NAME
 from explorer.study.read import load_result
+from explorer.study.store.location import LIVE_STATUS_NAME
+from explorer.study.store.lock import HOLDER_NAME
 
 ROOT = Path(__file__).parents[2]
 STUDY = str(ROOT / "studies" / "reference")
@@ -185,5 +185,5 @@ def require_whole(tmp_path: Path, n_least: int) -> None:
     stored = optuna.load_study(study_name="digits", storage=f"sqlite:///{folder / 'study.db'}").trials
     assert all(trial.state.is_finished() for trial in stored)
     assert (folder / "trials.csv").read_text().count("\n") == len(result.trials) + 1
-    assert [name for name in (NOW_NAME, HOLDER_NAME) if (folder / name).exists()] == []
+    assert [name for name in (LIVE_STATUS_NAME, HOLDER_NAME) if (folder / name).exists()] == []
     assert list(folder.rglob(".*")) == []

@@ -47,10 +47,10 @@ class ScriptedDevice:
     def pulse(self) -> None:
         self._work(0.1)
 
-    def timer(self, has_anchor: bool = True, repeat_after: int = 64, keep: Callable[..., None] | None = None) -> Timer:
+    def timer(self, has_anchor: bool = True, repeat_after: int = 64, **options: Callable[..., None]) -> Timer:
         clock = Clock(lambda: self.wall_ns, lambda: self.processor_ns)
-        kept = {} if keep is None else {"keep": keep}
-        return Timer(self.ask, repeat_after, self.anchor if has_anchor else None, clock=clock, pulse=self.pulse, **kept)
+        anchor = self.anchor if has_anchor else None
+        return Timer(self.ask, repeat_after, anchor, clock=clock, pulse=self.pulse, **options)
 
     def _work(self, ms: float) -> None:
         taken = int(ms * self._slowness(self.wall_ns / 1e9) * MS)

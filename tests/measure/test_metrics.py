@@ -6,29 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import artifact_facts, segment
 
-from explorer.measure.cost import Prices, cost
-from explorer.measure.metrics import exit_details, metrics
-from explorer.objectives import METRICS
+from explorer.measure.metrics import Prices, Subject, cost, metrics
+from explorer.measure.scenarios.scenario import scenario_named
+from explorer.metrics import METRICS
+from explorer.observation import Memory
 from explorer.records import Measurement, Variant
 from explorer.runtimes.artifact import Artifact
+from explorer.tasks.task import task_named
 
-LABELS = np.array([0, 1, 2, 0])
-FACTS = {
-    "cold_start_ms": [20.0, 50.0, 40.0, 13.0],
-    "peak_memory_mib": 512.0,
-    "runtime_mib": 500.0,
-    "energy_mj": None,
-    "energy_why": "no",
-}
+TARGETS = np.array([0, 1, 2, 0])
+MEMORY = Memory(512.0, 500.0, 12.0)
 
 
 @pytest.fixture
 def artifact(tmp_path: Path) -> Artifact:
     for name, size in (("artifact.json", 2**19), ("a", 2**20), ("b", 2**19)):
         (tmp_path / name).write_bytes(b"\0" * size)
-    segments = [{"file": "a", "mega_macs": 2.0}, {"file": "b", "mega_macs": 6.0}]
-    return Artifact(tmp_path, {"n_parameters": 1234, "segments": segments})
+    segments = segment("a", mega_macs=2.0), segment("b", mega_macs=6.0)
+    return Artifact(tmp_path, artifact_facts(*segments, n_parameters=1234))
 
 
 def raw(n_queries: int = 700) -> dict[str, np.ndarray]:
@@ -36,13 +33,15 @@ def raw(n_queries: int = 700) -> dict[str, np.ndarray]:
         "latency_ns": np.arange(1, n_queries + 1) * 1_000_000,
         "latency_exits": (np.arange(n_queries) >= 100).astype(np.int64)[:, None],
         "exits": np.array([0, 0, 1, 1]),
-        "predictions": np.array([0, 1, 2, 1]),
-        "logits": np.eye(3)[np.array([[0, 1, 1, 1], [0, 1, 2, 1]])],
+        "answers": np.eye(3)[[0, 1, 2, 1]],
     }
 
 
 def made(artifact: Artifact, **variant: object) -> dict[str, Measurement]:
-    return metrics(raw(), FACTS, LABELS, artifact, Variant(**variant), Prices(3.6, 7.2, 0.25))
+    task, scenario = task_named("classification"), scenario_named("single_stream")
+    prices, facts = Prices(3.6, 7.2, 0.25), {"classes": ["a", "b", "c"]}
+    subject = Subject(artifact, Variant(**variant), scenario, prices, task, facts, TARGETS)
+    return metrics(raw(), 123.0, MEMORY, Measurement.unknown("no"), subject)
 
 
 def test_metrics_every_name_of_the_interface_is_there(artifact):
@@ -80,18 +79,3 @@ def test_cost_interval_follows_the_latency():
 
 def test_cost_unknown_memory_is_unknown_not_zero():
     assert cost(Prices(1, 1, 0), Measurement(1.0), Measurement.unknown("lost"), 1).value is None
-
-
-def test_exit_details_shares_and_accuracies(artifact):
-    details = exit_details(raw(), LABELS, artifact, 3)
-    assert details["exit_shares"] == [0.5, 0.5]
-    assert details["exit_accuracies"] == [0.5, 0.75]
-    assert details["class_accuracies"] == [0.5, 1.0, 1.0]
-    assert [path["value"] for path in details["exit_latencies_ms"]] == [50.5, 400.5]
-    assert [path["n"] for path in details["exit_latencies_ms"]] == [100, 600]
-
-
-def test_exit_details_path_that_no_query_took_is_unknown(artifact):
-    taken = {**raw(), "latency_exits": np.ones((700, 1), dtype=np.int64)}
-    details = exit_details(taken, LABELS, artifact, 3)
-    assert details["exit_latencies_ms"][0] == {"value": None, "why": "no timed query ended there"}

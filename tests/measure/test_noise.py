@@ -9,9 +9,10 @@ from scripted_device import ScriptedDevice
 
 from explorer.errors import DeviceNotAvailable
 from explorer.measure import noise
-from explorer.measure.child import Child
 from explorer.measure.noise import difference_ratio, noise_floor, noise_of, same_work_sentence
-from explorer.measure.timing import Budget, Timed
+from explorer.measure.timing import Budget
+from explorer.measure.trace import Trace
+from explorer.system.worker_process import WorkerProcess
 
 
 def test_noise_floor_real_machine_gives_sound_ratios_and_leaves_the_process_where_it_was():
@@ -27,12 +28,12 @@ def test_noise_floor_real_machine_gives_sound_ratios_and_leaves_the_process_wher
     assert 0 <= made.aa_between_raw_ratio < 2
 
 
-def timed(latency_ms: float, slowness: float = 1.0) -> Timed:
+def timed(latency_ms: float, slowness: float = 1.0) -> Trace:
     """One measurement of a process on a scripted device; an anchor of 0.5 ms beside it."""
     device = ScriptedDevice(lambda n: latency_ms, slowness=lambda seconds: slowness)
     timer = device.timer()
     timer.run(Budget(20, 0.05, 0.25))
-    return timer.timed()
+    return timer.trace()
 
 
 def test_noise_of_processes_that_differ_is_told_from_noise_within_one():
@@ -49,7 +50,7 @@ def test_noise_of_machine_that_slows_down_between_rounds_is_corrected():
 
 
 def test_noise_floor_processes_that_fail_are_one_sentence(monkeypatch):
-    monkeypatch.setattr(noise, "Child", lambda module, *rest: Child("no_such_module", *rest))
+    monkeypatch.setattr(noise, "WorkerProcess", lambda module, *rest: WorkerProcess("no_such_module", *rest))
     with pytest.raises(DeviceNotAvailable, match="noise floor could not be measured: exited with status 1"):
         noise_floor(n_processes=1)
 

@@ -10,19 +10,22 @@ import pytest
 from onnx import helper
 from tiny_onnx import VARIANT, model
 
-from explorer.measure import cores, probing
-from explorer.measure.child import ChildFailed
-from explorer.measure.cost import Prices
-from explorer.measure.probing import Validation, probe
-from explorer.objectives import METRICS
+from explorer.measure import probing, quality_pass
+from explorer.measure.metrics import Prices
+from explorer.measure.probing import ProbeSettings, probe
+from explorer.metrics import METRICS
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
+from explorer.system import cores
+from explorer.system.worker_process import WorkerFailed
+from explorer.tasks.task import Examples
 
 
 def measured(
-    artifact: Artifact, validation: Validation, tmp_path: Path, name: str = "trial-0", variant: Variant = VARIANT
+    artifact: Artifact, validation: Examples, tmp_path: Path, name: str = "trial-0", variant: Variant = VARIANT
 ):
-    return probe(artifact, variant, validation, Prices(0.05, 0.005, 0.0), name, tmp_path / "logits")[0]
+    settings = ProbeSettings(validation, Prices(0.05, 0.005, 0.0), tmp_path / "logits")
+    return probe(artifact, variant, settings, name)[0]
 
 
 def test_probe_known_model_gives_its_known_accuracy_and_all_metrics(artifact_of, validation, tmp_path):
@@ -34,8 +37,8 @@ def test_probe_known_model_gives_its_known_accuracy_and_all_metrics(artifact_of,
     assert made.metrics["mega_macs"].value == 0.5
     assert made.metrics["n_parameters"].value == 7
     assert 0 < made.metrics["model_memory_mib"].value < made.metrics["peak_memory_mib"].value < 500
-    assert made.details["class_accuracies"] == pytest.approx([0.9, 0.9, 0.9])
-    assert made.details["cores"] == cores.measuring(cores.available(), 1)
+    assert [row[1] for row in made.observation.sections[0].rows] == pytest.approx([0.9, 0.9, 0.9])
+    assert made.observation.cores == tuple(cores.measuring(cores.available(), 1))
     with np.load(artifact.folder / "measurements" / "trial-0.npz") as raw:
         assert len(raw["latency_ns"]) == made.metrics["latency_ms"].n
         assert raw["latency_ns"].sum() >= 0.5e9
@@ -44,10 +47,12 @@ def test_probe_known_model_gives_its_known_accuracy_and_all_metrics(artifact_of,
 def test_probe_results_in_another_folder_leave_the_artifacts_as_it_was(artifact_of, validation, tmp_path):
     artifact, results = artifact_of(model()), tmp_path / "results"
     before = sorted(artifact.folder.rglob("*"))
-    made, _ = probe(artifact, VARIANT, validation, Prices(0, 0, 0), "again", tmp_path / "logits", results=results)
+    made, _ = probe(
+        artifact, VARIANT, ProbeSettings(validation, Prices(0, 0, 0), tmp_path / "logits"), "again", results
+    )
     assert sorted(path.name for path in results.iterdir()) == ["again.json", "again.npz"]
     assert sorted(artifact.folder.rglob("*")) == before
-    assert 0 < made.details["processor_share"] < 1.01
+    assert 0 < made.observation.processor_share < 1.01
 
 
 @pytest.mark.parametrize("batch_size", [7, 100])
@@ -65,8 +70,8 @@ def test_probe_again_knows_the_logits_and_says_the_same(artifact_of, validation,
     artifact = artifact_of(model())
     first = measured(artifact, validation, tmp_path)
     second = measured(artifact, validation, tmp_path, "trial-1")
-    assert not first.details["has_known_logits"]
-    assert second.details["has_known_logits"]
+    assert not first.observation.has_known_outputs
+    assert second.observation.has_known_outputs
     assert second.metrics["accuracy"] == first.metrics["accuracy"]
 
 
@@ -85,14 +90,14 @@ def overwritten(file):
 
 
 def of_other_images(file):
-    np.savez(file, logits=np.zeros((1, 59, 3), np.float32))
+    np.savez(file, outputs=np.zeros((1, 59, 3), np.float32))
 
 
-def without_logits(file):
+def without_outputs(file):
     np.savez(file, others=np.zeros((1, 60, 3), np.float32))
 
 
-@pytest.mark.parametrize("spoil", [emptied, cut_short, overwritten, of_other_images, without_logits])
+@pytest.mark.parametrize("spoil", [emptied, cut_short, overwritten, of_other_images, without_outputs])
 def test_probe_spoilt_logits_in_the_cache_are_computed_and_kept_again(artifact_of, validation, tmp_path, spoil):
     artifact = artifact_of(model())
     first = measured(artifact, validation, tmp_path)
@@ -100,7 +105,7 @@ def test_probe_spoilt_logits_in_the_cache_are_computed_and_kept_again(artifact_o
     content = kept.read_bytes()
     spoil(kept)
     again = measured(artifact, validation, tmp_path, "trial-1")
-    assert not again.details["has_known_logits"]
+    assert not again.observation.has_known_outputs
     assert again.metrics["accuracy"] == first.metrics["accuracy"]
     assert [(file, file.read_bytes()) for file in (tmp_path / "logits").iterdir()] == [(kept, content)]
 
@@ -108,20 +113,20 @@ def test_probe_spoilt_logits_in_the_cache_are_computed_and_kept_again(artifact_o
 def test_probe_random_output_is_refused(artifact_of, validation, tmp_path):
     noise = helper.make_node("RandomNormalLike", ["scores"], ["noise"])
     added = helper.make_node("Add", ["scores", "noise"], ["noisy"])
-    with pytest.raises(ChildFailed, match="other logits the second time"):
+    with pytest.raises(WorkerFailed, match="other outputs the second time"):
         measured(artifact_of(model(noise, added, output="noisy")), validation, tmp_path)
 
 
 def test_probe_not_a_number_is_refused(artifact_of, validation, tmp_path):
     negative = helper.make_node("Neg", ["scores"], ["negative"])
     root = helper.make_node("Sqrt", ["negative"], ["roots"])
-    with pytest.raises(ChildFailed, match="not finite"):
+    with pytest.raises(WorkerFailed, match="not finite"):
         measured(artifact_of(model(negative, root, output="roots")), validation, tmp_path)
 
 
 def test_probe_file_that_is_no_model_is_refused_and_keeps_nothing(artifact_of, validation, tmp_path):
     artifact = artifact_of(b"not a model")
-    with pytest.raises(ChildFailed) as failed:
+    with pytest.raises(WorkerFailed) as failed:
         measured(artifact, validation, tmp_path)
     assert failed.value.kind.endswith("in the probe")
     assert list((artifact.folder / "measurements").iterdir()) == []
@@ -135,15 +140,15 @@ def test_probe_fewer_cores_than_threads_is_the_trials_failure(
     artifact_of, validation, tmp_path, monkeypatch, n_cores, quota, said
 ):
     monkeypatch.setattr(cores, "available", lambda: list(range(n_cores)))
-    monkeypatch.setattr("explorer.measure.probing.usable_cores", lambda: quota)
-    with pytest.raises(ChildFailed, match=said) as failed:
+    monkeypatch.setattr("explorer.system.environment.usable_cores", lambda: quota)
+    with pytest.raises(WorkerFailed, match=said) as failed:
         measured(artifact_of(model()), validation, tmp_path, variant=Variant(runtime="onnxruntime", threads=2))
     assert failed.value.kind == "too few cores"
 
 
 def test_probe_hanging_is_ended_at_the_deadline_of_its_phase(artifact_of, validation, tmp_path, monkeypatch):
     monkeypatch.setattr(probing, "DEADLINES_S", {"": 60.0, "timing": 0.05})
-    with pytest.raises(ChildFailed) as failed:
+    with pytest.raises(WorkerFailed) as failed:
         measured(artifact_of(model()), validation, tmp_path)
     assert failed.value.kind == "timeout in timing"
     assert os.sched_getaffinity(0) == set(cores.available())
@@ -164,13 +169,13 @@ def test_probe_accuracy_is_taken_on_every_core_though_this_process_left_some(
     artifact_of, validation, tmp_path, monkeypatch
 ):
     asked = []
-    ask = probing.Child.ask
+    ask = quality_pass.WorkerProcess.ask
 
     def noted(child, request, *others):
         asked.append((request["cores"], request["all_cores"], cores.available()))
         return ask(child, request, *others)
 
-    monkeypatch.setattr(probing.Child, "ask", noted)
+    monkeypatch.setattr(quality_pass.WorkerProcess, "ask", noted)
     everything = cores.available()
     measured(artifact_of(model()), validation, tmp_path)
     measuring = cores.measuring(everything, 1)

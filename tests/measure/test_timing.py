@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scripted_device import MS, ScriptedDevice
 
-from explorer.measure.correction import Reference, corrected, dispersion, own_reference
+from explorer.measure.drift_correction import Reference, corrected, dispersion, own_reference
 from explorer.measure.timing import FULL, QUARTER, Budget, interval_ratio
 
 
@@ -22,24 +22,24 @@ def test_run_steady_device_stops_as_soon_as_the_minimum_is_reached():
     device = ScriptedDevice()
     timer = device.timer()
     assert timer.run(FULL)
-    timed = timer.timed()
-    assert len(timed.latency_ns) >= 200
-    assert 1.0e9 <= timed.latency_ns.sum() <= 1.2e9
-    assert set(timed.latency_ns) == {MS}
+    timed = timer.trace()
+    assert len(timed.raw_ns) >= 200
+    assert 1.0e9 <= timed.raw_ns.sum() <= 1.2e9
+    assert set(timed.raw_ns) == {MS}
 
 
 def test_run_fast_queries_time_for_the_minimum_of_seconds():
     device = ScriptedDevice(lambda n: 0.01)
     timer = device.timer()
     assert timer.run(FULL)
-    assert timer.timed().latency_ns.sum() >= 1e9
+    assert timer.trace().raw_ns.sum() >= 1e9
 
 
 def test_run_slow_queries_time_the_minimum_number_of_them():
     device = ScriptedDevice(lambda n: 10.0)
     timer = device.timer()
     assert timer.run(FULL)
-    assert 200 <= len(timer.timed().latency_ns) <= 210
+    assert 200 <= len(timer.trace().raw_ns) <= 210
 
 
 def test_run_queries_too_slow_for_the_budget_end_at_its_limit_and_say_so():
@@ -47,17 +47,17 @@ def test_run_queries_too_slow_for_the_budget_end_at_its_limit_and_say_so():
     timer = device.timer()
     assert not timer.run(FULL)
     assert FULL.limit_s * 1e9 <= device.wall_ns <= (FULL.limit_s + 3) * 1e9
-    assert len(timer.timed().latency_ns) < 20
+    assert len(timer.trace().raw_ns) < 20
 
 
 def test_run_noisy_device_goes_on_until_the_interval_is_narrow():
     quiet, noisy_device = ScriptedDevice(noisy(0.02)), ScriptedDevice(noisy(0.30))
     timers = [quiet.timer(), noisy_device.timer()]
     assert all(timer.run(Budget(50, 0.05, 60.0)) for timer in timers)
-    short, long = (timer.timed() for timer in timers)
+    short, long = (timer.trace() for timer in timers)
     assert interval_ratio(short) <= 0.015
     assert interval_ratio(long) <= 0.015
-    assert len(long.latency_ns) > 2 * len(short.latency_ns)
+    assert len(long.raw_ns) > 2 * len(short.raw_ns)
 
 
 def test_run_hopeless_device_ends_before_the_limit_and_says_so():
@@ -65,21 +65,21 @@ def test_run_hopeless_device_ends_before_the_limit_and_says_so():
     device = ScriptedDevice(lambda n: float(times_ms[n]))
     timer = device.timer()
     assert not timer.run(FULL)
-    assert interval_ratio(timer.timed()) > 0.015
-    assert timer.timed().latency_ns.sum() >= FULL.min_s * 1e9
+    assert interval_ratio(timer.trace()) > 0.015
+    assert timer.trace().raw_ns.sum() >= FULL.min_s * 1e9
     assert device.wall_ns < 0.6 * FULL.limit_s * 1e9
 
 
 def test_run_again_goes_on_where_it_was():
     device = ScriptedDevice(lambda n: 4.0)
     kept = []
-    timer = device.timer(keep=lambda n, made: kept.append((n, made)))
+    timer = device.timer(record=lambda n, made: kept.append((n, made)))
     timer.run(QUARTER)
-    n_before = len(timer.timed().latency_ns)
+    n_before = len(timer.trace().raw_ns)
     timer.run(FULL)
-    timed = timer.timed()
-    assert len(timed.latency_ns) >= 200 > n_before >= 50
-    assert [n for n, _ in kept] == list(range(len(timed.latency_ns)))
+    timed = timer.trace()
+    assert len(timed.raw_ns) >= 200 > n_before >= 50
+    assert [n for n, _ in kept] == list(range(len(timed.raw_ns)))
     assert [made for n, made in kept] == [n % 64 for n, _ in kept]
     assert np.all(np.diff(timed.window) >= 0)
     assert np.isfinite(corrected(timed, None).latency_ns).all()
@@ -88,7 +88,7 @@ def test_run_again_goes_on_where_it_was():
 def test_run_every_window_of_the_candidate_lies_between_two_of_the_anchor():
     timer = ScriptedDevice().timer()
     timer.run(FULL)
-    timed = timer.timed()
+    timed = timer.trace()
     assert set(timed.anchor_window) == set(range(int(timed.window[-1]) + 2))
     counts = np.bincount(timed.anchor_window)
     assert counts.min() >= 3
@@ -98,14 +98,14 @@ def test_run_slow_anchor_takes_a_bounded_share_of_the_time():
     device = ScriptedDevice(anchor_ms=40.0)
     timer = device.timer()
     timer.run(FULL)
-    timed = timer.timed()
-    assert timed.anchor_ns.sum() <= 0.5 * timed.latency_ns.sum()
+    timed = timer.trace()
+    assert timed.anchor_ns.sum() <= 0.5 * timed.raw_ns.sum()
 
 
 def test_run_garbage_collector_rests_and_is_back_afterwards():
     states = []
     device = ScriptedDevice()
-    timer = device.timer(keep=lambda n, made: states.append(gc.isenabled()))
+    timer = device.timer(record=lambda n, made: states.append(gc.isenabled()))
     timer.run(QUARTER)
     assert not any(states)
     assert gc.isenabled()
@@ -116,8 +116,8 @@ def test_corrected_machine_that_slows_down_gives_the_times_of_the_steady_one():
     device = ScriptedDevice(noisy(0.01), slowness=lambda t: 1.5 if int(t / 0.3) % 2 else 1.0)
     timer = device.timer()
     timer.run(FULL)
-    timed = timer.timed()
-    raw = timed.latency_ns / MS
+    timed = timer.trace()
+    raw = timed.raw_ns / MS
     made = corrected(timed, Reference(0.5 * MS, 0.1 * MS)).latency_ns / MS
     assert np.median(made) == pytest.approx(1.0, abs=0.01)
     assert np.mean(made) == pytest.approx(1.0, abs=0.03)
@@ -133,7 +133,7 @@ def test_corrected_contention_is_taken_out_as_far_as_the_candidate_feels_it(sens
     )
     timer = device.timer()
     timer.run(FULL)
-    made = corrected(timer.timed(), Reference(0.5 * MS, 0.1 * MS))
+    made = corrected(timer.trace(), Reference(0.5 * MS, 0.1 * MS))
     assert made.sensitivity == pytest.approx(sensitivity, abs=0.1)
     # up to 8 % of the anchor's distance is where its memory lies, and says nothing
     assert np.mean(made.latency_ns / MS) == pytest.approx(1.0, abs=0.02 + 0.08 * sensitivity)
@@ -144,16 +144,16 @@ def test_corrected_anchor_that_differs_by_layout_alone_changes_nothing():
     device = ScriptedDevice(noisy(0.01), contention=lambda t: 1.06, sensitivity=0.0)
     timer = device.timer()
     timer.run(FULL)
-    timed = timer.timed()
+    timed = timer.trace()
     made = corrected(timed, Reference(0.5 * MS, 0.1 * MS))
-    assert np.median(made.latency_ns) == pytest.approx(np.median(timed.latency_ns), rel=0.002)
+    assert np.median(made.latency_ns) == pytest.approx(np.median(timed.raw_ns), rel=0.002)
 
 
 def test_corrected_candidate_that_feels_nothing_is_left_alone_while_the_anchor_suffers_throughout():
     device = ScriptedDevice(noisy(0.01), contention=lambda t: 1.2 + 0.02 * math.sin(40 * t))
     timer = device.timer()
     timer.run(FULL)
-    made = corrected(timer.timed(), Reference(0.5 * MS, 0.1 * MS))
+    made = corrected(timer.trace(), Reference(0.5 * MS, 0.1 * MS))
     assert np.median(made.latency_ns / MS) == pytest.approx(1.0, abs=0.01)
 
 
@@ -163,13 +163,13 @@ def test_corrected_one_interrupted_window_does_not_decide_the_sensitivity():
     )
     timer = device.timer()
     timer.run(FULL)
-    assert corrected(timer.timed(), None).sensitivity < 0.2
+    assert corrected(timer.trace(), None).sensitivity < 0.2
 
 
 def test_corrected_without_an_anchor_follows_the_pulse_alone():
     timer = ScriptedDevice(slowness=lambda t: 2.0, contention=lambda t: 3.0).timer(has_anchor=False)
     timer.run(QUARTER)
-    timed = timer.timed()
+    timed = timer.trace()
     assert not len(timed.anchor_ns)
     assert np.median(corrected(timed, Reference(None, 0.1 * MS)).latency_ns) == pytest.approx(MS)
     assert dispersion(timed) == 0.0
@@ -178,7 +178,7 @@ def test_corrected_without_an_anchor_follows_the_pulse_alone():
 def test_corrected_relates_to_the_reference():
     timer = ScriptedDevice(slowness=lambda t: 2.0).timer()
     timer.run(QUARTER)
-    timed = timer.timed()
+    timed = timer.trace()
     assert own_reference(timed) == Reference(MS, 0.2 * MS)
     assert np.median(corrected(timed, Reference(0.5 * MS, 0.1 * MS)).latency_ns) == pytest.approx(MS)
     assert np.median(corrected(timed, None).latency_ns) == pytest.approx(2 * MS)
@@ -191,10 +191,10 @@ def test_longest_stop_and_share_say_what_the_clocks_saw():
     stopped.run(QUARTER)
     shared = ScriptedDevice(processor_share=0.5).timer()
     shared.run(QUARTER)
-    assert steady.timed().longest_stop_s == 0.0
-    assert stopped.timed().longest_stop_s == pytest.approx(0.3)
-    assert steady.timed().processor_share == 1.0
-    assert shared.timed().processor_share == pytest.approx(0.5, abs=0.01)
+    assert steady.trace().longest_stop_s == 0.0
+    assert stopped.trace().longest_stop_s == pytest.approx(0.3)
+    assert steady.trace().processor_share == 1.0
+    assert shared.trace().processor_share == pytest.approx(0.5, abs=0.01)
 
 
 def test_warm_up_ends_when_three_windows_agree():

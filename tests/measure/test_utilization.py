@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
+from fakes import artifact_facts, segment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.measure.peak import Peaks
-from explorer.measure.utilization import OVERHEAD_FACTOR, Work, utilization, work_of
+from explorer.measure.roofline_peaks import Peaks
+from explorer.measure.utilization import OVERHEAD_FACTOR, Work, utilization, utilization_sentence, work_of
+from explorer.observation import MemoryBytes, SegmentBytes, Utilization
+from explorer.runtimes.artifact import ArtifactFacts
+from explorer.typed_json import from_json, to_json
 
+MEMORY = MemoryBytes(4000, 0, 0, (SegmentBytes(1000, 400), SegmentBytes(3000, 800)))
 PEAKS = Peaks(100.0, 400.0, 10.0, 1, cache_gb_per_s=50.0, cache_bytes=2 * 10**6)
-SEGMENTS = [{"mega_macs": 2.0}, {"mega_macs": 6.0}]
-MEMORY = {"segments": [{"parameters": 1000, "traffic": 400}, {"parameters": 3000, "traffic": 800}]}
 
 
-def facts(quantization: str = "none", int8_mac_share: float = 0.0) -> dict:
-    return {"quantization": quantization, "int8_mac_share": int8_mac_share, "segments": SEGMENTS}
+def facts(quantization: str = "none", int8_mac_share: float = 0.0) -> ArtifactFacts:
+    segments = [segment(name, mega_macs=macs, int8_mac_share=int8_mac_share) for name, macs in (("a", 2.0), ("b", 6.0))]
+    return artifact_facts(*segments, quantization=quantization)
 
 
 def test_work_without_exits_is_everything_once():
@@ -59,32 +61,31 @@ def test_work_other_number_of_exits_is_refused():
 )
 def test_utilization_known_work_is_bound_by_what_it_should(work, latency_ms, bound_by, source):
     made = utilization(work, latency_ms, 0.9, PEAKS)
-    assert (made["bound_by"], made["bytes_from"]) == (bound_by, source)
-    assert made["sentence"].startswith(f"Bound by {bound_by}")
-    assert json.loads(json.dumps(made)) == made
+    assert (made.bound_by, made.bytes_from) == (bound_by, source)
+    assert utilization_sentence(made).startswith(f"Bound by {bound_by}")
+    assert from_json(Utilization, to_json(made)) == made
 
 
 def test_utilization_hand_made_numbers():
     made = utilization(Work(0.05, 0.0, 4e6), 1.0, 0.9, PEAKS)
-    assert made["gflops"] == pytest.approx(50.0)
-    assert made["peak_ratio"] == pytest.approx(0.5)
-    assert made["arithmetic_ms"] == pytest.approx(0.5)
-    assert made["bytes_ms"] == pytest.approx(0.4)
-    assert (made["cpu_share"], made["threads"], made["precision"]) == (0.9, 1, "float32")
+    assert made.gflops == pytest.approx(50.0)
+    assert made.gflops / made.peak_gflops == pytest.approx(0.5)
+    assert made.arithmetic_ms == pytest.approx(0.5)
+    assert made.bytes_ms == pytest.approx(0.4)
+    assert (made.cpu_share, made.threads, made.precision) == (0.9, 1, "float32")
 
 
 def test_utilization_half_int8_takes_the_time_of_both_halves():
     made = utilization(Work(0.1, 0.5, 1e3), 1.0, 1.0, PEAKS)
-    assert made["arithmetic_ms"] == pytest.approx(0.05 / 0.1 + 0.05 / 0.4)
-    assert made["precision"] == "float32"
+    assert made.arithmetic_ms == pytest.approx(0.05 / 0.1 + 0.05 / 0.4)
+    assert made.precision == "float32"
 
 
 def test_utilization_unknown_peaks_still_says_what_is_reached_and_why_no_more():
     made = utilization(Work(0.05, 1.0, 4e6), 1.0, 0.9, Peaks.unknown(1, "the child died"))
-    assert made["gflops"] == pytest.approx(50.0)
-    assert made["bound_by"] is None
-    assert "the child died" in made["sentence"]
-    assert set(made) == set(utilization(Work(0.05, 1.0, 4e6), 1.0, 0.9, PEAKS))
+    assert made.gflops == pytest.approx(50.0)
+    assert made.bound_by is None
+    assert "the child died" in utilization_sentence(made)
 
 
 @pytest.mark.parametrize("latency_ms", [0.0, -1.0, float("nan")])
@@ -96,7 +97,7 @@ def test_utilization_no_time_is_refused(latency_ms):
 @given(st.floats(1e-6, 1e3), st.floats(0, 1), st.floats(1, 1e12), st.floats(1e-3, 1e6))
 def test_utilization_reached_never_exceeds_the_peak_of_a_query_slower_than_the_roofline(flops, share, n_bytes, factor):
     quick = utilization(Work(flops, share, n_bytes), 1.0, 1.0, PEAKS)
-    roofline_ms = max(quick["arithmetic_ms"], quick["bytes_ms"])
+    roofline_ms = max(quick.arithmetic_ms, quick.bytes_ms)
     made = utilization(Work(flops, share, n_bytes), roofline_ms * (1 + factor), 1.0, PEAKS)
-    assert made["peak_ratio"] <= 1.0
-    assert (made["bound_by"] == "overhead") == (1 + factor > OVERHEAD_FACTOR)
+    assert made.gflops / made.peak_gflops <= 1.0
+    assert (made.bound_by == "overhead") == (1 + factor > OVERHEAD_FACTOR)

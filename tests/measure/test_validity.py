@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from explorer.measure.conditions import Conditions
 from explorer.measure.validity import Observed, reasons
+from explorer.observation import Conditions
 
 QUIET = Observed(
     threads=1,
@@ -40,7 +40,7 @@ def test_reasons_quiet_measurement_has_none():
 )
 def test_reasons_fault_of_the_process_is_said(fault, said):
     (reason,) = reasons(replace(QUIET, **fault))
-    assert said in reason
+    assert said in reason.sentence
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_reasons_fault_of_the_process_is_said(fault, said):
 )
 def test_reasons_fault_of_the_machine_is_said(fault, said):
     (reason,) = reasons(replace(QUIET, conditions=replace(QUIET.conditions, **fault)))
-    assert said in reason
+    assert said in reason.sentence
 
 
 @pytest.mark.parametrize(("sensitivity", "is_felt"), [(0.0, False), (0.4, False), (0.6, True), (1.0, True)])
@@ -63,7 +63,7 @@ def test_reasons_unsteady_anchor_counts_as_far_as_the_variant_feels_it(sensitivi
     found = reasons(replace(QUIET, dispersion=0.4, sensitivity=sensitivity))
     assert bool(found) == is_felt
     if is_felt:
-        assert f"and the variant feels {sensitivity:.0%} of it" in found[0]
+        assert f"and the variant feels {sensitivity:.0%} of it" in found[0].sentence
 
 
 def test_reasons_contended_core_is_said_once():

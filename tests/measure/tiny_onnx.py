@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+from fakes import artifact_facts, segment
 from onnx import TensorProto, helper
 
-from explorer.hashing import file_sha256
-from explorer.measure.probing import Validation
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
+from explorer.system.hashing import file_sha256
+from explorer.tasks.task import Examples
 
 N_IMAGES, N_CLASSES = 60, 3
 VARIANT = Variant(runtime="onnxruntime")
@@ -42,25 +43,15 @@ def model(*extra: onnx.NodeProto, output: str = "scores", early: bool = False) -
 
 
 def write_artifact(folder: Path, content: bytes, **facts: Any) -> Artifact:
-    """An artifact of one segment; `facts` are added to its artifact.json."""
+    """An artifact of one segment; `facts` are in its artifact.json."""
     folder.mkdir()
     (folder / "segment_0.onnx").write_bytes(content)
-    segment = {"file": "segment_0.onnx", "mega_macs": 0.5, "sha256": file_sha256(folder / "segment_0.onnx")}
-    known = {
-        "format": 1,
-        "id": "artifact",
-        "runtime": "onnxruntime",
-        "quantization": "none",
-        "exit_threshold": 1.0,
-        "is_batch_invariant": True,
-        "n_parameters": 7,
-        "segments": [segment],
-    }
-    (folder / "artifact.json").write_text(json.dumps({**known, **facts}))
+    one = segment("segment_0.onnx", file_sha256(folder / "segment_0.onnx"))
+    (folder / "artifact.json").write_text(json.dumps(artifact_facts(one, **facts).to_json()))
     return Artifact.read(folder)
 
 
-def write_validation(folder: Path) -> Validation:
+def write_validation(folder: Path) -> Examples:
     """Images whose brightest pixel of the first row is their class, but for the last six."""
     labels = np.arange(N_IMAGES) % N_CLASSES
     images = np.zeros((N_IMAGES, 1, 2, 3), dtype=np.uint8)
@@ -68,4 +59,6 @@ def write_validation(folder: Path) -> Validation:
     labels[-6:] = (labels[-6:] + 1) % N_CLASSES
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
-    return Validation(folder / "images.npy", folder / "labels.npy", "validation", N_CLASSES)
+    return Examples(
+        folder / "images.npy", folder / "labels.npy", "validation", "classification", {"classes": ["a", "b", "c"]}
+    )

@@ -1,5 +1,7 @@
 """Weights in the cache: trained once, found again, refused when damaged."""
 
+from __future__ import annotations
+
 import json
 import threading
 from dataclasses import replace
@@ -12,12 +14,34 @@ import torch
 
 from explorer.errors import ExplorerError, ModelError
 from explorer.models import base
-from explorer.models.base import BaseNetwork, find_weights, load_or_train, trained_cards, weights_key
+from explorer.models.base import BaseNetwork, TrainingData, find_weights, trained_cards, weights_key
 from explorer.models.recipes import RECIPES, Cycle, Recipe
-from explorer.models.training_data import TrainingData
-from explorer.records import Progress
+from explorer.models.store import load_or_train
+from explorer.records import Progress, Variant
+
+
+def labelled(images: np.ndarray, labels: np.ndarray) -> TrainingData:
+    return TrainingData(images, labels, images, labels, 2, (0.0,), (1.0,), "data", "splits")
+
+
+def test_image_shape_is_that_of_one_image() -> None:
+    assert labelled(np.zeros((3, 1, 8, 9), np.uint8), np.zeros(3, np.int64)).image_shape == (1, 8, 9)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((3, 1, 8, 8), np.float32), ((3, 8, 8), np.uint8)])
+def test_image_shape_of_what_is_no_image_is_refused(shape: tuple[int, ...], dtype: type) -> None:
+    with pytest.raises(ValueError, match="expected uint8 images"):
+        labelled(np.zeros(shape, dtype), np.zeros(3, np.int64)).image_shape  # noqa: B018
+
+
+@pytest.mark.parametrize(("n", "n_labels"), [(3, 2), (0, 0)])
+def test_as_many_targets_as_inputs_are_expected(n: int, n_labels: int) -> None:
+    with pytest.raises(ValueError, match="as many inputs as targets"):
+        labelled(np.zeros((n, 1, 8, 8), np.uint8), np.zeros(n_labels, np.int64))
+
 
 FAMILY = "slimmable_cnn"
+HALF = Variant(width=0.5)
 TINY = Recipe("tiny", (Cycle(1),), min_steps_tiny=3, batch_size=16)
 
 
@@ -47,8 +71,8 @@ def test_load_or_train_trains_once_and_loads_the_same_weights_afterwards() -> No
     assert not second_reports
     assert first.fingerprint == second.fingerprint
     assert first.card == second.card
-    images = torch.from_numpy(data().images)
-    for a, b in zip(first.materialise(0.5)(images), second.materialise(0.5)(images), strict=True):
+    images = torch.from_numpy(data().inputs)
+    for a, b in zip(first.materialize(HALF)(images), second.materialize(HALF)(images), strict=True):
         assert torch.equal(a, b)
 
 
@@ -67,7 +91,9 @@ def test_load_or_train_leaves_weights_and_a_card_and_no_checkpoint(tmp_path: Pat
 
 
 def test_load_or_train_calibrates_the_statistics_of_full_width() -> None:
-    norms = [module for module in trained().materialise(1.0).modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    norms = [
+        module for module in trained().materialize(Variant()).modules() if isinstance(module, torch.nn.BatchNorm2d)
+    ]
 
     assert all(norm.running_mean.abs().sum() > 0 for norm in norms)
     assert all((norm.running_var != 1).all() for norm in norms)
@@ -138,7 +164,7 @@ def test_load_or_train_after_an_interruption_goes_on_to_the_same_weights(
     assert resumed.fingerprint == trained().fingerprint
 
 
-def test_load_or_train_while_another_process_trains_waits_and_says_so(tmp_path: Path) -> None:
+def test_load_or_train_while_another_process_trains_waits_and_reports_it(tmp_path: Path) -> None:
     key = weights_key(FAMILY, "data", "splits", TINY, 0)
     lock = filelock.FileLock(tmp_path / "weights" / f"{key}.lock", thread_local=False)
     (tmp_path / "weights").mkdir()

@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 
+from explorer.models.network import SlimmableNetwork
 from explorer.models.recipes import RECIPES
-from explorer.models.sandwich import Opinion, add_gradients, other_widths
-from explorer.models.slimmable_cnn import SlimmableCNN, build
+from explorer.models.sandwich import SoftTargets, add_gradients, other_widths
+from explorer.models.slimmable_cnn import build
 
 
-def network() -> SlimmableCNN:
+def network() -> SlimmableNetwork:
     torch.manual_seed(0)
     return build(3, (1, 8, 8), [120.0], [60.0]).train()
 
@@ -80,18 +81,18 @@ def test_add_gradients_narrow_widths_alone_reach_only_their_channels() -> None:
     assert not torch.allclose(gradient[:24, :24], alone[:24, :24], rtol=0.05, atol=1e-3)
 
 
-def test_opinion_mixed_with_targets_keeps_the_shares() -> None:
-    said = Opinion(torch.tensor([[0.2, 0.8]]), 0.75)
-    assert torch.allclose(said.mixed_with(torch.tensor([[1.0, 0.0]])), torch.tensor([[0.4, 0.6]]))
+def test_soft_targets_mixed_with_targets_have_the_shares() -> None:
+    soft = SoftTargets(torch.tensor([[0.2, 0.8]]), 0.75)
+    assert torch.allclose(soft.mixed_with(torch.tensor([[1.0, 0.0]])), torch.tensor([[0.4, 0.6]]))
 
 
-def test_add_gradients_with_an_opinion_of_no_share_is_without_one() -> None:
+def test_add_gradients_with_soft_targets_of_no_share_is_without_them() -> None:
     images, targets = batch()
     model = network()
     gradients = []
-    for said in (None, Opinion(torch.full((8, 3), 1 / 3), 0.0), Opinion(torch.full((8, 3), 1 / 3), 0.5)):
+    for soft in (None, SoftTargets(torch.full((8, 3), 1 / 3), 0.0), SoftTargets(torch.full((8, 3), 1 / 3), 0.5)):
         model.zero_grad()
-        add_gradients(model, images, targets, (0.25,), RECIPES["default"], said)
+        add_gradients(model, images, targets, (0.25,), RECIPES["default"], soft)
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     assert torch.allclose(gradients[0], gradients[1])
     assert not torch.allclose(gradients[0], gradients[2])

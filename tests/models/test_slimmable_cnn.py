@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer.models.batch_norm import recalibrate
-from explorer.models.slimmable_cnn import SlimmableCNN, architecture_for, build, scale_channels
+from explorer.models.network import ResidualBlock, SlimmableNetwork, recalibrate
+from explorer.models.slimmable_cnn import architecture_for, build, scale_channels
 
 COLOR, DIGITS = (3, 32, 32), (1, 8, 8)
 widths = st.one_of(st.floats(0.25, 1.0), st.tuples(st.floats(0.25, 1.0), st.floats(0.25, 1.0), st.floats(0.25, 1.0)))
 
 
-def network_for(image_shape: tuple[int, int, int], seed: int = 0) -> SlimmableCNN:
+def network_for(image_shape: tuple[int, int, int], seed: int = 0) -> SlimmableNetwork:
     torch.manual_seed(seed)
     network = build(10, image_shape, [120.0] * image_shape[0], [60.0] * image_shape[0])
     for name, tensor in network.state_dict().items():
@@ -34,31 +34,31 @@ def mega_macs(network: nn.Module, image_shape: tuple[int, int, int]) -> float:
 
 
 @pytest.fixture(scope="module")
-def evaluated() -> SlimmableCNN:
+def evaluated() -> SlimmableNetwork:
     return network_for(DIGITS).eval()
 
 
 @given(width=widths)
 @settings(max_examples=10, deadline=None)
-def test_materialise_any_width_equals_the_sliced_network_exactly(
-    evaluated: SlimmableCNN, width: float | tuple[float, ...]
+def test_materialize_any_width_equals_the_sliced_network_exactly(
+    evaluated: SlimmableNetwork, width: float | tuple[float, ...]
 ) -> None:
     network, images = evaluated, images_of(DIGITS)
-    plain = network.materialise(width)
+    plain = network.materialize(width)
 
     with torch.no_grad():
-        for sliced, materialised in zip(network(images, width), plain(images), strict=True):
-            assert torch.equal(sliced, materialised)
+        for sliced, materialized in zip(network(images, width), plain(images), strict=True):
+            assert torch.equal(sliced, materialized)
 
 
 @pytest.mark.parametrize("width", [0.25, 0.5, (0.25, 1.0, 0.5)])
-def test_materialise_in_training_mode_equals_the_sliced_network_on_batch_statistics(
+def test_materialize_in_training_mode_equals_the_sliced_network_on_batch_statistics(
     width: float | tuple[float, ...],
 ) -> None:
     network, images = network_for(COLOR).train(), images_of(COLOR)
 
-    for sliced, materialised in zip(network(images, width), network.materialise(width).train()(images), strict=True):
-        assert torch.equal(sliced, materialised)
+    for sliced, materialized in zip(network(images, width), network.materialize(width).train()(images), strict=True):
+        assert torch.equal(sliced, materialized)
 
 
 def test_forward_of_a_narrow_width_leaves_the_running_statistics_alone() -> None:
@@ -81,10 +81,10 @@ def test_forward_of_a_narrow_width_gives_gradients_to_the_leading_channels_only(
     assert gradient[:, 32:].abs().sum() == 0
 
 
-def test_materialise_gives_a_plain_network_that_shares_no_memory() -> None:
+def test_materialize_gives_a_plain_network_that_shares_no_memory() -> None:
     network = network_for(DIGITS)
-    plain = network.materialise(1.0)
-    before = network.materialise(1.0).state_dict()
+    plain = network.materialize(1.0)
+    before = network.materialize(1.0).state_dict()
 
     for parameter in plain.parameters():
         nn.init.zeros_(parameter)
@@ -94,9 +94,9 @@ def test_materialise_gives_a_plain_network_that_shares_no_memory() -> None:
 
 
 @pytest.mark.parametrize("width", [0.2, 1.1, (0.5, 0.5), (0.5, 0.5, 0.1)])
-def test_materialise_width_out_of_range_is_refused(width: float | tuple[float, ...]) -> None:
+def test_materialize_width_out_of_range_is_refused(width: float | tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"one width or three, each in \[0.25, 1\]"):
-        network_for(DIGITS).materialise(width)
+        network_for(DIGITS).materialize(width)
 
 
 @pytest.mark.parametrize("image_shape", [COLOR, DIGITS, (3, 64, 64), (1, 28, 20), (3, 5, 7)])
@@ -125,13 +125,13 @@ def test_architecture_channels_at_full_width_are_not_rounded(image_shape: tuple[
 def test_network_for_color_images_has_the_promised_size() -> None:
     network = network_for(COLOR)
 
-    assert 45 <= mega_macs(network.materialise(1.0), COLOR) <= 60
-    assert mega_macs(network.materialise(0.5).without_exits(), COLOR) <= 12.5
-    assert mega_macs(network.materialise(0.25), COLOR) <= 5
+    assert 45 <= mega_macs(network.materialize(1.0), COLOR) <= 60
+    assert mega_macs(network.materialize(0.5).without_exits(), COLOR) <= 12.5
+    assert mega_macs(network.materialize(0.25), COLOR) <= 5
 
 
 def test_plain_network_without_exits_is_one_segment_with_the_same_final_logits() -> None:
-    plain = network_for(DIGITS).materialise(0.5)
+    plain = network_for(DIGITS).materialize(0.5)
     images = images_of(DIGITS)
 
     (final,) = plain.without_exits()(images)
@@ -141,7 +141,7 @@ def test_plain_network_without_exits_is_one_segment_with_the_same_final_logits()
 
 @torch.no_grad()
 def test_segment_of_the_plain_network_exports_with_a_dynamic_batch() -> None:
-    plain = network_for(DIGITS).materialise((0.5, 0.25, 1.0))
+    plain = network_for(DIGITS).materialize((0.5, 0.25, 1.0))
     inputs = images_of(DIGITS)
     for segment in plain.segments:
         program = torch.export.export(segment, (inputs,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
@@ -154,7 +154,7 @@ def test_segment_of_the_plain_network_exports_with_a_dynamic_batch() -> None:
 def test_plain_network_is_prunable_by_its_dependency_graph() -> None:
     import torch_pruning
 
-    plain = network_for(DIGITS).materialise(1.0)
+    plain = network_for(DIGITS).materialize(1.0)
     classifiers = [m for m in plain.modules() if isinstance(m, nn.Linear)]
     n_before = sum(p.numel() for p in plain.parameters())
 
@@ -171,3 +171,22 @@ def test_plain_network_is_prunable_by_its_dependency_graph() -> None:
     assert sum(p.numel() for p in plain.parameters()) < 0.4 * n_before
     assert all(m.out_channels % 8 == 0 for m in plain.modules() if isinstance(m, nn.Conv2d))
     assert [list(logits.shape) for logits in plain(images_of(DIGITS))] == [[4, 10]] * 3
+
+
+@pytest.mark.parametrize(("image_shape", "n_blocks"), [(COLOR, {2: 4, 1: 3, 0: 2}), (DIGITS, {2: 3, 1: 3, 0: 2})])
+def test_materialize_depth_drops_the_last_blocks_of_each_stage(
+    image_shape: tuple[int, int, int], n_blocks: dict[int, int]
+) -> None:
+    network, images = network_for(image_shape), images_of(image_shape)
+    whole = dict(network.materialize(0.5).state_dict())
+    for depth, n in n_blocks.items():
+        plain = network.materialize(0.5, depth=depth)
+        assert sum(isinstance(module, ResidualBlock) for module in plain.modules()) == n
+        assert all(torch.equal(whole[name], tensor) for name, tensor in plain.state_dict().items())
+        assert [list(logits.shape) for logits in plain(images)] == [[4, 10]] * 3
+
+
+@pytest.mark.parametrize("depth", [-1, 3, 1.5])
+def test_materialize_depth_out_of_range_is_refused(depth: float) -> None:
+    with pytest.raises(ValueError, match="expected a depth of 0 to 2 blocks"):
+        network_for(DIGITS).materialize(1.0, depth=depth)

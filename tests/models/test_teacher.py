@@ -1,4 +1,4 @@
-"""The teacher: its whitened first layer, its shape, its opinion, and what a network learns from it."""
+"""The teacher: its whitened first layer, its shape, its probabilities, and distillation from it."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from explorer.models.base import TrainingData
 from explorer.models.recipes import Cycle, Recipe
 from explorer.models.slimmable_cnn import build
-from explorer.models.teacher import Teacher, build_teacher, opinion
+from explorer.models.teacher import Teacher, build_teacher, probabilities_of
 from explorer.models.training import Settings, train
-from explorer.models.training_data import TrainingData
 
 
 def colored(n: int = 64) -> TrainingData:
@@ -30,7 +30,7 @@ def teacher() -> Teacher:
 
 
 def test_build_teacher_first_layer_gives_uncorrelated_features_of_unit_variance(teacher: Teacher) -> None:
-    images = torch.from_numpy(colored().images)
+    images = torch.from_numpy(colored().inputs)
     with torch.no_grad():
         features = F.conv2d(teacher.normalize(images), teacher.first.weight)
     half = features[:, : features.shape[1] // 2].permute(1, 0, 2, 3).flatten(1)
@@ -51,24 +51,24 @@ def test_build_teacher_seed_decides_and_leaves_torchs_generator_alone() -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_teacher_keeps_its_whitening_while_it_learns() -> None:
+def test_teacher_whitening_is_unchanged_by_training() -> None:
     data = colored()
     teacher = build_teacher(data, 0)
     assert not teacher.first.weight.requires_grad
-    logits = teacher.train()(torch.from_numpy(data.images))[-1]
-    F.cross_entropy(logits, torch.from_numpy(data.labels)).backward()
+    logits = teacher.train()(torch.from_numpy(data.inputs))[-1]
+    F.cross_entropy(logits, torch.from_numpy(data.targets)).backward()
     assert teacher.first.weight.grad is None
     assert teacher.classifier.weight.grad is not None
 
 
-def test_opinion_is_probabilities_without_a_gradient(teacher: Teacher) -> None:
-    made = opinion(teacher, torch.from_numpy(colored().images[:5]), torch.float32)
+def test_probabilities_of_have_no_gradient(teacher: Teacher) -> None:
+    made = probabilities_of(teacher, torch.from_numpy(colored().inputs[:5]), torch.float32)
     assert made.shape == (5, 2)
     assert torch.allclose(made.sum(1), torch.ones(5))
     assert not made.requires_grad
 
 
-def test_train_with_a_teacher_follows_it_where_labels_say_otherwise(tmp_path: Path) -> None:
+def test_train_with_a_teacher_follows_it_against_the_labels(tmp_path: Path) -> None:
     """All of what is learned comes from a teacher that is sure of class 1: the network learns just that."""
     data = colored()
     recipe = Recipe("tiny", (Cycle(1, widest_share=0.0, teacher_share=1.0),), min_steps=30, batch_size=32)
@@ -80,10 +80,10 @@ def test_train_with_a_teacher_follows_it_where_labels_say_otherwise(tmp_path: Pa
     torch.manual_seed(0)
     network = build(2, data.image_shape, list(data.mean), list(data.std))
     with torch.no_grad():
-        before = F.softmax(network(torch.from_numpy(data.images))[-1], dim=1)[:, 1].mean()
+        before = F.softmax(network(torch.from_numpy(data.inputs))[-1], dim=1)[:, 1].mean()
     train(network, data, Settings(recipe, 0, 0.25, 3, Sure()), tmp_path / "c", "key", lambda _: None)
     with torch.no_grad():
-        after = F.softmax(network.train()(torch.from_numpy(data.images))[-1], dim=1)[:, 1].mean()
+        after = F.softmax(network.train()(torch.from_numpy(data.inputs))[-1], dim=1)[:, 1].mean()
     assert after > before + 0.1
 
 

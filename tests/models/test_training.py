@@ -9,19 +9,19 @@ import torch
 
 from explorer.models import training
 from explorer.models.augmentation import augment
-from explorer.models.batch_norm import recalibrate
+from explorer.models.base import TrainingData
+from explorer.models.network import SlimmableNetwork, recalibrate
 from explorer.models.recipes import Augmentation, Cycle, Recipe
-from explorer.models.slimmable_cnn import SlimmableCNN, build
+from explorer.models.slimmable_cnn import build
+from explorer.models.store import accuracy
 from explorer.models.training import Settings, train
-from explorer.models.training_data import TrainingData
-from explorer.models.validation import accuracy
 from explorer.records import Progress
 
 TINY = Recipe("tiny", (Cycle(1),), min_steps_tiny=8, batch_size=32)
 
 
 def stripes(n: int = 128) -> TrainingData:
-    """Two classes that are told apart at a glance: horizontal and vertical stripes in noise."""
+    """Two classes that are easy to separate: horizontal and vertical stripes in noise."""
     rng = np.random.default_rng(0)
     labels = np.arange(n) % 2
     pattern = np.indices((8, 8))[labels] % 4 // 2 * 150
@@ -34,8 +34,8 @@ def run(
     on_progress: Callable[[Progress], None] = lambda _: None,
     recipe: Recipe = TINY,
     seed: int = 0,
-    network: SlimmableCNN | None = None,
-) -> SlimmableCNN:
+    network: SlimmableNetwork | None = None,
+) -> SlimmableNetwork:
     data = stripes()
     if network is None:
         torch.manual_seed(seed)
@@ -44,7 +44,7 @@ def run(
     return network
 
 
-def is_equal(a: SlimmableCNN, b: SlimmableCNN) -> bool:
+def is_equal(a: SlimmableNetwork, b: SlimmableNetwork) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
@@ -94,13 +94,13 @@ def test_train_reports_from_the_first_step_to_the_last(tmp_path: Path) -> None:
     assert "all widths" in reports[-1].note
 
 
-def test_train_longer_tells_the_classes_apart_at_every_width_and_exit(tmp_path: Path) -> None:
+def test_train_longer_separates_the_classes_at_every_width_and_exit(tmp_path: Path) -> None:
     network, data = run(tmp_path, recipe=Recipe("short", (Cycle(1),), min_steps_tiny=50, batch_size=32)), stripes()
 
     for width in (0.25, 1.0, (0.25, 1.0, 0.5)):
-        plain = network.materialise(width)
-        recalibrate(plain, data.images)
-        assert min(accuracy(plain, data.validation_images, data.validation_labels)) > 0.95
+        plain = network.materialize(width)
+        recalibrate(plain, data.inputs)
+        assert min(accuracy(plain, data.validation_inputs, data.validation_targets)) > 0.95
 
 
 def test_train_in_a_cycle_of_only_shifts_sees_images_that_are_moved_and_nothing_else(

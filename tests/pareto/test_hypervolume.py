@@ -1,16 +1,49 @@
+from __future__ import annotations
+
 import numpy as np
 import pareto_oracle as oracle
 import pytest
 from hypothesis import given, settings
 
-from explorer.objectives import Objective
+from explorer.metrics import Objective
+from explorer.pareto.front import front_mask
 from explorer.pareto.hypervolume import (
+    Archive,
     hypervolume,
     hypervolume_history,
     hypervolume_ratio,
-    ideal_point,
     reference_point,
 )
+
+
+@settings(max_examples=120, deadline=None)
+@given(oracle.tied_points())
+def test_archive_grown_point_by_point_equals_the_whole(case):
+    points, directions = case
+    reference = [3.0 if direction == "minimize" else 1.0 for direction in directions]
+    archive = Archive(directions, reference)
+    for point in points:
+        archive.add(point)
+    assert archive.n_points == front_mask(points, directions).sum()
+    assert archive.hypervolume == pytest.approx(hypervolume(points, directions, reference))
+
+
+def test_archive_add_tells_whether_the_point_is_on_the_front():
+    archive = Archive(("maximize", "minimize"), [0.0, 10.0])
+    assert archive.add([0.5, 5.0])
+    assert archive.add([0.5, 5.0])
+    assert not archive.add([0.4, 5.0])
+    assert archive.add([0.6, 4.0])
+    assert archive.n_points == 1
+
+
+def test_archive_nan_is_refused_and_changes_nothing():
+    archive = Archive(("minimize",), [1.0])
+    archive.add([0.5])
+    with pytest.raises(ValueError, match="without NaN"):
+        archive.add([float("nan")])
+    assert (archive.n_points, archive.hypervolume) == (1, 0.5)
+
 
 ACCURACY_LATENCY = ("maximize", "minimize")
 
@@ -79,32 +112,19 @@ def test_hypervolume_history_other_lengths_are_refused():
         hypervolume_history([[0.5, 1.0]], [True, True], ACCURACY_LATENCY, [0.0, 2.0])
 
 
-def test_reference_point_follows_chance_zero_and_the_baseline():
+def test_reference_point_is_the_given_worst_zero_or_above_the_baseline():
     objectives = [
         Objective("accuracy", "maximize"),
         Objective("throughput_per_s", "maximize"),
         Objective("latency_ms", "minimize"),
     ]
-    reference = reference_point({"latency_ms": 2.0, "accuracy": 0.9}, objectives, n_classes=4)
+    reference = reference_point({"latency_ms": 2.0, "accuracy": 0.9}, objectives, {"accuracy": 0.25})
     assert reference == pytest.approx({"accuracy": 0.25, "throughput_per_s": 0.0, "latency_ms": 2.2})
 
 
 def test_reference_point_baseline_without_the_metric_is_refused():
     with pytest.raises(ValueError, match="baseline has no latency_ms"):
-        reference_point({}, [Objective("latency_ms", "minimize")], n_classes=10)
-
-
-def test_reference_point_without_classes_is_refused():
-    with pytest.raises(ValueError, match="at least 1"):
-        reference_point({}, [Objective("accuracy", "maximize")], n_classes=0)
-
-
-def test_ideal_point_unbounded_metric_has_none():
-    assert ideal_point([Objective("accuracy", "maximize"), Objective("latency_ms", "minimize")]) == {
-        "accuracy": 1.0,
-        "latency_ms": 0.0,
-    }
-    assert ideal_point([Objective("throughput_per_s", "maximize")]) is None
+        reference_point({}, [Objective("latency_ms", "minimize")], {})
 
 
 def test_hypervolume_ratio_is_a_share_of_a_fixed_box():

@@ -23,7 +23,7 @@ def programs(tmp_path_factory, images) -> dict[str, bytes]:
     from explorer.runtimes.runtime import ExportJob
 
     torch.manual_seed(0)
-    network = build(10, (3, 16, 16), [120.0] * 3, [60.0] * 3).materialise(0.25)
+    network = build(10, (3, 16, 16), [120.0] * 3, [60.0] * 3).materialize(0.25)
     root = tmp_path_factory.mktemp("programs")
     made = {}
     for quantization in ("none", "dynamic_int8"):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from explorer.runtimes.onnx_compose import Tensor, compose, inputs_and_outputs
-from explorer.runtimes.onnxruntime import load_segments, session_of
+from explorer.runtimes.onnxruntime_loading import load_segments, session_of
 from explorer.runtimes.runtime import ExportFailed, ExportJob
 from explorer.runtimes.staged import StagedExecutor, confidence
 
@@ -79,10 +79,10 @@ def segments_of(tmp_path_factory, images) -> Callable[[str, bool], list[Path]]:
     import torch
 
     from explorer.models.slimmable_cnn import build
-    from explorer.runtimes.registry import runtime
+    from explorer.runtimes.runtime import runtime
 
     torch.manual_seed(0)
-    network = build(10, (3, 16, 16), [120.0] * 3, [60.0] * 3).materialise(0.25)
+    network = build(10, (3, 16, 16), [120.0] * 3, [60.0] * 3).materialize(0.25)
     with torch.no_grad():
         network.segments[1].head[2].linear.weight *= 64.0  # untrained, it would be less sure than the exit before it
     root = tmp_path_factory.mktemp("network")
@@ -91,7 +91,7 @@ def segments_of(tmp_path_factory, images) -> Callable[[str, bool], list[Path]]:
     def make(quantization: str, has_exits: bool) -> list[Path]:
         folder = root / f"{quantization}-{has_exits}"
         folder.mkdir()
-        job = ExportJob(network, has_exits, quantization, images[:32], root / "scratch")
+        job = ExportJob(network, has_exits, quantization, images[:32], root / "scratch", input_name="images")
         return [folder / written.file for written in runtime("onnxruntime").export(job, folder)]
 
     return make

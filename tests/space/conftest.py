@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from explorer.models.registry import OWN, exit_threshold, width
+from explorer.parameters import PARAMETERS
 from explorer.space.read import parse_space
 from explorer.space.values import FamilyTraits, SearchSpace, Vocabulary
 
@@ -41,9 +43,14 @@ device:
 
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
+    traits = FamilyTraits(
+        (width(0.25, n_stages=3), exit_threshold()), ("default", "long"), ("cifar10", "cluttered_digits")
+    )
     return Vocabulary(
-        datasets=("cifar10", "image_folder", "digits"),
-        families={"slimmable_cnn": FamilyTraits(0.25, 3, True, ("default", "long"), ("cifar10",))},
+        datasets=("cifar10", "image_folder", "digits", "cluttered_digits"),
+        families={"slimmable_cnn": traits},
+        own=OWN,
+        parameters=tuple(spec for name, spec in PARAMETERS.items() if name not in ("width", "depth", "exit_threshold")),
         runtimes={
             "eager": frozenset({"none", "dynamic_int8"}),
             "onnxruntime": frozenset({"none", "dynamic_int8", "static_int8"}),

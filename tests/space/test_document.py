@@ -41,7 +41,7 @@ def test_parse_document_reads_scalars_by_the_core_schema_of_yaml_1_2(text: str, 
     assert (found, type(found)) == (value, type(value))
 
 
-def test_parse_document_knows_where_everything_stands() -> None:
+def test_parse_document_has_the_position_of_every_value() -> None:
     root = parse_document(Source("a.yaml", "a:\n  - 1\n  - {b: 2}\n"))
     assert root.value == {"a": [1, {"b": 2}]}
     assert root.position(("a", 1, "b")) == (3, 9)
@@ -51,7 +51,7 @@ def test_parse_document_knows_where_everything_stands() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "---\n", "~"])
-def test_parse_document_of_nothing_says_empty_and_shows_init(text: str) -> None:
+def test_parse_document_of_empty_text_suggests_init(text: str) -> None:
     with pytest.raises(SpaceError, match=r"a\.yaml:1:1: the search space is empty; 'explore init NAME'"):
         parse(text)
 

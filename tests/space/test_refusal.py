@@ -1,10 +1,12 @@
 import pytest
 
-from explorer.space.refusal import Refused, check_choice, described, listed, nearest, quoted
+from explorer.space.refusal import Refused, check_choice, described, inside, listed, nearest, quoted
 
 
 def test_refused_under_a_key_is_seen_from_outside() -> None:
-    refused = Refused("no", at=(1,), hint="yes", is_key=True).under("width").under("parameters")
+    with pytest.raises(Refused, match="no") as raised, inside("parameters"), inside("width"):
+        raise Refused("no", at=(1,), hint="yes", is_key=True)
+    refused = raised.value
     assert (refused.sentence, refused.at, refused.hint, refused.is_key) == (
         "no",
         ("parameters", "width", 1),
@@ -17,7 +19,7 @@ def test_refused_under_a_key_is_seen_from_outside() -> None:
     ("value", "text"),
     [(None, "nothing"), (True, "true"), ("a", "the text 'a'"), (1.5, "1.5"), ([], "a list"), ({}, "a mapping")],
 )
-def test_described_says_what_came(value: object, text: str) -> None:
+def test_described_names_the_value(value: object, text: str) -> None:
     assert described(value) == text
 
 
@@ -30,7 +32,7 @@ def test_listed_joins_names() -> None:
     assert [listed(["a"]), listed(["a", "b"]), listed("abc", "and")] == ["a", "a or b", "a, b and c"]
 
 
-def test_nearest_ignores_case_and_knows_when_nothing_is_near() -> None:
+def test_nearest_ignores_case_and_is_none_without_a_match() -> None:
     assert nearest("EAGR", ["eager", "onnxruntime"]) == "eager"
     assert nearest("tensorrt", ["eager", "onnxruntime"]) is None
 

@@ -2,7 +2,7 @@ import pytest
 
 from explorer.space.refusal import Refused
 from explorer.space.rules import check_name, model_traits
-from explorer.space.values import OWN_NETWORK_TRAITS, Vocabulary
+from explorer.space.values import Vocabulary
 
 
 @pytest.mark.parametrize("name", ["a", "cifar10-cnn", "A.b_c-9", "...x", "x" * 64])
@@ -18,7 +18,7 @@ def test_check_name_of_any_other_shows_the_pattern(name: str) -> None:
 
 @pytest.mark.parametrize("model", ["nets:make", "my.nets_2:Make", "_a:_b"])
 def test_model_traits_of_an_own_network_has_nothing_to_vary_by_itself(vocabulary: Vocabulary, model: str) -> None:
-    assert model_traits(model, vocabulary) == OWN_NETWORK_TRAITS
+    assert model_traits(model, vocabulary) is vocabulary.own
 
 
 @pytest.mark.parametrize("model", ["resnet", "a:b:c", ":make", "nets:", "../x:y", "a b:c", None, 3, []])

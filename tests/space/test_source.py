@@ -69,7 +69,7 @@ def test_read_source_of_a_pipe_is_refused_without_waiting(tmp_path: Path) -> Non
         read_source(tmp_path / "pipe.yaml")
 
 
-def test_read_source_of_an_unreadable_file_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_source_of_an_unreadable_file_names_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.yaml"
     path.touch()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.objectives import METRICS, Constraint, Objective
+from explorer.metrics import METRICS, Constraint, Objective
 from explorer.space.read import parse_space
 from explorer.space.values import (
     DataSettings,
@@ -123,8 +123,13 @@ def test_dump_space_begins_with_the_fingerprint(parse: Parse, valid_text: str) -
     assert len(fingerprint(space)) == 64
 
 
-def test_dump_space_of_an_own_network_reads_back(parse: Parse) -> None:
-    space = parse("name: x\nmodel: nets:make\ndata: {name: digits}\nobjectives: {latency_ms: minimize}\n")
+OWN = "name: x\nmodel: nets:make\ninput: {}\ndata: {{name: digits}}\nobjectives: {{latency_ms: minimize}}\n"
+STATED = ["unit", "imagenet", "raw", "dataset", "{mean: [0.1, 0, 1], std: [1, 0.0001, 2]}", "{mean: [.5], std: [5e-1]}"]
+
+
+@pytest.mark.parametrize("stated", STATED)
+def test_dump_space_of_an_own_network_reads_back(parse: Parse, stated: str) -> None:
+    space = parse(OWN.format(stated))
     assert parse(dump_space(space)) == space
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/fakes.py is shared by several folders of tests
+sys.path.insert(0, str(Path(__file__).parent))  # endless_pages.py
 
 
 @pytest.fixture(autouse=True)

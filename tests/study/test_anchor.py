@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from fakes import small_space
 
-from explorer.measure.correction import Reference
-from explorer.study.anchor import anchor_variant, copy_reference, keep_reference, read_reference
+from explorer.measure.drift_correction import Reference
+from explorer.study.anchor import anchor_variant, copy_reference, read_reference, store_reference
 
 FIRST, SECOND = Reference(7.5e5, 1e5), Reference(9e5, 1.1e5)
 
 
 def test_read_reference_gives_what_was_kept_for_the_same_artifact_only(tmp_path):
     assert read_reference(tmp_path, "a") is None
-    keep_reference(tmp_path, "a", FIRST)
+    store_reference(tmp_path, "a", FIRST)
     assert read_reference(tmp_path, "a") == FIRST
     assert read_reference(tmp_path, "b") is None
     assert read_reference(tmp_path, None) is None
 
 
 def test_read_reference_without_an_anchor_is_the_pulses(tmp_path):
-    keep_reference(tmp_path, None, Reference(None, 1e5))
+    store_reference(tmp_path, None, Reference(None, 1e5))
     assert read_reference(tmp_path, None) == Reference(None, 1e5)
     assert read_reference(tmp_path, "a") == Reference(None, 1e5)
 
@@ -60,8 +58,8 @@ def test_copy_reference_does_not_replace_one(tmp_path):
         folder.mkdir()
     copy_reference(old, new)
     assert list(new.iterdir()) == []
-    keep_reference(old, "a", FIRST)
-    keep_reference(third, "a", SECOND)
+    store_reference(old, "a", FIRST)
+    store_reference(third, "a", SECOND)
     copy_reference(old, new)
     copy_reference(old, third)
     assert (read_reference(new, "a"), read_reference(third, "a")) == (FIRST, SECOND)
@@ -70,4 +68,4 @@ def test_copy_reference_does_not_replace_one(tmp_path):
 def test_anchor_variant_is_the_baselines_network_in_one_thread(tmp_path):
     space = small_space(threads=(2,), batch_size=(8,))
     anchor = anchor_variant(space)
-    assert anchor == replace(space.baseline(), runtime="onnxruntime", batch_size=1, threads=1)
+    assert anchor == space.baseline().replaced(runtime="onnxruntime", batch_size=1, threads=1)

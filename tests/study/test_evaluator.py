@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import pytest
+import torch
+from builder_here import BuilderHere
+from fakes import STEAL, artifact_facts, segment
 
-from explorer.cache import cache_root
-from explorer.errors import DeviceNotAvailable, ModelError
-from explorer.hashing import file_sha256
+from explorer.data.preparing import prepare
+from explorer.data.splits import split
+from explorer.errors import DeviceNotAvailable, ModelError, UsageError
+from explorer.measure import probing
 from explorer.measure.energy import EnergyCounter
-from explorer.measure.timing import FULL, QUARTER
-from explorer.objectives import METRICS, Objective
+from explorer.measure.timing import Budget
+from explorer.metrics import METRICS, Objective
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.space.read import load_space
+from explorer.space.values import DataSettings
+from explorer.study import builder_process
 from explorer.study.evaluator import MeasuringEvaluator
+from explorer.study.search.racing import always
 from explorer.study.vocabulary import vocabulary
-from explorer.study.worth import always
+from explorer.system.hashing import cache_root, file_sha256
+from explorer.tasks.classification import Classification
 
 SPACE = """\
 name: own
 model: own_networks:{function}
+input: {stated}
 data: {{name: digits}}
 parameters:
   pruning_ratio: [0.0, 0.5]
@@ -37,19 +50,24 @@ recovery: {{steps: 2}}
 
 @pytest.fixture(autouse=True)
 def _quiet_machine(monkeypatch):
-    """Whatever else runs on this machine, measurements are believed."""
+    """Whatever else runs on this machine, measurements are believed; and they are short."""
     monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ())
+    monkeypatch.setattr(probing, "FULL", Budget(80, 0.1, 0.5))
+    monkeypatch.setattr(probing, "QUARTER", Budget(20, 0.02, 0.1))
 
 
 @pytest.fixture
 def evaluator_of(tmp_path, monkeypatch):
-    """A prepared evaluator of one of the functions of own_networks."""
+    """A prepared evaluator of one of the functions of own_networks, whose builder is here unless it `is_process`."""
     monkeypatch.chdir(Path(__file__).parent)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     made = []
 
-    def make(function: str) -> MeasuringEvaluator:
+    def make(function: str, stated: str = "dataset", is_process: bool = False) -> MeasuringEvaluator:
+        if not is_process:
+            monkeypatch.setattr(builder_process, "WorkerProcess", BuilderHere)
         file = tmp_path / "own.yaml"
-        file.write_text(SPACE.format(function=function))
+        file.write_text(SPACE.format(function=function, stated=stated))
         evaluator = MeasuringEvaluator(load_space(file, vocabulary()), tmp_path / "study", None)
         made.append(evaluator)
         evaluator.prepare(lambda _: None)
@@ -60,19 +78,28 @@ def evaluator_of(tmp_path, monkeypatch):
         evaluator.close()
 
 
-def test_prepare_keeps_what_is_left_out_of_the_space_as_provenance(tmp_path, monkeypatch):
+def test_prepare_keeps_what_views_tell_of_the_network_as_provenance(tmp_path, monkeypatch):
     monkeypatch.chdir(Path(__file__).parent)
-    (tmp_path / "own.yaml").write_text(SPACE.format(function="good"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(builder_process, "WorkerProcess", BuilderHere)
+    (tmp_path / "own.yaml").write_text(SPACE.format(function="good", stated="{mean: [0.5], std: [0.25]}"))
     space = load_space(tmp_path / "own.yaml", vocabulary())
     evaluator = MeasuringEvaluator(space, tmp_path / "study", None, left_out={"onnxruntime": "not installed"})
     try:
-        assert evaluator.prepare(lambda _: None).provenance["left_out"] == {"onnxruntime": "not installed"}
+        provenance = evaluator.prepare(lambda _: None).provenance
+        validation = evaluator._builder.validation
     finally:
         evaluator.close()
+    labels = np.load(validation.targets)
+    assert provenance["left_out"] == {"onnxruntime": "not installed"}
+    assert provenance["input"] == {"stated": "{mean: [0.5], std: [0.25]}", "mean": [0.5], "std": [0.25]}
+    chance, majority = provenance["references"]
+    assert (chance["value"], majority["value"]) == (0.1, np.bincount(labels).max() / len(labels))
+    assert f"naming the class '{np.bincount(labels).argmax()}' every time" in majority["clause"]
 
 
 def test_evaluate_variant_builds_and_measures_an_artifact(evaluator_of, tmp_path):
-    evaluator = evaluator_of("good")
+    evaluator = evaluator_of("good", is_process=True)
     stages = []
     outcome = evaluator.evaluate(
         Variant(runtime="onnxruntime"), 3, lambda progress: stages.append(progress.stage), lambda metrics: True
@@ -85,7 +112,28 @@ def test_evaluate_variant_builds_and_measures_an_artifact(evaluator_of, tmp_path
     assert artifact.damaged_files() == []
     kept = json.loads((artifact.folder / "measurements" / "trial-00003.json").read_text())
     assert kept["metrics"]["accuracy"]["value"] == outcome.metrics["accuracy"].value
-    assert outcome.details["modules"] == ["onnxruntime"]
+    assert outcome.observation.modules == ("onnxruntime",)
+
+
+def test_evaluate_own_network_is_as_accurate_as_its_author_found_it(evaluator_of, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    author = importlib.import_module("own_networks").nearest_mean()
+    settings = DataSettings("digits", 300, 128)
+    dataset = prepare(settings, None, lambda _: None)
+    splits = split(dataset, settings, Classification())
+    images, labels = np.load(splits.examples.inputs), np.load(splits.examples.targets)
+    own = float(np.mean(author(torch.from_numpy(images / 255).float()).argmax(1).numpy() == labels))
+    assert own > 0.85
+
+    evaluator = evaluator_of("nearest_mean", "unit")
+    for number, name in enumerate(("eager", "onnxruntime")):
+        outcome = evaluator.evaluate(Variant(runtime=name), number, lambda _: None, lambda metrics: True)
+        assert outcome.metrics["accuracy"].value == pytest.approx(own, abs=0.004)
+
+
+def test_prepare_input_for_other_channels_is_refused(evaluator_of):
+    with pytest.raises(UsageError, match="imagenet has the mean and std of 3 channels, and the images have 1 channel"):
+        evaluator_of("good", "imagenet")
 
 
 def test_evaluate_same_variant_again_builds_nothing_and_keeps_its_accuracy(evaluator_of):
@@ -96,12 +144,12 @@ def test_evaluate_same_variant_again_builds_nothing_and_keeps_its_accuracy(evalu
     assert first.failure is None
     assert second.artifact == first.artifact
     assert all(stage.is_cached for stage in second.stages if stage.name not in ("store", "measure"))
-    assert second.details["has_known_logits"]
+    assert second.observation.has_known_outputs
     assert second.metrics["accuracy"] == first.metrics["accuracy"]
 
 
 def test_evaluate_builder_segfault_fails_the_trial_and_the_next_one_runs(evaluator_of):
-    evaluator = evaluator_of("segfaults_when_pruned")
+    evaluator = evaluator_of("segfaults_when_pruned", is_process=True)
     failed = evaluator.evaluate(
         Variant(runtime="onnxruntime", pruning_ratio=0.5), 1, lambda _: None, lambda metrics: True
     )
@@ -112,7 +160,7 @@ def test_evaluate_builder_segfault_fails_the_trial_and_the_next_one_runs(evaluat
 
 
 def test_evaluate_builder_that_always_dies_fails_every_trial_the_same_way(evaluator_of):
-    evaluator = evaluator_of("aborts_when_built")
+    evaluator = evaluator_of("aborts_when_built", is_process=True)
     kinds = {
         evaluator.evaluate(Variant(), number, lambda _: None, lambda metrics: True).failure.kind for number in range(2)
     }
@@ -137,14 +185,14 @@ def test_evaluate_damaged_files_in_cache_and_study_are_built_again(evaluator_of,
 
 def test_prepare_own_network_that_raises_is_a_model_error_with_its_traceback(evaluator_of):
     with pytest.raises(ModelError, match=r"(?s)Traceback.*no weights here"):
-        evaluator_of("raises")
+        evaluator_of("raises", is_process=True)
 
 
 def test_prepare_energy_without_counters_is_refused(tmp_path):
     if EnergyCounter.open().why is None:
         pytest.skip("this machine has energy counters")
     file = tmp_path / "own.yaml"
-    file.write_text(SPACE.format(function="good"))
+    file.write_text(SPACE.format(function="good", stated="dataset"))
     space = load_space(file, vocabulary())
     space = replace(space, objectives=(*space.objectives, Objective("energy_mj", "minimize")))
     with pytest.raises(DeviceNotAvailable, match="energy_mj"):
@@ -154,41 +202,53 @@ def test_prepare_energy_without_counters_is_refused(tmp_path):
 def test_stored_artifact_of_a_stranger_is_not_loaded(tmp_path):
     """Neither a builder nor a probe is started for it: this evaluator was never prepared."""
     file = tmp_path / "own.yaml"
-    file.write_text(SPACE.format(function="good"))
+    file.write_text(SPACE.format(function="good", stated="dataset"))
     evaluator, children = (
         MeasuringEvaluator(load_space(file, vocabulary()), tmp_path, None),
         psutil.Process().children(),
     )
     folder = tmp_path / "artifacts" / "a1"
     folder.mkdir(parents=True)
-    segment = folder / "segment_0.pt2"
-    segment.write_bytes(b"no program")
-    segments = [{"file": segment.name, "sha256": file_sha256(segment)}]
-    named = {"id": "a1", "runtime": "eager", "quantization": "none", "exit_threshold": 1.0}
-    facts = {"format": 1, **named, "segments": segments}
-    spoilt = ["{", "[]", json.dumps({**facts, "segments": 3}), json.dumps({**facts, "format": 2})]
+    program = folder / "segment_0.pt2"
+    program.write_bytes(b"no program")
+    facts = artifact_facts(segment(program.name, file_sha256(program)), id="a1", runtime="eager").to_json()
+    spoilt = ["{", "[]", json.dumps({**facts, "segments": 3}), json.dumps({**facts, "format": 3})]
     cases = [*((text, "the artifact a1 does not read") for text in spoilt), (json.dumps(facts), "is not an archive")]
     for text, why in cases:
         (folder / "artifact.json").write_text(text)
-        outcome = evaluator.measure_again(Variant(), "a1", "again", lambda _: None, always)
+        outcome = evaluator.remeasure(Variant(), "a1", "again", lambda _: None, always)
         assert outcome.failure is not None
         assert outcome.failure.kind == "artifact not loaded"
         assert why in outcome.failure.reason
-        assert evaluator.judge_on_test(Variant(), "a1", lambda _: None).why == outcome.failure.reason
-    segment.write_bytes(b"another")
-    assert "segment_0.pt2 in" in str(evaluator.measure_again(Variant(), "a1", "again", lambda _: None, always).failure)
+        assert evaluator.quality_on_test_split(Variant(), "a1", lambda _: None).why == outcome.failure.reason
+    program.write_bytes(b"another")
+    assert "segment_0.pt2 in" in str(evaluator.remeasure(Variant(), "a1", "again", lambda _: None, always).failure)
     assert psutil.Process().children() == children
 
 
 def test_close_leaves_no_process(evaluator_of):
-    evaluator = evaluator_of("good")
+    evaluator = evaluator_of("good", is_process=True)
     children = psutil.Process().children(recursive=True)
     assert children
     evaluator.close()
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
 
 
+@pytest.fixture
+def _steady_machine(monkeypatch):
+    """Within one measurement anchor and pulse take the same time throughout: their median."""
+    found = probing.read_raw
+
+    def steady(file: Path) -> dict[str, Any]:
+        raw = found(file)
+        changed = {name: raw[name] for name in ("anchor_ns", "pulse_ns") if len(raw[name])}
+        return raw | {name: np.full_like(times, np.median(times)) for name, times in changed.items()}
+
+    monkeypatch.setattr(probing, "read_raw", steady)
+
+
+@pytest.mark.usefixtures("_steady_machine")
 def test_evaluate_relates_every_time_to_the_first_that_had_it(evaluator_of, tmp_path):
     """The baseline does not wait for the anchor: its pulse is the reference, and the next trial's anchor."""
     evaluator = evaluator_of("good")
@@ -197,21 +257,21 @@ def test_evaluate_relates_every_time_to_the_first_that_had_it(evaluator_of, tmp_
         return json.loads((tmp_path / "study" / "anchor.json").read_text())
 
     first = evaluator.evaluate(Variant(), 0, lambda _: None, lambda metrics: True)
-    assert first.details["anchor"]["value"] is None
+    assert first.observation.anchor is None
     assert (kept()["artifact"], kept()["anchor_ns"]) == (None, None)
-    assert kept()["pulse_ns"] / 1e6 == pytest.approx(first.details["anchor"]["pulse"])
-    again = evaluator.measure_again(Variant(), first.artifact, "again", lambda _: None, always)
-    assert again.details["anchor"]["value"] > 0
-    assert again.details["modules"] == ["torch"]  # the anchor came after what the candidate needs
-    assert again.details["anchor"]["pulse_reference"] == pytest.approx(first.details["anchor"]["pulse"])
+    assert kept()["pulse_ns"] / 1e6 == pytest.approx(first.observation.pulse.median_ms)
+    again = evaluator.remeasure(Variant(), first.artifact, "again", lambda _: None, always)
+    assert again.observation.anchor.median_ms.value > 0
+    assert again.observation.modules == ("torch",)  # the anchor came after what the candidate needs
+    assert again.observation.pulse.reference_ms == pytest.approx(first.observation.pulse.median_ms)
     second = evaluator.evaluate(Variant(runtime="onnxruntime"), 1, lambda _: None, lambda metrics: True)
-    assert kept()["anchor_ns"] / 1e6 == pytest.approx(second.details["anchor"]["value"])
-    third = evaluator.measure_again(second.variant, second.artifact, "third", lambda _: None, always)
-    anchor = third.details["anchor"]
-    assert anchor["reference"] == pytest.approx(second.details["anchor"]["value"])
-    assert anchor["slowness"] == pytest.approx(anchor["value"] / anchor["reference"])
-    raw = third.details["timing"]["raw_latency_ms"]["value"]
-    assert third.metrics["latency_ms"].value == pytest.approx(raw / anchor["pulse_slowness"], rel=0.5)
+    assert kept()["anchor_ns"] / 1e6 == pytest.approx(second.observation.anchor.median_ms.value)
+    third = evaluator.remeasure(second.variant, second.artifact, "third", lambda _: None, always)
+    anchor = third.observation.anchor
+    assert anchor.reference_ms == pytest.approx(second.observation.anchor.median_ms.value)
+    assert anchor.slowness == pytest.approx(anchor.median_ms.value / anchor.reference_ms)
+    raw = third.observation.timing.raw_latency_ms.value
+    assert third.metrics["latency_ms"].value == pytest.approx(raw / third.observation.pulse.slowness, rel=1e-3)
 
 
 def test_evaluate_asks_for_the_whole_budget_only_where_it_is_worth_it(evaluator_of):
@@ -225,18 +285,18 @@ def test_evaluate_asks_for_the_whole_budget_only_where_it_is_worth_it(evaluator_
     quarter = evaluator.evaluate(Variant(runtime="onnxruntime"), 0, lambda _: None, never)
     whole = evaluator.evaluate(Variant(runtime="onnxruntime"), 1, lambda _: None, lambda metrics: True)
     assert seen[0] == set(METRICS)
-    assert quarter.details["timing"]["budget"] == "quarter"
-    assert whole.details["timing"]["budget"] == "whole"
-    assert whole.metrics["latency_ms"].n >= FULL.min_queries
-    assert quarter.metrics["latency_ms"].n >= QUARTER.min_queries
+    assert quarter.observation.timing.budget == "quarter"
+    assert whole.observation.timing.budget == "whole"
+    assert whole.metrics["latency_ms"].n >= probing.FULL.min_queries
+    assert quarter.metrics["latency_ms"].n >= probing.QUARTER.min_queries
 
 
 def test_evaluate_measurement_that_is_never_valid_is_kept_with_its_reason(evaluator_of, monkeypatch, tmp_path):
-    monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ("others had its core",))
+    monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: (STEAL,))
     evaluator = evaluator_of("good")
     outcome = evaluator.evaluate(Variant(runtime="onnxruntime"), 0, lambda _: None, lambda metrics: True)
     assert outcome.failure is None
-    assert outcome.invalid == ("others had its core",)
+    assert outcome.reasons == (STEAL,)
     assert [stage.name for stage in outcome.stages].count("measure") == 3
     assert outcome.metrics["latency_ms"].value > 0
     assert not (tmp_path / "study" / "anchor.json").exists()
@@ -246,20 +306,20 @@ def test_evaluate_network_whose_anchor_cannot_be_built_is_measured_and_says_why(
     monkeypatch.setattr("explorer.study.evaluator.anchor_variant", lambda space: Variant(quantization="static_int8"))
     outcome = evaluator_of("good").evaluate(Variant(), 1, lambda _: None, lambda metrics: True)
     assert outcome.failure is None
-    assert outcome.details["anchor"]["value"] is None
-    assert "the anchor cannot be built: eager cannot execute static_int8" in outcome.details["anchor"]["why"]
+    assert outcome.observation.anchor is None
+    assert "the anchor cannot be built: eager cannot execute static_int8" in outcome.observation.why_no_anchor
 
 
 def test_measure_again_and_judge_on_test_need_no_new_artifact(evaluator_of, tmp_path):
     evaluator = evaluator_of("good")
     variant = Variant(runtime="onnxruntime")
     first = evaluator.evaluate(variant, 0, lambda _: None, lambda metrics: False)
-    again = evaluator.measure_again(variant, first.artifact, "round-01", lambda _: None, always)
+    again = evaluator.remeasure(variant, first.artifact, "round-01", lambda _: None, always)
     assert again.metrics["accuracy"] == first.metrics["accuracy"]
-    assert again.details["timing"]["budget"] == "whole"
-    short = evaluator.measure_again(variant, first.artifact, "round-02", lambda _: None, lambda metrics: False)
-    assert short.details["timing"]["budget"] == "quarter"
+    assert again.observation.timing.budget == "whole"
+    short = evaluator.remeasure(variant, first.artifact, "round-02", lambda _: None, lambda metrics: False)
+    assert short.observation.timing.budget == "quarter"
     assert (tmp_path / "study" / "artifacts" / first.artifact / "measurements" / "round-01.npz").is_file()
-    test = evaluator.judge_on_test(variant, first.artifact, lambda _: None)
+    test = evaluator.quality_on_test_split(variant, first.artifact, lambda _: None)
     assert 0 < test.low <= test.value <= test.high <= 1
     assert test.n != first.metrics["accuracy"].n

@@ -6,19 +6,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from explorer.objectives import Constraint, Objective
+from explorer.metrics import Constraint, Objective
 from explorer.records import Measurement
-from explorer.study.confirmed import confirmed
+from explorer.study.confirm.confirmed_values import confirmed
+from explorer.study.confirm.finalists import select_finalists
 from explorer.study.feasibility import (
     drawn_memberships,
+    drawn_objectives,
     feasible_trials,
     is_surely_feasible,
     objective_points,
     possible_trials,
 )
-from explorer.study.finalists import select_finalists
-from explorer.study.front import front_summary, memberships
-from explorer.study.judge import judge
+from explorer.study.front import front_view, memberships
+from explorer.study.verdict import judge
 
 makers = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
 
@@ -48,7 +49,7 @@ def numbers(trials):
 
 
 def finalists(result):
-    return {finalist.trial for finalist in select_finalists(result, None, 0).finalists}
+    return {finalist.trial for finalist in select_finalists(result, 0).finalists}
 
 
 def test_feasible_trials_unknown_objective_is_left_out():
@@ -100,16 +101,17 @@ def test_finalists_trial_that_only_a_doubtful_one_dominates_is_one():
 def test_drawn_memberships_point_that_breaks_a_bound_is_no_member_and_dominates_none():
     result = study([(0.9, 4.9), (0.8, 4.95)], FAST)
     drawn = np.array([[[0.9, 4.9], [0.8, 4.95]], [[0.9, 5.1], [0.8, 4.95]], [[0.9, 5.1], [0.8, 5.1]]])
-    probabilities, _ = drawn_memberships(result, result.trials, lambda trials, metrics: drawn)
+    probabilities = drawn_memberships(result, result.trials, lambda trials, metrics: drawn)
     assert probabilities == pytest.approx([1 / 3, 1 / 3])
 
 
 def test_drawn_memberships_bound_moves_with_the_baseline():
     result = study([(0.9, 9.0), (0.86, 1.0)], ACCURATE)
     drawn = np.array([[[0.86, 1.0], [0.9, 9.0]], [[0.86, 1.0], [0.95, 9.0]]])
-    probabilities, objectives = drawn_memberships(result, result.trials[1:], lambda trials, metrics: drawn)
-    assert probabilities.tolist() == [0.5]
+    assert drawn_memberships(result, result.trials[1:], lambda trials, metrics: drawn).tolist() == [0.5]
+    objectives, holds = drawn_objectives(result, result.trials[1:], lambda trials, metrics: drawn)
     assert objectives.shape == (2, 1, 2)
+    assert holds.tolist() == [[True], [False]]
 
 
 def test_front_membership_beside_a_bound_is_uncertain_on_either_side():
@@ -117,7 +119,7 @@ def test_front_membership_beside_a_bound_is_uncertain_on_either_side():
     rounds = (-0.2, 0.0, 0.2, -0.1, 0.1)
     again = {n: {"latency_ms": tuple(rows[n][1] + one for one in rounds)} for n in (1, 2)}
     result = makers.make_confirmed(study(rows, FAST), again, finalists=[0, 1, 2, 3])
-    summary = front_summary(result)
+    summary = front_view(result)
     assert [entry.trial.number for entry in summary.entries] == [1, 0]
     assert [entry.trial.number for entry in summary.near] == [2]
     assert 0.1 < summary.entries[0].probability < 0.9

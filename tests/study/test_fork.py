@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakes import OBJECTIVES, FakeEvaluator, RecordingView, small_space, start
+from fakes import OBJECTIVES, STEAL, FakeEvaluator, RecordingView, small_space, start
 
 from explorer.errors import ExplorerError, NotAvailable, UsageError
-from explorer.measure.correction import Reference
-from explorer.objectives import Constraint, Objective
-from explorer.records import Failure, Variant
-from explorer.study.anchor import keep_reference, read_reference
+from explorer.measure.drift_correction import Reference
+from explorer.metrics import Constraint, Objective
+from explorer.records import Failure, Origin, Variant
+from explorer.study.anchor import read_reference, store_reference
 from explorer.study.read import load_result
 
 
@@ -42,14 +42,22 @@ def test_fork_same_space_takes_every_result_over(old, tmp_path):
         original = originals[trial.variant]
         assert trial.outcome.metrics == original.outcome.metrics
         assert (trial.started, trial.finished) == (original.started, original.finished)
-        assert trial.outcome.details["forked_from"] == {"study": "small", "trial": original.number}
+        assert trial.outcome.forked_from == Origin("small", original.number)
         assert (tmp_path / "forked" / "artifacts" / str(trial.outcome.artifact) / "artifact.json").is_file()
     assert result.baseline is not None
     assert result.baseline.variant == Variant()
 
 
+def test_fork_repeated_adopts_nothing_twice(old, tmp_path):
+    first, _, _ = fork(old, tmp_path / "forked")
+    again, evaluated, notes = fork(old, tmp_path / "forked")
+    assert again.trials == first.trials
+    assert evaluated == []
+    assert notes[0].startswith("0 trials of small apply")
+
+
 def test_fork_adopted_times_stay_related_to_the_same_reference(old, tmp_path):
-    keep_reference(old, "anchor", Reference(5e5, 1e5))
+    store_reference(old, "anchor", Reference(5e5, 1e5))
     fork(old, tmp_path / "forked")
     assert read_reference(tmp_path / "forked", "anchor") == Reference(5e5, 1e5)
 
@@ -58,7 +66,7 @@ def test_fork_other_space_takes_over_what_lies_in_it(old, tmp_path):
     result, evaluated, notes = fork(
         old, tmp_path / "forked", width=(0.5, 1.0), constraints=[Constraint("latency_ms", "<=", 2)]
     )
-    assert all(trial.variant.width in (0.5, 1.0) for trial in result.trials)
+    assert all(trial.variant["width"] in (0.5, 1.0) for trial in result.trials)
     assert "did not: their variants are not in this search space" in notes[0]
     assert len(set(evaluated)) < 12
     assert {trial.state for trial in result.trials} == {"complete", "infeasible"}
@@ -140,7 +148,7 @@ def test_fork_of_itself_or_of_nothing_is_refused(old, tmp_path):
 
 def test_fork_invalid_trials_do_not_apply(tmp_path):
     old = tmp_path / "small"
-    evaluator = FakeEvaluator(old, invalid=lambda variant, number: ("stolen CPU",) if number == 2 else ())
+    evaluator = FakeEvaluator(old, invalid=lambda variant, number: (STEAL,) if number == 2 else ())
     start(small_space(n_trials=5), old, evaluator)
     _, evaluated, notes = fork(old, tmp_path / "forked", n_trials=5)
     assert notes[0] == "4 trials of small apply; 1 did not: their measurements are not valid"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fakes import small_space
 
-from explorer.objectives import Objective
+from explorer.metrics import Objective
 from explorer.records import Failure, Measurement, TrialOutcome, Variant
 from explorer.space.values import Parameter
 from explorer.study.importance import MIN_TRIALS, parameter_importance
@@ -30,9 +30,12 @@ def make_result(n_trials, seed=0, metrics=None, state="complete") -> StudyResult
     rng = random.Random(seed)
     trials = []
     for number in range(n_trials):
-        variant = replace(space.baseline(), **{name: rng.choice(values[name]) for name in values})
-        speed = {"none": 3.0, "dynamic_int8": 2.0, "static_int8": 1.0}[variant.quantization]
-        known = metrics or {"accuracy": variant.width + 0.01 * rng.random(), "latency_ms": speed + 0.01 * rng.random()}
+        variant = space.baseline().replaced(**{name: rng.choice(values[name]) for name in values})
+        speed = {"none": 3.0, "dynamic_int8": 2.0, "static_int8": 1.0}[variant["quantization"]]
+        known = metrics or {
+            "accuracy": variant["width"] + 0.01 * rng.random(),
+            "latency_ms": speed + 0.01 * rng.random(),
+        }
         outcome = TrialOutcome(variant, {name: Measurement(value) for name, value in known.items()})
         trials.append(TrialRecord(number, state, outcome, {}, 0.0, 1.0))
     return StudyResult(space.name, Path("studies/s"), space, tuple(trials), {})
@@ -52,7 +55,10 @@ def test_parameter_importance_minimum_and_maximum_are_not_confused():
     result = make_result(200)
     turned = []
     for trial in result.trials:
-        metrics = {"accuracy": Measurement(trial.values()["accuracy"]), "latency_ms": Measurement(trial.variant.width)}
+        metrics = {
+            "accuracy": Measurement(trial.values()["accuracy"]),
+            "latency_ms": Measurement(trial.variant["width"]),
+        }
         turned.append(replace(trial, outcome=replace(trial.outcome, metrics=metrics)))
     accuracy, latency = parameter_importance(replace(result, trials=tuple(turned)))
     assert next(iter(accuracy.shares)) == next(iter(latency.shares)) == "width"

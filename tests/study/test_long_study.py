@@ -11,11 +11,12 @@ import pytest
 from fakes import FakeEvaluator, small_space, start
 from optuna.trial import FrozenTrial
 
-from explorer.objectives import Constraint
+from explorer.metrics import Constraint
 from explorer.pareto.front import front_mask
-from explorer.study import storage, worth
 from explorer.study.feasibility import directions_of, feasible_trials, objective_points
 from explorer.study.result import StudyResult
+from explorer.study.search import racing as worth
+from explorer.study.store import optuna_storage as storage
 
 N_TRIALS = 240
 EARLY, LATE = range(20, 40), range(N_TRIALS - 21, N_TRIALS - 1)  # trials, by number

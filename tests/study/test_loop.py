@@ -1,25 +1,37 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import OBJECTIVES, FakeEvaluator, RecordingView, known_metrics, small_space, start
+from fakes import GAP, OBJECTIVES, FakeEvaluator, RecordingView, known_metrics, small_space, start
 
-from explorer.errors import ExplorerError, Interrupted, NotAvailable, NothingFeasible, StudyIncompatible, StudyLocked
-from explorer.objectives import Constraint, Objective
+from explorer.errors import (
+    ExplorerError,
+    Interrupted,
+    ModelError,
+    NotAvailable,
+    NothingFeasible,
+    StudyIncompatible,
+    StudyLocked,
+)
+from explorer.metrics import Constraint, Objective
+from explorer.models.identity import Description
 from explorer.records import Failure, Measurement, Variant
-from explorer.study.journal import Journal
-from explorer.study.lock import study_lock
+from explorer.study.evaluation import MAX_SAME_FAILURES, OnProgress, Prepared
 from explorer.study.read import load_result
-from explorer.study.samplers import SAMPLERS
-from explorer.study.storage import StudyStorage
-from explorer.study.streak import MAX_SAME_FAILURES
+from explorer.study.result import StudyResult
+from explorer.study.store.journal import Journal
+from explorer.study.store.lock import study_lock
+from explorer.study.store.optuna_storage import StudyStorage
+from explorer.study.vocabulary import SAMPLERS
 
 CRASH = Failure("signal SIGSEGV", "the probe died of SIGSEGV while measuring latency")
 
@@ -43,9 +55,10 @@ def test_study_every_sampler_runs_to_the_budget_with_constraints(tmp_path, sampl
 def test_study_events_come_in_order_and_outputs_at_the_end(tmp_path):
     view, outputs = RecordingView(), []
     result = start(small_space(n_trials=3), tmp_path, view=view, outputs=outputs)
-    trials = [event for n in range(3) for event in (f"start {n}", "progress measuring", f"end {n}")]
-    assert view.events == ["progress data", *trials, "note"]
-    assert view.notes == ["the study ends: all 3 trials are done"]
+    first, *others = [[f"start {n}", "progress measuring", f"end {n}"] for n in range(3)]
+    assert view.events == ["progress data", *first, "note", *others[0], *others[1], "note"]
+    beside_guessing = "The baseline's accuracy is 90.0 % (chance 10.0 %)"
+    assert view.notes == [beside_guessing, "the study ends: all 3 trials are done"]
     assert outputs == [result]
     assert result.reference_point == {
         "accuracy": 0.1,
@@ -59,7 +72,7 @@ def test_study_baseline_outside_the_space_is_trial_0_without_parameters(tmp_path
     evaluator = FakeEvaluator(tmp_path)
     result = start(space, tmp_path, evaluator)
     assert result.trials[0].variant == Variant()
-    assert all(trial.variant.runtime == "onnxruntime" for trial in result.trials[1:])
+    assert all(trial.variant["runtime"] == "onnxruntime" for trial in result.trials[1:])
     assert len(set(evaluator.evaluated)) == 14
 
 
@@ -67,7 +80,7 @@ def test_study_exhausted_space_ends_with_a_sentence(tmp_path):
     space = small_space(width=(0.5, 1.0), pruning_ratio=(0.0,), runtime=("eager",), n_trials=50, sampler="tpe")
     view = RecordingView()
     assert len(start(space, tmp_path, view=view).trials) == 4
-    assert view.notes == ["the study ends: every variant of the search space was tried (4)"]
+    assert view.notes[1:] == ["the study ends: every variant of the search space was tried (4)"]
 
 
 def test_study_timeout_begins_no_further_trial_and_counts_from_this_start(tmp_path):
@@ -76,7 +89,7 @@ def test_study_timeout_begins_no_further_trial_and_counts_from_this_start(tmp_pa
     space = small_space(n_trials=50, timeout_s=35.0)
     result = start(space, tmp_path, view=view, clock=lambda: float(next(seconds)))
     assert len(result.trials) == 4  # the baseline is due in any case; asked at 10, 20, 30 and 40 s
-    assert view.notes == ["the study ends: the time is up (35 s)"]
+    assert view.notes[1:] == ["the study ends: the time is up (35 s)"]
     seconds = iter(range(0, 10_000, 10))
     assert len(start(space, tmp_path, clock=lambda: float(next(seconds))).trials) == 7
 
@@ -111,6 +124,19 @@ def test_study_same_failure_five_times_stops_with_the_cause_and_resumes(tmp_path
 def test_study_different_failures_do_not_stop_it(tmp_path):
     evaluator = FakeEvaluator(failure=lambda variant, number: Failure(f"kind {number % 2}", "x") if number else None)
     assert len(start(small_space(n_trials=12), tmp_path, evaluator).trials) == 12
+
+
+@pytest.mark.parametrize("kind", ["nothing pruned", "nothing quantized", "width without effect"])
+def test_study_variants_without_effect_do_not_stop_it(tmp_path, kind):
+    evaluator = FakeEvaluator(failure=fails_from(1, Failure(kind, "the network is as it was")))
+    assert len(start(small_space(n_trials=12), tmp_path, evaluator).trials) == 12
+
+
+def test_study_same_failure_between_variants_without_effect_stops_it(tmp_path):
+    without = Failure("nothing pruned", "the network is as it was")
+    evaluator = FakeEvaluator(failure=lambda variant, number: (CRASH if number % 2 else without) if number else None)
+    with pytest.raises(NotAvailable, match=r"5 trials in a row failed the same way \(signal SIGSEGV\)"):
+        start(small_space(n_trials=20), tmp_path, evaluator)
 
 
 def test_study_success_between_failures_does_not_stop_it(tmp_path):
@@ -215,6 +241,51 @@ def test_study_changed_identity_is_refused_with_the_difference(tmp_path):
     assert len(load_result(tmp_path).trials) == 2
 
 
+def test_study_whose_baseline_failed_begins_anew_with_the_network_that_was_mended(tmp_path):
+    with pytest.raises(NotAvailable, match="Remove the cause and start the study again"):
+        start(small_space(n_trials=2), tmp_path, FakeEvaluator(tmp_path, fails_from(0), identity={"weights": "w0"}))
+    result = start(small_space(n_trials=2), tmp_path, FakeEvaluator(tmp_path, identity={"weights": "w1"}))
+    assert [trial.state for trial in result.trials] == ["complete", "complete"]
+    assert load_result(tmp_path).provenance["identity"] == {"weights": "w1"}
+
+
+def test_study_keeps_the_description_of_its_network_and_says_what_of_it_changed(tmp_path):
+    studies, files = tmp_path / "small", [tmp_path / "one.json", tmp_path / "two.json"]
+    for file, digest in zip(files, ("aa", "bb"), strict=True):
+        network = Description({"stage2.0.conv.weight": f"parameter float32[4] {digest}"}, {}, {}, (), ())
+        file.write_text(json.dumps(network.to_json()))
+
+    class Described(FakeEvaluator):
+        def __init__(self, file: Path) -> None:
+            super().__init__(studies, identity={"weights": file.stem})
+            self._file = file
+
+        def prepare(self, on_progress: OnProgress) -> Prepared:
+            return replace(super().prepare(on_progress), network_description=self._file)
+
+    start(small_space(n_trials=2), studies, Described(files[0]))
+    files[0].unlink()  # a cache may be emptied
+    with pytest.raises(StudyIncompatible, match=r"the network: stage2\.0\.conv\.weight differs\n") as refused:
+        start(small_space(n_trials=2), studies, Described(files[1]))
+    assert refused.value.exit_code == 6
+
+
+@pytest.mark.parametrize("error", [StudyIncompatible("another network"), ModelError("it raised")])
+def test_study_whose_builder_comes_back_with_another_network_makes_no_trial_of_it_and_goes_on_later(tmp_path, error):
+    def changed(variant: Variant, number: int) -> None:
+        if number == 2:
+            raise error
+
+    outputs: list[StudyResult] = []
+    with pytest.raises(type(error)):
+        start(small_space(n_trials=4), tmp_path, FakeEvaluator(tmp_path, before=changed), outputs=outputs)
+    assert [trial.number for trial in load_result(tmp_path).trials] == [0, 1]
+    assert [len(result.trials) for result in outputs] == [2]
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        assert database.execute("SELECT COUNT(*) FROM trials WHERE state = 'RUNNING'").fetchone() == (0,)
+    assert len(start(small_space(n_trials=4), tmp_path, FakeEvaluator(tmp_path)).trials) == 4
+
+
 def test_study_second_start_is_locked_out(tmp_path):
     with study_lock(tmp_path, pytest.fail), pytest.raises(StudyLocked, match=f"process {os.getpid()}"):
         start(small_space(), tmp_path)
@@ -271,7 +342,8 @@ def test_study_reader_that_locks_the_database_only_delays_it(tmp_path):
         release.join()
 
 
-def test_study_whose_database_is_held_for_30_seconds_waits_and_loses_no_trial(tmp_path):
+def test_study_whose_database_is_held_waits_and_loses_no_trial(tmp_path):
+    """It would wait for a minute: see `test_connect_flushes_every_commit`."""
     released = threading.Event()
 
     def hold_while_trial_2_runs(variant: Variant, number: int) -> None:
@@ -285,7 +357,7 @@ def test_study_whose_database_is_held_for_30_seconds_waits_and_loses_no_trial(tm
         released.set()
 
     start(small_space(n_trials=2), tmp_path)
-    release = threading.Timer(30, let_go)
+    release = threading.Timer(1.0, let_go)
     with closing(sqlite3.connect(tmp_path / "study.db", check_same_thread=False)) as other:
         evaluator = FakeEvaluator(before=hold_while_trial_2_runs)
         assert [t.number for t in start(small_space(n_trials=5), tmp_path, evaluator).trials] == [0, 1, 2, 3, 4]
@@ -312,8 +384,8 @@ def test_study_optuna_reads_parameters_values_and_constraints(tmp_path):
     result = load_result(tmp_path)
     for trial, record in zip(study.trials, result.trials, strict=True):
         assert trial.values == [record.values()[objective.metric] for objective in OBJECTIVES]
-        assert trial.params["execution"] == f"{record.variant.runtime}:{record.variant.quantization}"
-        assert trial.params["width"] == record.variant.width
+        assert trial.params["execution"] == f"{record.variant['runtime']}:{record.variant['quantization']}"
+        assert trial.params["width"] == record.variant["width"]
         assert trial.constraints["latency_ms <= 1"] == record.violations["latency_ms <= 1"]
         assert trial.constraints["energy_mj <= 1"] == 1e12
         assert trial.user_attrs["variant"] == record.variant.to_json()
@@ -330,13 +402,13 @@ def test_study_unexpected_error_leaves_a_study_that_resumes(tmp_path: Path):
 
 
 def invalid_at(*numbers):
-    return lambda variant, number: ("a gap in the clock",) if number in numbers else ()
+    return lambda variant, number: (GAP,) if number in numbers else ()
 
 
 def test_study_invalid_trial_is_kept_with_its_reasons_and_resumes(tmp_path):
     result = start(small_space(n_trials=4, sampler="tpe"), tmp_path, FakeEvaluator(tmp_path, invalid=invalid_at(2)))
     assert [trial.state for trial in result.trials] == ["complete", "complete", "invalid", "complete"]
-    assert result.trials[2].outcome.invalid == ("a gap in the clock",)
+    assert result.trials[2].outcome.reasons == (GAP,)
     assert load_result(tmp_path) == result
     resumed = start(small_space(n_trials=6, sampler="tpe"), tmp_path)
     assert len({trial.variant for trial in resumed.trials}) == 6
@@ -345,7 +417,7 @@ def test_study_invalid_trial_is_kept_with_its_reasons_and_resumes(tmp_path):
 def test_study_invalid_baseline_is_said_and_compares_all_the_same(tmp_path):
     view = RecordingView()
     result = start(small_space(n_trials=3), tmp_path, FakeEvaluator(tmp_path, invalid=invalid_at(0)), view)
-    assert view.notes[0].startswith("the baseline's measurement is not valid (a gap in the clock)")
+    assert view.notes[0].startswith(f"the baseline's measurement is not valid ({GAP.sentence})")
     assert result.baseline is not None
     assert result.baseline.state == "invalid"
     assert result.reference_point is not None
@@ -359,8 +431,9 @@ def test_study_invalid_measurement_is_not_remembered_as_evidence(tmp_path):
     doubtful = FakeEvaluator(tmp_path / "a", metrics=lucky, invalid=invalid_at(0, 1))
     start(small_space(n_trials=3), tmp_path / "a", doubtful)
     start(small_space(n_trials=2), tmp_path / "b")
-    for entry in Journal(tmp_path / "b").entries():
-        assert entry.evidence["latency_ms"] == entry.record.values()["latency_ms"] > 0.001
+    journal = Journal(tmp_path / "b")
+    for entry in map(journal.read, journal.numbers()):
+        assert entry.first_measurements["latency_ms"] == entry.record.values()["latency_ms"] > 0.001
 
 
 def test_study_whole_budget_is_for_the_baseline_and_what_may_reach_the_front(tmp_path):

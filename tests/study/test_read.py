@@ -101,6 +101,17 @@ def test_load_result_value_changed_in_the_database_is_damage(study):
         load_result(study)
 
 
+def test_load_result_trial_that_is_there_twice_is_damage(study):
+    with closing(sqlite3.connect(study / "study.db")) as connection:
+        connection.execute("CREATE TABLE twice AS SELECT * FROM trial_user_attributes")
+        connection.execute("DROP TABLE trial_user_attributes")
+        connection.execute("ALTER TABLE twice RENAME TO trial_user_attributes")
+        connection.execute("INSERT INTO trial_user_attributes SELECT * FROM trial_user_attributes")
+        connection.commit()
+    with pytest.raises(StudyDamaged, match="trial 0 is there twice"):
+        load_result(study)
+
+
 def test_load_result_after_a_death_inside_a_transaction_sees_the_state_before_it(study):
     script = """
 import os, sqlite3, sys

@@ -11,22 +11,23 @@ from pathlib import Path
 
 import optuna
 import pytest
-from fakes import VOCABULARY, known_metrics, small_space
+from fakes import GAP, TASK, VOCABULARY, known_metrics, small_space
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from explorer.errors import StudyDamaged
-from explorer.objectives import Constraint
+from explorer.metrics import Constraint
 from explorer.records import Failure, Measurement, TrialOutcome, Variant
 from explorer.study.evaluation import Prepared
 from explorer.study.read import load_result
 from explorer.study.result import TrialRecord
 from explorer.study.session import Session, open_session, stored_study
+from explorer.study.store.location import StudyLocation
 
 SPACE = small_space(n_trials=100)
 RELATIVE = small_space(constraints=(Constraint("accuracy", ">=", 0.5, is_relative=True),))
-PREPARED = Prepared(10, {"torch": "2.15"}, {"host": "fake"}, None)
+PREPARED = Prepared({"torch": "2.15"}, {"host": "fake", "task": TASK})
 HOW = st.sampled_from(["measured", "failed", "invalid"])
 
 
@@ -38,7 +39,7 @@ def outcome(variant: Variant, how: str) -> TrialOutcome:
     if how == "failed":
         return TrialOutcome(variant, failure=Failure("x", "y"))
     metrics = {name: Measurement(value) for name, value in known_metrics(variant).items()}
-    return TrialOutcome(variant, metrics, "a1", invalid=("why",) if how == "invalid" else ())
+    return TrialOutcome(variant, metrics, "a1", reasons=(GAP,) if how == "invalid" else ())
 
 
 class TrialsOfASession(RuleBasedStateMachine):
@@ -55,8 +56,8 @@ class TrialsOfASession(RuleBasedStateMachine):
         self.session = self.opened()
 
     def opened(self) -> Session:
-        stored = stored_study(SPACE, self.folder, None)
-        return open_session(SPACE, VOCABULARY, self.folder, PREPARED, stored, self.root / "evidence", None)
+        stored = stored_study(SPACE, StudyLocation(self.folder))
+        return open_session(SPACE, VOCABULARY, StudyLocation(self.folder), PREPARED, stored, self.root / "evidence")
 
     @initialize()
     def baseline(self) -> None:
@@ -171,5 +172,5 @@ def test_session_whose_baseline_was_removed_begins_anew(tmp_path):
 
 def opened_anew(folder: Path) -> Session:
     (folder / "small").mkdir(exist_ok=True)
-    stored = stored_study(RELATIVE, folder / "small", None)
-    return open_session(RELATIVE, VOCABULARY, folder / "small", PREPARED, stored, folder / "evidence", None)
+    stored = stored_study(RELATIVE, StudyLocation(folder / "small"))
+    return open_session(RELATIVE, VOCABULARY, StudyLocation(folder / "small"), PREPARED, stored, folder / "evidence")

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from explorer.views.page import render_offline
+from explorer.study.front import front_view
+from explorer.views.page.html import render_offline
 
 # browsing.py is shared by this folder's tests, tests/fakes.py by several folders of tests
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
@@ -39,7 +40,7 @@ def open_page(browser, tmp_path):
 
     def opened(result, width=1280, has_webgl=False, view="", has_points=True, script=""):
         path = tmp_path / "report.html"
-        path.write_text(render_offline(result), encoding="utf-8")
+        path.write_text(render_offline(front_view(result)), encoding="utf-8")
         context = browser.new_context(offline=True, viewport={"width": width, "height": 900})
         contexts.append(context)
         page = context.new_page()

@@ -5,12 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from fakes import GAP, TASK, make_build_facts, make_observation
 
-from explorer.objectives import Constraint, Objective
+from explorer.metrics import Constraint, Objective, ideal_point
+from explorer.observation import Estimate, Exit
+from explorer.pareto.hypervolume import hypervolume
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
-from explorer.study.confirmation import Confirmation, Finalist, Take, packed_hits, state_of
+from explorer.study.confirm.confirmation import Confirmation, Finalist, PackedScores, Repeat, state_of
+from explorer.study.front import front_view
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.tasks.task import Reference
+from explorer.views.points import axis_directions, measured_points, staircase
 
 OBJECTIVES = (
     Objective("accuracy", "maximize"),
@@ -45,7 +51,7 @@ def make_space(name="made-up", objectives=OBJECTIVES, constraints=(), n_trials=6
 
 
 def make_trial(number, metrics=None, variant=None, reason=None, violations=None, **known):
-    """A trial from plain numbers; `known` may set stages, details and artifact. A reason makes it a failed one."""
+    """A trial from plain numbers; `known` may set stages, observed and artifact. A reason makes it a failed one."""
     violations = violations or {}
     measured = {
         name: value if isinstance(value, Measurement) else Measurement(value) for name, value in (metrics or {}).items()
@@ -57,10 +63,18 @@ def make_trial(number, metrics=None, variant=None, reason=None, violations=None,
     return TrialRecord(number, state, outcome, violations, started=1000.0 + number, finished=1001.0 + number)
 
 
+def references(chance, name=None, share=None):
+    """What the provenance says of guessing: the chance, and the share of the most frequent class, if that is given."""
+    found = [Reference("chance", chance)]
+    found += [] if name is None else [Reference("majority class", share, f"naming the class {name!r} every time gives")]
+    return [one.to_json() for one in found]
+
+
 def make_result(trials=(), space=None, folder=Path("studies/made-up"), reference_point=None, **known):
     """A study of those trials."""
     space = space or make_space()
-    return StudyResult(space.name, folder, space, tuple(trials), known.pop("provenance", {}), reference_point, **known)
+    provenance = {"task": TASK, **known.pop("provenance", {})}
+    return StudyResult(space.name, folder, space, tuple(trials), provenance, reference_point, **known)
 
 
 def make_small_result(**known):
@@ -78,7 +92,9 @@ def make_small_result(**known):
     )
     trials.append(make_trial(5, variant=Variant(width=0.5), reason="signal SIGSEGV in measure"))
     reference = {"accuracy": 0.1, "latency_ms": 3.3, "cost_usd_per_million": 0.066}
-    return make_result(trials, make_space(constraints=(bound,)), reference_point=reference, n_classes=10, **known)
+    provenance = {"references": references(0.1), **known.pop("provenance", {})}
+    space = make_space(constraints=(bound,))
+    return make_result(trials, space, reference_point=reference, provenance=provenance, **known)
 
 
 def with_artifacts(result):
@@ -100,13 +116,13 @@ def make_confirmed(result, changes=None, n_rounds=5, finalists=None, invalid=(),
     numbers = [t.number for t in result.trials if t.is_feasible] if finalists is None else finalists
     rounds = []
     for index in range(n_rounds):
-        takes = []
+        repeats = []
         for number in numbers:
             metrics = dict(result.trial(number).outcome.metrics)
             for name, value in (changes or {}).get(number, {}).items():
                 metrics[name] = Measurement(value if isinstance(value, float) else value[index], n=9)
-            takes.append(Take(number, metrics, ("a gap in the clock",) if number in invalid else ()))
-        rounds.append(tuple(takes))
+            repeats.append(Repeat(number, metrics, (GAP,) if number in invalid else ()))
+        rounds.append(tuple(repeats))
     confirmation = Confirmation(
         0,
         *state_of(result.trials),
@@ -123,7 +139,7 @@ def make_near_result():
     bound = Constraint("peak_memory_mib", "<=", 1000.0)
     values = {"accuracy": 0.9, "latency_ms": 1.0, "cost_usd_per_million": 0.02, "peak_memory_mib": 100.0}
     holds = {str(bound): -900.0}
-    doubtful = make_trial(3, values, violations=holds, invalid=("a gap in the clock",))
+    doubtful = make_trial(3, values, violations=holds, reasons=(GAP,))
     broken = make_trial(4, {**values, "peak_memory_mib": 1500.0}, violations={str(bound): 500.0})
     trials = [*(make_trial(n, values, violations=holds) for n in range(3)), replace(doubtful, state="invalid"), broken]
     noisy = (0.99, 1.3, 0.99, 1.4, 0.99)
@@ -135,7 +151,7 @@ def make_near_result():
 def _finalist(trial, n_images):
     """One that classified the first images correctly, as many as its accuracy says."""
     hits = np.arange(n_images) < round(trial.values()["accuracy"] * n_images)
-    return Finalist(trial.number, trial.outcome.artifact, packed_hits(hits), n_images)
+    return Finalist(trial.number, trial.outcome.artifact, {"accuracy": PackedScores.of(hits.astype(np.float64))})
 
 
 def make_seeded_result(n_trials=60, seed=0, folder=Path("studies/cifar10-cnn")):
@@ -166,7 +182,7 @@ def make_seeded_result(n_trials=60, seed=0, folder=Path("studies/cifar10-cnn")):
         "device": {"processor": "Intel Xeon (2 cores, AVX512-VNNI)", "memory_gib": 7.6},
         "software": {"torch": "2.15.0", "onnxruntime": "1.31.1", "optuna": "5.0.0"},
     }
-    return make_result(trials, space, folder, reference, provenance=provenance, n_classes=10)
+    return make_result(trials, space, folder, reference, provenance=provenance)
 
 
 def _seeded_trial(number, rng, space):
@@ -175,14 +191,14 @@ def _seeded_trial(number, rng, space):
     variant = Variant(**chosen) if number else Variant()
     if number and rng.random() < 0.05:
         return make_trial(number, variant=variant, reason=rng.choice(_REASONS))
-    kept = variant.width * (1 - variant.pruning_ratio)
-    share = 1.0 if variant.exit_threshold == 1.0 else 0.45 + 0.5 * (variant.exit_threshold - 0.7)
-    speed = {"eager": 3.1, "onnxruntime": 1.42}[variant.runtime]
-    speed *= {"none": 1.0, "dynamic_int8": 1.9, "static_int8": 0.34}[variant.quantization]
+    kept = variant["width"] * (1 - variant["pruning_ratio"])
+    share = 1.0 if variant["exit_threshold"] == 1.0 else 0.45 + 0.5 * (variant["exit_threshold"] - 0.7)
+    speed = {"eager": 3.1, "onnxruntime": 1.42}[variant["runtime"]]
+    speed *= {"none": 1.0, "dynamic_int8": 1.9, "static_int8": 0.34}[variant["quantization"]]
     latency = (0.05 + speed * kept**1.5 * share) * rng.uniform(0.97, 1.03)
-    accuracy = 0.925 - 0.16 * (1 - kept) ** 2 - (0.006 if "int8" in variant.quantization else 0.0)
+    accuracy = 0.925 - 0.16 * (1 - kept) ** 2 - (0.006 if "int8" in variant["quantization"] else 0.0)
     accuracy = round((accuracy - 0.05 * (1 - share) + rng.gauss(0, 0.003)) * 5000) / 5000
-    memory = 722.0 if variant.runtime == "eager" else 67.0 + 60.0 * kept
+    memory = 722.0 if variant["runtime"] == "eager" else 67.0 + 60.0 * kept
     mean, half = latency * 1.04, 1.96 * (accuracy * (1 - accuracy) / 5000) ** 0.5
     cost = 1e6 * mean / 1000 * (0.05 + 0.005 * memory / 1024) / 3600
     metrics = {
@@ -190,7 +206,7 @@ def _seeded_trial(number, rng, space):
         "latency_ms": Measurement(latency, latency * 0.985, latency * 1.02, 400),
         "latency_mean_ms": Measurement(mean, mean * 0.98, mean * 1.02, 400),
         "latency_p99_ms": Measurement.unknown("p99 needs 662 queries, 400 were taken"),
-        "cold_start_ms": Measurement(2400.0 if variant.runtime == "eager" else 160.0, n=1),
+        "cold_start_ms": Measurement(2400.0 if variant["runtime"] == "eager" else 160.0, n=1),
         "peak_memory_mib": Measurement(memory + rng.uniform(0, 4), n=1),
         "artifact_size_mib": Measurement(2.9 * kept**2 + 0.1),
         "n_parameters": Measurement(float(round(740_000 * kept**2))),
@@ -201,12 +217,12 @@ def _seeded_trial(number, rng, space):
         str(c): c.violation({k: m.value for k, m in metrics.items()}, {"accuracy": 0.925}) for c in space.constraints
     }
     stages = (Stage("materialize", 0.3, number % 3 == 0), Stage("export", 1.5), Stage("measure", 3.2))
-    details = {
-        "exit_shares": [round(1 - share, 2), round(share, 2)],
-        "int8_layers": 14 if "int8" in variant.quantization else 0,
-    }
+    shares = (round(1 - share, 2), round(share, 2))
+    exits = tuple(Exit(one, accuracy, Estimate(latency, None, None, 400)) for one in shares)
+    build = make_build_facts(n_int8_layers=14 if "int8" in variant["quantization"] else 0)
+    observed = make_observation(exits=exits, build=build)
     return make_trial(
-        number, metrics, variant, violations=violations, stages=stages, details=details, artifact=f"{number:016x}"
+        number, metrics, variant, violations=violations, stages=stages, observed=observed, artifact=f"{number:016x}"
     )
 
 
@@ -215,3 +231,23 @@ _REASONS = (
     "timeout in recover after 120 s",
     "export mismatch: logits differ by 0.0021, at most 0.0001 is allowed",
 )
+
+
+def hypervolume_shares(result):
+    """The hypervolume after each trial, as a share of the box between reference and ideal point."""
+    names, directions = [o.metric for o in result.objectives], [o.direction for o in result.objectives]
+    reference, ideal = [result.reference_point[name] for name in names], ideal_point(result.objectives)
+    box = hypervolume([[ideal[name] for name in names]], directions, reference)
+    rows, shares = [], []
+    for trial in result.trials:
+        values = trial.values()
+        if trial.is_feasible and all(name in values for name in names):
+            rows.append([values[name] for name in names])
+        shares.append(hypervolume(rows, directions, reference) / box if rows else 0.0)
+    return shares
+
+
+def staircase_of(result):
+    """The trials that no other dominates in latency and accuracy alone, in ascending order of latency."""
+    points = measured_points(front_view(result))
+    return list(staircase(points, "latency_ms", "accuracy", axis_directions(result)))

@@ -13,19 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import GAP
 
-from explorer.measure.cost import Prices, cost
-from explorer.objectives import Constraint, Objective
+from explorer.measure.metrics import Prices, cost
+from explorer.metrics import Constraint, Objective, ideal_point
 from explorer.pareto.front import front_mask
-from explorer.pareto.hypervolume import hypervolume_history, ideal_point
+from explorer.pareto.hypervolume import hypervolume_history
 from explorer.pareto.knee import knee_index
 from explorer.records import Measurement, Variant
-from explorer.study.front import front_summary
-from explorer.views.compare import compare
-from explorer.views.csv_text import trials_csv
-from explorer.views.infos import front_info, history_info
-from explorer.views.page_data import page_data
-from explorer.views.sentences import NONE_IS_LIKELY, recommendation
+from explorer.study.front import front_view
+from explorer.views.outputs import trials_csv
+from explorer.views.page.compare import compare
+from explorer.views.page.data import page_data
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "explorer" / "views" / "page"
@@ -42,7 +41,7 @@ import { derive } from "explore/derive";
 import { toCsv } from "explore/export";
 import { historyOf } from "explore/history";
 import { follow } from "explore/live";
-import { differenceOf, turned, verdictText } from "explore/pair";
+import { differenceOf, turned, verdictText } from "explore/difference";
 import { isLogAxis, rangeOf } from "explore/ranges";
 import { unpacked } from "explore/unpack";
 import { usualView } from "explore/url";
@@ -145,7 +144,7 @@ const run = {
     const mask = candidateMask(trials.state, values, objectives, constraints);
     const found = frontMask(columns, directions, mask);
     const baseline = baselineRow(trials);
-    const { knee, nearly } = recommendation(values, objectives, trials.number, found, baseline);
+    const { knee, nearly } = recommendation(values, "accuracy", objectives, trials.number, found, baseline);
     const number = (row) => (row === null ? null : trials.number[row]);
     const better = Object.fromEntries(objectives.map((objective) => [objective.metric, objective.direction]));
     const stairs = staircase(values[x], values[y], [better[x] ?? "minimize", better[y] ?? "minimize"], mask);
@@ -255,7 +254,7 @@ def with_prices(result, prices):
         metrics = dict(trial.outcome.metrics)
         if "latency_mean_ms" in metrics:
             mean, peak = metrics["latency_mean_ms"], metrics["peak_memory_mib"]
-            metrics["cost_usd_per_million"] = cost(prices, mean, peak, trial.variant.batch_size)
+            metrics["cost_usd_per_million"] = cost(prices, mean, peak, trial.variant["batch_size"])
         trials.append(replace(trial, outcome=replace(trial.outcome, metrics=metrics)))
     return replace(result, trials=tuple(trials))
 
@@ -292,22 +291,21 @@ def test_front_js_studies_have_pythons_front_cost_and_recommendation(makers, run
     cases = list(study_cases(makers))
     payload = []
     for result, prices, limits in cases:
-        info = front_info(result)
         payload.append(
             {
                 "kind": "study",
-                "snapshot": page_data(result),
+                "snapshot": page_data(front_view(result)),
                 "prices": {name: getattr(prices, name) for name in Prices.__slots__},
                 "constraints": [
                     {"metric": c.metric, "is_lower_bound": c.comparison == ">=", "bound": c.bound} for c in limits
                 ],
-                "x": info.x,
-                "y": info.y,
+                "x": "latency_ms",
+                "y": "accuracy",
                 "reference": repriced_reference(with_prices(result, prices)),
             }
         )
     for (result, prices, limits), found in zip(cases, run_node(payload), strict=True):
-        check_study(without_constraints(with_prices(result, prices)), limits, found)
+        check_study(makers, without_constraints(with_prices(result, prices)), limits, found)
 
 
 def repriced_reference(result):
@@ -320,7 +318,7 @@ def repriced_reference(result):
     }
 
 
-def check_study(repriced, limits, found):
+def check_study(makers, repriced, limits, found):
     costs = [trial.outcome.metrics.get("cost_usd_per_million", Measurement(None)) for trial in repriced.trials]
     for end in ("value", "low", "high"):
         ours, expected = (
@@ -328,29 +326,27 @@ def check_study(repriced, limits, found):
             for column in (found["cost"][end], [getattr(cost, end) for cost in costs])
         )
         assert ours == pytest.approx(expected, rel=1e-5 if end == "value" else 3e-4, nan_ok=True)
-    summary = front_summary(repriced, limits)
+    summary = front_view(repriced, limits)
     assert sorted(found["front"]) == sorted(entry.trial.number for entry in summary.entries)
     assert found["knee"] == (None if summary.knee is None else summary.knee.trial.number)
     if summary.knee is None:
         assert found["nearly"] is None
     else:
         named = [found["knee"], *([] if found["nearly"] in (None, found["knee"]) else [found["nearly"]])]
-        sentences = recommendation(repriced, summary)
-        assert len(sentences) == len(named)
-        assert all(f" is trial {trial}" in text for trial, text in zip(named, sentences, strict=True))
+        assert named == recommended(repriced, summary)
     inside = [t for t in repriced.trials if t.state != "complete" or not broken(t, limits)]
-    info = front_info(replace(repriced, trials=tuple(inside)))
-    assert found["stairs"] == list(info.staircase)
-    assert found["hidden"] == [number for number in found["front"] if number not in info.staircase]
+    stairs = makers.staircase_of(replace(repriced, trials=tuple(inside)))
+    assert found["stairs"] == stairs
+    assert found["hidden"] == [number for number in found["front"] if number not in stairs]
     reference = repriced_reference(repriced)
     if reference is None:
         assert found["history"] is None
         return
     excluded = [replace(t, state="failed") if broken(t, limits) else t for t in repriced.trials]
-    history = history_info(replace(repriced, trials=tuple(excluded), reference_point=reference))
+    history = makers.hypervolume_shares(replace(repriced, trials=tuple(excluded), reference_point=reference))
     assert ideal_point(repriced.objectives) is not None
     shares = [volume / found["box"] for volume in found["history"]]
-    assert shares == pytest.approx(list(history.values), rel=1e-4, abs=1e-6)
+    assert shares == pytest.approx(history, rel=1e-4, abs=1e-6)
 
 
 def broken(trial, limits):
@@ -388,13 +384,15 @@ def test_unpack_js_packed_snapshot_is_the_plain_one(makers, run_node):
         makers.make_result(odd),
         LARGE_STUDY["large_result"](300, seed=3),
     ]
-    answers = run_node([{"kind": "unpack", "snapshot": page_data(result, is_packed=True)} for result in results])
+    answers = run_node(
+        [{"kind": "unpack", "snapshot": page_data(front_view(result), is_packed=True)} for result in results]
+    )
     for result, found in zip(results, answers, strict=True):
-        assert_close(found, page_data(result, is_packed=False))
+        assert_close(found, page_data(front_view(result), is_packed=False))
 
 
 def test_unpack_js_makes_only_the_columns_that_the_front_needs(run_node):
-    snapshot = page_data(LARGE_STUDY["large_result"](300, seed=3), is_packed=True)
+    snapshot = page_data(front_view(LARGE_STUDY["large_result"](300, seed=3)), is_packed=True)
     made = run_node([{"kind": "drawn", "snapshot": snapshot}])[0]
     assert made["accuracy"] == made["latency_ms"] == ["value", "low", "high"]
     assert made["cost_usd_per_million"] == made["peak_memory_mib"] == ["value"]
@@ -408,7 +406,7 @@ def axes_of(run_node, makers, latencies, **look):
     trials = [
         makers.make_trial(n, {"accuracy": 0.6 if n else 0.5, "latency_ms": one}) for n, one in enumerate(latencies)
     ]
-    snapshot = page_data(makers.make_result(trials))
+    snapshot = page_data(front_view(makers.make_result(trials)))
     return run_node([{"kind": "axes", "snapshot": snapshot, "look": look}])[0]
 
 
@@ -457,7 +455,9 @@ def test_export_js_csv_has_the_columns_and_cells_of_pythons(makers, run_node):
     result = makers.make_result([*trials, makers.make_trial(3, reason='no, "never"')], space)
     seeded = makers.make_seeded_result(40)
     kinds = [
-        {"kind": "csv", "snapshot": page_data(one, is_packed=packed)} for one in (result, seeded) for packed in (0, 1)
+        {"kind": "csv", "snapshot": page_data(front_view(one), is_packed=packed)}
+        for one in (result, seeded)
+        for packed in (0, 1)
     ]
     for one, found in zip((result, result, seeded, seeded), run_node(kinds), strict=True):
         ours, pythons = (list(csv.reader(io.StringIO(text))) for text in (found, trials_csv(one)))
@@ -490,11 +490,13 @@ def test_pair_js_pairs_without_samples_are_judged_as_python_does(makers, run_nod
     ]
     results = [small, seeded, makers.make_result(trials)]
     pairs = [[(0, 1), (1, 0), (2, 3), (3, 5)], [(0, n) for n in range(1, 12)], [(0, 1), (0, 2), (2, 1)]]
-    cases = [{"kind": "pairs", "snapshot": page_data(r), "pairs": p} for r, p in zip(results, pairs, strict=True)]
+    cases = [
+        {"kind": "pairs", "snapshot": page_data(front_view(r)), "pairs": p} for r, p in zip(results, pairs, strict=True)
+    ]
     words = set()
     for result, wanted, answers in zip(results, pairs, run_node(cases), strict=True):
         for (first, second), rows in zip(wanted, answers, strict=True):
-            expected = {row["name"]: row for row in compare(result, first, second)["metrics"]}
+            expected = {row["name"]: row for row in compare(front_view(result), first, second)["metrics"]}
             assert [row["name"] for row in rows] == list(expected)
             for row in rows:
                 said = expected[row["name"]]
@@ -508,7 +510,7 @@ def test_pair_js_pairs_without_samples_are_judged_as_python_does(makers, run_nod
 
 
 def confirmed_of(run_node, result, bounds=None):
-    snapshots = [page_data(result, is_packed) for is_packed in (False, True)]
+    snapshots = [page_data(front_view(result), is_packed) for is_packed in (False, True)]
     plain, packed = run_node([{"kind": "confirmed", "snapshot": one, "bounds": bounds or {}} for one in snapshots])
     assert plain == packed
     return plain
@@ -517,7 +519,7 @@ def confirmed_of(run_node, result, bounds=None):
 def test_derive_js_confirmed_study_has_pythons_front_knee_and_step_line(makers, run_node):
     generator = np.random.default_rng(3)
     result = makers.make_seeded_result(40)
-    front = [entry.trial.number for entry in front_summary(result).entries]
+    front = [entry.trial.number for entry in front_view(result).entries]
     near = [t.number for t in result.trials if t.is_feasible and t.number not in front][:4]
     again = {
         n: {name: tuple(result.trial(n).values()[name] * generator.normal(1, 0.04, 5)) for name in ("latency_ms",)}
@@ -525,11 +527,11 @@ def test_derive_js_confirmed_study_has_pythons_front_knee_and_step_line(makers, 
     }
     result = makers.make_confirmed(result, again, finalists=sorted({0, *front, *near}))
     for bounds, where in (({}, ()), ({"latency_ms<=": 0.6}, (Constraint("latency_ms", "<=", 0.6),))):
-        summary, found = front_summary(result, where), confirmed_of(run_node, result, bounds)
+        summary, found = front_view(result, where), confirmed_of(run_node, result, bounds)
         assert found["front"] == sorted(entry.trial.number for entry in summary.entries)
         if not where:
             assert found["knee"] == summary.knee.trial.number
-            assert found["stairs"] == list(front_info(result).staircase)
+            assert found["stairs"] == makers.staircase_of(result)
             assert {n for n, state in enumerate(found["states"]) if state == "near"} == {
                 entry.trial.number for entry in summary.near
             }
@@ -572,33 +574,39 @@ def study_of_rounds(makers, rows):
     return makers.make_confirmed(makers.make_result(trials, space), again)
 
 
-def named_by_python(result):
-    return [
-        int(text.split(" is trial ")[1].split()[0].strip(",")) for text in advice_of(result) if " is trial " in text
-    ]
+NONE_IS_LIKELY = "No member of the front is on it with a probability of at least 50 %, so all of them were eligible."
 
 
-def advice_of(result):
-    return recommendation(result, front_summary(result))
+def recommended(result, summary):
+    """The knee, and the fastest likely member within one point of the baseline's accuracy if it is another."""
+    metrics = [objective.metric for objective in result.objectives]
+    accuracy = summary.result.baseline_values().get("accuracy")
+    speed = next((name for name in metrics if name.startswith("latency")), None)
+    named = [summary.knee.trial.number]
+    if speed is not None and accuracy is not None and "accuracy" in metrics:
+        values = [(entry.trial.values(), entry.trial.number) for entry in summary.eligible]
+        near = [(one[speed], number) for one, number in values if one["accuracy"] >= accuracy - 0.01]
+        named += [number for _, number in sorted(near)[:1]]
+    return list(dict.fromkeys(named))
 
 
 def test_recommendation_passes_over_members_that_are_unlikely_on_the_page_too(makers, run_node):
     result = study_of_rounds(makers, SELDOM_ON_IT)
-    summary = front_summary(result)
+    summary = front_view(result)
     assert {entry.trial.number: entry.is_likely for entry in summary.entries} == {1: True, 2: False}
     found = confirmed_of(run_node, result)
     assert (found["knee"], found["nearly"]) == (1, 1)
-    assert named_by_python(result) == [1]
-    assert not any(NONE_IS_LIKELY in text for text in (*advice_of(result), *found["advice"]))
+    assert recommended(result, summary) == [1]
+    assert not any(NONE_IS_LIKELY in text for text in found["advice"])
 
 
 def test_recommendation_where_no_member_is_likely_says_so_on_the_page_too(makers, run_node):
     result = study_of_rounds(makers, NONE_LIKELY)
-    summary = front_summary(result)
+    summary = front_view(result)
     assert not any(entry.is_likely for entry in summary.entries)
     found = confirmed_of(run_node, result)
-    assert list(dict.fromkeys([found["knee"], found["nearly"]])) == named_by_python(result)
-    assert advice_of(result)[-1] == found["advice"][-1] == NONE_IS_LIKELY
+    assert list(dict.fromkeys([found["knee"], found["nearly"]])) == recommended(result, summary)
+    assert found["advice"][-1] == NONE_IS_LIKELY
 
 
 def test_derive_js_says_where_each_trial_of_a_confirmed_study_stands(makers, run_node):
@@ -607,7 +615,7 @@ def test_derive_js_says_where_each_trial_of_a_confirmed_study_stands(makers, run
     assert found["ties"] == [[1, 2]]
     assert "a tie with trial 1; confirmed in 5 rounds" in found["places"][2]
     assert "near the front" in found["places"][1]
-    assert found["places"][3] == "not valid: a gap in the clock"
+    assert found["places"][3] == f"not valid: {GAP.sentence}"
     assert found["test"]["value"] == pytest.approx(0.89)
     assert found["searched"]["value"] == 1.0
 
@@ -626,4 +634,6 @@ def test_derive_js_finalist_that_is_not_confirmed_says_why_and_is_on_no_front(ma
 
 def test_history_js_of_a_confirmed_study_is_the_searchs(makers, run_node):
     result = makers.make_confirmed(makers.make_small_result(), {1: {"latency_ms": 2.9}})
-    assert confirmed_of(run_node, result)["history"] == pytest.approx([100 * v for v in history_info(result).values])
+    assert confirmed_of(run_node, result)["history"] == pytest.approx(
+        [100 * v for v in makers.hypervolume_shares(result)]
+    )

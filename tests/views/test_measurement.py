@@ -1,90 +1,101 @@
-import json
+from dataclasses import replace
 
 import pytest
+from fakes import make_observation
 
-from explorer.views.measurement import measurement_lines
-from explorer.views.wording import Glyphs
+from explorer.measure.utilization import utilization_sentence
+from explorer.observation import Anchor, ColdStart, Conditions, Estimate, Exit, Memory, Section, Timing, Utilization
+from explorer.records import Failure, Origin, TrialOutcome, Variant
+from explorer.views.formatting import Glyphs
+from explorer.views.measurement import further_facts, measurement_lines, trial_facts
 
-DETAILS = {
-    "exit_shares": [0.25, 0.75],
-    "exit_latencies_ms": [{"value": 0.5, "low": 0.4, "high": 0.6, "n": 40}, {"value": None, "why": "no timed query"}],
-    "processor_share": 0.98,
-    "cold_start_ms": {"start": 150.0, "import": 40.0, "load": 10.0, "first_answer": 2.5},
-    "memory_mib": {"peak": 80.0, "runtime": 50.0, "model": 30.0},
-    "memory_bytes": {"parameters": 2**20, "activations": 2**19, "workspace": 2**18, "total": 1, "segments": []},
-    "timing": {
-        "budget": "quarter",
-        "is_steady": False,
-        "is_narrow": False,
-        "interval_ratio": 0.031,
-        "seconds": 0.25,
-        "raw_latency_ms": {"value": 1.1, "low": 1.0, "high": 1.2, "n": 1234},
-    },
-    "anchor": {
-        "value": 0.066,
-        "low": 0.065,
-        "high": 0.067,
-        "n": 9,
-        "reference": 0.06,
-        "slowness": 1.1,
-        "dispersion": 0.02,
-        "sensitivity": 0.25,
-    },
-    "utilization": {"sentence": "Bound by memory: 3 of 100 GFLOP/s (3%).", "cpu_share": 0.9, "threads": 1},
-}
+RAW = Estimate(1.1, 1.0, 1.2, 1234)
+FOUND = make_observation(
+    exits=(Exit(0.25, 0.7, Estimate(0.5, 0.4, 0.6, 40)), Exit(0.75, 0.9, None)),
+    processor_share=0.98,
+    cold_start_ms=ColdStart(150.0, 40.0, 10.0, 2.5),
+    memory_mib=Memory(80.0, 50.0, 30.0),
+    timing=Timing("quarter", False, False, 0.031, 0.25, RAW, RAW, 1234),
+    anchor=Anchor(Estimate(0.066, 0.065, 0.067, 9), 0.06, 1.1, 0.02, 0.25),
+    utilization=Utilization(0.9, 1, "float32", 2.0, 3.0, 1e6, 100.0, 0.06, 1.5, "cache", "memory"),
+)
 
 
-def lines(makers, details):
-    return measurement_lines(makers.make_trial(0, {"accuracy": 0.9}, details=details), Glyphs())
+def lines(makers, observed=FOUND):
+    return measurement_lines(makers.make_trial(0, {"accuracy": 0.9}, observed=observed), Glyphs())
 
 
 def test_measurement_lines_say_raw_times_beside_the_anchors_slowness(makers):
-    timing = lines(makers, DETAILS)["timing"]
+    timing = lines(makers)["timing"]
     assert timing["as the clock had it"] == "1.1 ms (1–1.2, n 1,234); the anchor took 1.100 of its reference time"
     assert timing["anchor"].startswith("0.066 ms (0.065–0.067, n 9), reference 0.06 ms; its windows differ by 2.0%")
     assert timing["anchor"].endswith("of which the variant feels 25% (at most 20% may be felt)")
     assert timing["budget"] == "a quarter of the budget: it is far from the front, 0.25 s timed"
     assert timing["warm-up"].startswith("NOT steady")
     assert timing["interval"] == "NOT narrow (within 3.1% of the median)"
+    assert timing["answers while timing"] == "1234, compared with those of the accuracy pass"
 
 
 def test_measurement_lines_have_cold_start_and_memory_in_their_parts(makers):
-    found = lines(makers, DETAILS)
+    found = lines(makers)
     assert list(found["cold start"].items())[-2:] == [("first answer", "2.5 ms"), ("sum", "202 ms")]
     memory = found["memory, measured and calculated"]
     assert memory["of it the bare runtime"] == "50 MiB, measured"
-    assert memory["M_workspace"] == "0.25 MiB, calculated for one image in float32"
+    assert memory["M_workspace"] == "0.25 MiB, calculated for one input in float32"
     assert memory["M_total"] == "1.75 MiB, calculated: their sum"
+    again = lines(makers, replace(FOUND, build=None))["memory, measured and calculated"]
+    assert list(again) == ["peak", "of it the bare runtime", "of it the model"]
 
 
-@pytest.mark.parametrize(("n_working", "is_said"), [(0, True), (1, False), (2, False), ("one", False)])
+@pytest.mark.parametrize(("n_working", "is_said"), [(0, True), (1, False), (2, False)])
 def test_measurement_lines_say_where_fewer_threads_worked_than_were_asked_for(makers, n_working, is_said):
-    timing = lines(makers, {**DETAILS, "conditions": {"n_working": n_working}})["timing"]
+    conditions = Conditions(1.0, None, None, n_working, (1,), 0.0)
+    timing = lines(makers, replace(FOUND, conditions=conditions))["timing"]
     assert ("threads" in timing) == is_said
     if is_said:
         assert timing["threads"] == "NOT all used: 0 of the 1 asked for worked while timing"
 
 
 def test_measurement_lines_have_the_share_and_latency_of_each_path(makers):
-    assert lines(makers, DETAILS)["latency of each path"] == {
+    assert lines(makers)["latency of each path"] == {
         "exit 1": "25 % of the images · latency 0.5 ms (0.4–0.6, n 40)",
         "the last": "75 % of the images",
     }
 
 
+def test_measurement_lines_have_the_sections_of_the_task(makers):
+    section = Section("Accuracy by class", ("class", "accuracy", "images"), (("cat", 0.5, 10), ("dog", 1.0, 2)))
+    found = lines(makers, replace(FOUND, sections=(section,)))
+    assert found["Accuracy by class"] == {"cat": "accuracy 50.0 % · images 10", "dog": "accuracy 100.0 % · images 2"}
+
+
 def test_measurement_lines_say_what_binds_the_variant(makers):
-    assert lines(makers, DETAILS)["use of the machine"]["bound by"] == DETAILS["utilization"]["sentence"]
+    assert lines(makers)["use of the machine"]["bound by"] == utilization_sentence(FOUND.utilization)
 
 
 def test_measurement_lines_without_an_anchor_say_why(makers):
-    anchor = {"value": None, "why": "onnxruntime is not installed"}
-    timing = lines(makers, {**DETAILS, "anchor": anchor})["timing"]
+    without = replace(FOUND, anchor=None, why_no_anchor="onnxruntime is not installed")
+    timing = lines(makers, without)["timing"]
     assert timing["anchor"] == "none: onnxruntime is not installed; times are corrected by the pulse alone"
     assert timing["as the clock had it"] == "1.1 ms (1–1.2, n 1,234)"
 
 
-@pytest.mark.parametrize("value", [None, [], "abc", {"a": 1}, float("nan"), True, [[1]], [float("inf")]])
-def test_measurement_lines_of_older_or_damaged_details_are_left_out(makers, value):
-    assert lines(makers, {}) == {}
-    found = lines(makers, dict.fromkeys(DETAILS, value))
-    assert json.dumps(found) == "{}"
+def test_measurement_lines_of_a_trial_that_was_not_measured_are_none(makers):
+    assert lines(makers, None) == {}
+
+
+def test_further_facts_are_those_without_lines():
+    outcome = TrialOutcome(Variant(), observed=FOUND, forked_from=Origin("old", 3))
+    facts = further_facts(outcome)
+    assert (facts["modules"], facts["n_layers"], facts["forked_from"]) == (
+        ["onnxruntime"],
+        3,
+        {"study": "old", "trial": 3},
+    )
+    assert not {"timing", "build", "memory_bytes", "exits"} & facts.keys()
+
+
+def test_trial_facts_have_the_last_output_of_a_failure():
+    assert trial_facts(TrialOutcome(Variant(), failure=Failure("crash", "it died", "last words"))) == {
+        "log": "last words"
+    }

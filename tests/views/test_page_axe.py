@@ -2,7 +2,8 @@
 
 import pytest
 
-from explorer.views.page import render_offline
+from explorer.study.front import front_view
+from explorer.views.page.html import render_offline
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ def test_page_has_no_serious_violation(makers, browser, axe, tmp_path, theme, st
     made = {"an empty study": makers.make_result, "a confirmed study": makers.make_near_result}
     result = made.get(state, lambda: makers.make_seeded_result(30))()
     path = tmp_path / "report.html"
-    path.write_text(render_offline(result), encoding="utf-8")
+    path.write_text(render_offline(front_view(result)), encoding="utf-8")
     width = 390 if state == "a phone" else 1280
     context = browser.new_context(offline=True, viewport={"width": width, "height": 900}, reduced_motion="reduce")
     try:

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsing import FRONT, POINTS, RANGE, click_on, drag, sorted_by_number, wait_for_address
+from fakes import GAP, make_observation
 
-from explorer.measure.cost import Prices
-from explorer.objectives import Objective
+from explorer.measure.metrics import Prices
+from explorer.metrics import Objective
 from explorer.records import Measurement, Progress, Variant
-from explorer.space.limits import parse_constraint
-from explorer.study.front import front_summary
+from explorer.space.expressions import parse_constraint
+from explorer.study.front import front_view
 from explorer.study.importance import parameter_importance
-from explorer.views import compare
-from explorer.views.infos import history_info
+from explorer.views.formatting import value_text
+from explorer.views.page import compare
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import Server
-from explorer.views.wording import value_text
 
 pytestmark = pytest.mark.slow
 
@@ -45,16 +45,27 @@ def test_page_offline_draws_without_complaint(makers, open_page, width):
     page = open_page(result, width)
     assert page.complaints == []
     assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
-    assert page.evaluate(FRONT) == [e.trial.number for e in sorted_by_number(front_summary(result))]
-    assert f"trial {front_summary(result).knee.trial.number}" in page.locator("#advice").inner_text()
+    assert page.evaluate(FRONT) == [e.trial.number for e in sorted_by_number(front_view(result))]
+    assert f"trial {front_view(result).knee.trial.number}" in page.locator("#advice").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("share", "is_warned"), [(0.104, False), (0.95, True)])
+def test_page_has_the_baseline_beside_guessing_and_a_warning_where_it_is_no_better(makers, open_page, share, is_warned):
+    result = makers.make_small_result(provenance={"references": makers.references(0.1, "<b>cat", share)})
+    page = open_page(result)
+    said = f"The baseline's accuracy is 92.0 % (chance 10.0 %, majority class {100 * share:.1f} %)."
+    assert page.locator("#baseline-said").inner_text() == said
+    warned = page.locator("#warnings").inner_text()
+    assert ("no better than guessing" in warned and "'<b>cat'" in warned) if is_warned else not warned
+    assert page.complaints == []
 
 
 def test_page_shows_the_front_before_what_is_below_it_is_made(makers, open_page):
     result = makers.make_seeded_result(30)
     page = open_page(result, script=AT_THE_FRONT)
     advice, n_rows = page.evaluate("window.atTheFront")
-    assert f"trial {front_summary(result).knee.trial.number}" in advice
+    assert f"trial {front_view(result).knee.trial.number}" in advice
     assert n_rows == 0
     assert page.locator("#trials-table tr[data-trial]").count() > 0
     assert page.complaints == []
@@ -97,12 +108,12 @@ def test_page_limits_change_the_front_to_what_python_computes(makers, open_page)
     page.get_by_role("slider", name="peak memory at most").evaluate(
         "slider => { slider.value = 0; slider.dispatchEvent(new Event('input')); }"
     )
-    expected = front_summary(result, [parse_constraint("latency_ms <= 0.5"), parse_constraint(least_memory(result))])
+    expected = front_view(result, [parse_constraint("latency_ms <= 0.5"), parse_constraint(least_memory(result))])
     wait_for_address(page, "peak_memory")
     assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(expected)]
     page.get_by_role("button", name="Back to the study's").click()
     wait_for_address(page, "limit", is_there=False)
-    assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(front_summary(result))]
+    assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(front_view(result))]
     assert page.complaints == []
 
 
@@ -147,8 +158,8 @@ def test_page_comparison_tells_apart_only_what_intervals_allow(makers, open_page
 @pytest.mark.parametrize("has_samples", [True, False])
 def test_page_one_trial_against_the_baseline_is_judged_image_by_image(makers, open_page, monkeypatch, has_samples):
     n = 1000
-    guesses = {0: np.zeros(n, int), 1: (np.arange(n) < 40).astype(int)}
-    samples = {number: compare.Samples(np.array([1, 2]), guess) for number, guess in guesses.items()}
+    scores = {number: {"accuracy": (np.arange(n) < right).astype(float)} for number, right in ((0, 900), (1, 920))}
+    samples = {number: compare.Samples(np.array([1, 2]), found) for number, found in scores.items()}
     monkeypatch.setattr(
         compare, "trial_samples", lambda result, trial: samples[trial.number] if has_samples else "no samples"
     )
@@ -182,7 +193,7 @@ def test_page_four_objectives_has_its_hypervolume(makers, open_page):
     reference = dict(result.reference_point) | {"peak_memory_mib": 800.0}
     result = replace(result, space=replace(result.space, objectives=objectives), reference_point=reference)
     page = open_page(result)
-    share = 100 * history_info(result).values[-1]
+    share = 100 * makers.hypervolume_shares(result)[-1]
     assert page.locator("#history-now").inner_text() == f"{share:.3g} % after 30 trials"
     assert page.complaints == []
 
@@ -203,7 +214,7 @@ def test_page_filter_of_the_table_pales_the_other_points(makers, open_page):
     page.fill("#table-filter", "eager latency<2")
     wait_for_address(page, "filter")
     expected = [
-        t.number for t in result.trials if t.variant.runtime == "eager" and t.values().get("latency_ms", 9.0) < 2
+        t.number for t in result.trials if t.variant["runtime"] == "eager" and t.values().get("latency_ms", 9.0) < 2
     ]
     assert page.locator("#table-count").inner_text() == f"{len(expected)} of 40 trials"
     kept = page.evaluate(
@@ -217,13 +228,11 @@ def test_page_filter_of_the_table_pales_the_other_points(makers, open_page):
 def test_page_filter_reaches_the_failures_and_the_measurements_of_the_anchor(makers, open_page):
     result = makers.make_seeded_result(40)
     trials = [
-        replace(t, outcome=replace(t.outcome, details={"anchor": {"slowness": 1.01, "dispersion": 0.01}}))
-        if t.state != "failed"
-        else t
+        replace(t, outcome=replace(t.outcome, observed=make_observation())) if t.state != "failed" else t
         for t in result.trials
     ]
     page = open_page(replace(result, trials=tuple(trials)), view="brush.width=0.2,0.6")
-    kept = {t.number for t in trials if t.variant.width <= 0.6}
+    kept = {t.number for t in trials if t.variant["width"] <= 0.6}
     numbers = page.locator("#failures button").all_inner_texts()
     assert numbers
     assert {int(number) for number in numbers} <= kept
@@ -319,7 +328,7 @@ def test_page_whose_address_the_browser_refuses_to_change_follows_its_sliders(ma
     page = open_page(result, script=REFUSES_ADDRESSES)
     n_steps = 51
     assert page.get_by_role("slider", name="peak memory at most").evaluate(DRAG_SLIDER) < n_steps / 2
-    expected = front_summary(result, [parse_constraint(least_memory(result))])
+    expected = front_view(result, [parse_constraint(least_memory(result))])
     assert page.evaluate(FRONT) == [entry.trial.number for entry in sorted_by_number(expected)]
     page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
     page.locator("#copy-link").click()
@@ -418,7 +427,7 @@ def test_page_hostile_names_stay_text(makers, open_page):
     result = makers.make_seeded_result(30)
     hostile = "</script><img src=x onerror=alert(1)><script>alert(2)</script>$\\href{javascript:alert(3)}{x}$"
     failed = makers.make_trial(30, reason=hostile)
-    variant = replace(result.trials[0].variant, runtime=hostile)
+    variant = result.trials[0].variant.replaced(runtime=hostile)
     odd = makers.make_trial(31, result.trials[0].outcome.metrics, variant)
     result = replace(result, name=hostile, trials=(*result.trials, failed, odd), provenance={hostile: hostile})
     page = open_page(result, view="trial=31&color=runtime&shape=runtime")
@@ -488,7 +497,7 @@ def test_live_page_follows_loses_and_finds_the_server_again(makers, browser, tmp
         feed.end("finished")
         wait_for(20)
         page.wait_for_selector("body[data-status=finished]")
-        assert page.evaluate(FRONT) == [e.trial.number for e in sorted_by_number(front_summary(full))]
+        assert page.evaluate(FRONT) == [e.trial.number for e in sorted_by_number(front_view(full))]
         assert page.evaluate(RANGE) == zoomed
         assert "zoom" in page.url
         page.locator("#importance-empty", has_text="it takes 20 measured trials to tell, and there are 18").wait_for()
@@ -580,7 +589,7 @@ def lonely_trials(result):
     feasible = np.array([trial.is_feasible for trial in measured])
     points /= np.ptp(points[feasible], axis=0)
     gaps = np.array([np.sort(np.hypot(*(points - point).T))[1] for point in points])
-    front = {entry.trial.number for entry in front_summary(result).entries}
+    front = {entry.trial.number for entry in front_view(result).entries}
     behind = [place for place, trial in enumerate(measured) if trial.is_feasible and trial.number not in front]
     return [measured[place] for place in sorted(behind, key=lambda place: -gaps[place])[:2]]
 
@@ -639,16 +648,15 @@ def test_page_of_a_confirmed_study_counts_apart_what_is_no_finalist(makers, open
 def test_page_shows_an_invalid_trial_loudly(makers, open_page):
     page = open_page(makers.make_near_result(), view="trial=3")
     page.wait_for_selector("#variant-body .banner")
-    assert page.locator("#variant-body .banner").inner_text() == "Not valid: a gap in the clock."
+    assert page.locator("#variant-body .banner").inner_text() == f"Not valid: {GAP.sentence}."
     assert page.complaints == []
 
 
 def test_page_draws_how_steady_the_machine_was(makers, open_page):
     result = makers.make_seeded_result(5)
-    anchors = [{"anchor": {"slowness": 1 + n / 100, "dispersion": 0.01}} for n in range(5)]
     trials = [
-        replace(trial, outcome=replace(trial.outcome, details={**trial.outcome.details, **anchor}))
-        for trial, anchor in zip(result.trials, anchors, strict=True)
+        replace(trial, outcome=replace(trial.outcome, observed=make_observation(1 + n / 100)))
+        for n, trial in enumerate(result.trials)
     ]
     page = open_page(replace(result, trials=tuple(trials)))
     page.wait_for_selector("#plot-steady .scatterlayer path.point")

@@ -8,8 +8,8 @@ import pytest
 from browsing import DRAWN, FRONT, drag, sorted_by_number, wait_for_address
 from PIL import Image
 
-from explorer.study.front import front_summary
-from explorer.views.detail import export_command
+from explorer.study.front import front_view
+from explorer.views.page.detail import export_command
 
 pytestmark = pytest.mark.slow
 
@@ -74,11 +74,11 @@ def test_page_range_that_the_mouse_draws_on_an_axis_filters_table_and_picture(ma
     page = open_page(result)
     all_rows, all_drawn = page.evaluate(ROWS), sorted(page.evaluate(DRAWN))
     assert page.evaluate(NOT_PALE) == all_drawn
-    widths = sorted({trial.variant.width for trial in result.trials})
+    widths = sorted({trial.variant["width"] for trial in result.trials})
     # From below the axis to half of the way from its second value to its third.
     draw_range(page, "width", -0.02, 1.5 / (len(widths) - 1))
     wait_for_address(page, "brush.width")
-    kept = {trial.number for trial in result.trials if trial.variant.width <= widths[1]}
+    kept = {trial.number for trial in result.trials if trial.variant["width"] <= widths[1]}
     assert 0 < len(kept & set(all_drawn)) < len(all_drawn)
     page.locator("#table-count", has_text=f"{len(kept)} of 20 trials").wait_for()
     assert set(page.evaluate(ROWS)) == kept
@@ -87,7 +87,7 @@ def test_page_range_that_the_mouse_draws_on_an_axis_filters_table_and_picture(ma
 
     draw_range(page, "runtime", 0.6, 1.02)  # a second axis, its upper end
     wait_for_address(page, "brush.runtime")
-    kept &= {trial.number for trial in result.trials if trial.variant.runtime == "onnxruntime"}
+    kept &= {trial.number for trial in result.trials if trial.variant["runtime"] == "onnxruntime"}
     assert set(page.evaluate(ROWS)) == kept
     assert set(page.evaluate(NOT_PALE)) == kept & set(all_drawn)
 
@@ -115,7 +115,7 @@ def test_page_in_space_is_really_drawn_and_flat_again_after(makers, open_page):
     assert [kind for kind, *_ in points] == ["scatter3d", "scatter3d"]
     assert all(are_numbers for *_, are_numbers in points)
     assert sorted(number for _, numbers, _ in points for number in numbers) == sorted(feasible)
-    assert sorted(points[1][1]) == [entry.trial.number for entry in sorted_by_number(front_summary(result))]
+    assert sorted(points[1][1]) == [entry.trial.number for entry in sorted_by_number(front_view(result))]
     note = page.locator("#plot-note").inner_text()
     assert f"{len(flat) - len(feasible)} that break a constraint are left out" in note
     page.fill("#table-filter", "nothing-has-this")
@@ -151,7 +151,7 @@ def test_page_copies_the_command_that_exports_the_trial(makers, open_page, scrip
     result = makers.make_seeded_result(30)
     page = open_page(result, script=script)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    knee = front_summary(result).knee.trial.number
+    knee = front_view(result).knee.trial.number
     behind = next(t.number for t in result.trials if t.is_feasible and t.number not in page.evaluate(FRONT))
     for number, command in (
         (knee, export_command(result, knee)),

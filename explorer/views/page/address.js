@@ -1,4 +1,4 @@
-// The address: the link to what is shown follows the view, and never holds up what is drawn.
+// The address of the page, which follows the view without delaying the drawing.
 import { toHash } from "explore/url";
 
 // Browsers let a page change its address about a hundred times in some seconds, then refuse; a slider that is dragged

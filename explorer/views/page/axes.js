@@ -1,4 +1,4 @@
-// The axes of the parallel coordinates: their scales, their ticks, and the ranges that are kept on them.
+// The axes of the parallel coordinates: scales, ticks and selected ranges.
 import { fill, s } from "explore/dom";
 import { isKnown, shortUnit } from "explore/format";
 

@@ -1,4 +1,4 @@
-// Sets of bits, for fronts of four and more objectives that are too long to compare row with row.
+// Bit sets, for long fronts of four and more objectives, where pairwise comparison is too slow.
 
 /**
  * A function that says whether a row of `rows`, which are sorted, is dominated by one before it: the rows that are at

@@ -1,4 +1,4 @@
-// The columns of the table: their headings, the values by which they sort, and what a cell shows.
+// The columns of the table: headings, sort keys and cells.
 import { shareText } from "explore/confirmed";
 import { h } from "explore/dom";
 import { durationText, intervalText, isKnown, numberText, parameterText, shortUnit } from "explore/format";
@@ -41,10 +41,10 @@ export function makeColumns({ snapshot, derived }) {
       metric,
       value: (index) => derived.columns[metric.name].value[index],
     });
-    if (metric.name === "accuracy" && derived.confirmation)
+    if (metric.name === derived.quality && derived.confirmation)
       columns.push({
         key: "test_accuracy",
-        title: "test accuracy",
+        title: `test ${metric.title}`,
         unit: shortUnit(metric),
         width: 150,
         metric,

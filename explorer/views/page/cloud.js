@@ -1,4 +1,4 @@
-// The cloud: the trials behind a large study's front as one picture, drawn on a canvas; no WebGL is needed for it.
+// The cloud: the trials behind a large study's front, drawn on a canvas without WebGL.
 import { isKnown } from "explore/format";
 
 // A point answers the pointer up to this far.

@@ -1,4 +1,4 @@
-// Columns of numbers, and masks: a mask is a Uint8Array with 1 for the rows that are meant.
+// Columns of numbers, and masks: a mask is a Uint8Array with 1 for selected rows.
 
 /** The rows of a mask. */
 export function rowsOf(mask) {

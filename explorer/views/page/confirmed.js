@@ -1,11 +1,11 @@
-// The confirmation: who may be on the front, how probably, and who cannot be told from whom.
+// The confirmation: candidates for the front, probabilities of membership, and ties.
 import { isKnown } from "explore/format";
 
 // As in explorer/study/front.py: the recommendation is of the members with at least this probability, where there are
 // some.
 const LIKELY = 0.5;
 
-/** What the confirmation says, as explorer/views/page_confirmation.py has it; null where nothing is confirmed. */
+/** The confirmation as explorer/views/page/data.py describes it; null where there is none or it is stale. */
 export const confirmationOf = (snapshot) =>
   snapshot.confirmation && !snapshot.confirmation.is_stale ? snapshot.confirmation : null;
 
@@ -28,7 +28,7 @@ export function likelyOf(snapshot, front) {
   return found.includes(1) ? found : front;
 }
 
-/** Functions that answer by a row what the confirmation says of it; of a study without one, nothing. */
+/** Functions that return the result of the confirmation for a row; empty results without a confirmation. */
 export function standings(snapshot, derived) {
   const said = confirmationOf(snapshot);
   const { number, trials } = derived;
@@ -49,7 +49,7 @@ export function standings(snapshot, derived) {
       derived.front.length > 0 &&
       derived.front.every((row) => probability(row) !== null && probability(row) < LIKELY),
     tiesOf,
-    /** `[row, row]` of every two trials that cannot be told apart. */
+    /** `[row, row]` of every two tied trials. */
     tiePairs: () =>
       Object.entries(said?.ties ?? {}).flatMap(([trial, others]) =>
         others
@@ -68,13 +68,13 @@ export function standings(snapshot, derived) {
 
 const measurementOf = (ends) => (ends ? { value: ends[0], low: ends[1], high: ends[2] } : null);
 
-/** A probability in percent: what is not quite certain never rounds to 0 or 100 %. */
+/** A probability in percent; values strictly between 0 and 1 never round to 0 or 100 %. */
 export function shareText(share) {
   if (share >= 0.995 && share < 1) return "> 99 %";
   return share > 0 && share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`;
 }
 
-/** A column of values and the states as the search had them: what the search found when is of these. */
+/** Columns of values and the states from the search, to which the hypervolume's history belongs. */
 export function searchedColumns(snapshot, names) {
   const { trials } = snapshot;
   const columns = names.map((name) => trials.metrics[name]?.value ?? []);

@@ -1,4 +1,4 @@
-// The controls: axes and looks of the picture, the theme, and the link to what is shown.
+// The controls: axes and marks of the figure, the theme, and the link to the current view.
 import { byId, copy, fill, h, say } from "explore/dom";
 import { isLogAxis } from "explore/ranges";
 import { isDark } from "explore/theme";

@@ -1,4 +1,4 @@
-// The cost at other prices, as explorer/measure/cost.py computes it.
+// The cost at other prices, computed as in explorer/measure/metrics.py.
 
 const S_PER_HOUR = 3600;
 const COST = "cost_usd_per_million";

@@ -1,4 +1,4 @@
-// What follows from the snapshot and the view: costs at these prices, the front within these limits, the knee.
+// Derived values of a snapshot and a view: costs at its prices, the front within its limits, the knee.
 import { candidatesOf, likelyOf, standings } from "explore/confirmed";
 import { costOf } from "explore/cost";
 import { isKnown } from "explore/format";
@@ -10,7 +10,6 @@ import { sentences } from "explore/sentences";
 
 const [INFEASIBLE, FAILED, INVALID] = [1, 2, 3];
 const COST = "cost_usd_per_million";
-const USUAL = ["accuracy", "latency_ms", "peak_memory_mib", "cost_usd_per_million"];
 
 /** Everything that the page draws, for `snapshot` within the view's limits and at its prices. */
 export function derive(snapshot, view) {
@@ -18,7 +17,8 @@ export function derive(snapshot, view) {
   const metrics = new Map(snapshot.metrics.map((metric) => [metric.name, metric]));
   const columns = columnsOf(snapshot, view);
   const bounds = boundsOf(snapshot, view);
-  const values = judgedValues(columns, objectives, bounds);
+  const quality = snapshot.quality[0];
+  const values = judgedValues(columns, quality, objectives, bounds);
   const n = trials.number.length;
   const { measured, order, places, excluded, nInvalid, nFailed } = basis(snapshot);
   // A limit that is not known yet (its baseline is missing) was judged by the study, and only there.
@@ -36,7 +36,7 @@ export function derive(snapshot, view) {
   const front = measured.filter((index) => isFront[index]);
   const baseline = baselineRow(trials);
   const named = front.length
-    ? recommendation(values, objectives, trials.number, likelyOf(snapshot, isFront), baseline)
+    ? recommendation(values, quality, objectives, trials.number, likelyOf(snapshot, isFront), baseline)
     : { knee: null, nearly: null };
   let [nMeasuredFeasible, nCandidates] = [0, 0];
   for (const index of measured) {
@@ -47,6 +47,7 @@ export function derive(snapshot, view) {
     trials,
     objectives,
     metrics,
+    quality,
     columns,
     bounds,
     measured,
@@ -114,7 +115,7 @@ function columnsOf(snapshot, view) {
 
 function usualMetrics(snapshot, columns) {
   const names = snapshot.objectives.map((one) => one.metric);
-  for (const name of USUAL) if (!names.includes(name)) names.push(name);
+  for (const name of snapshot.usual.metrics) if (!names.includes(name)) names.push(name);
   const known = new Set(snapshot.metrics.filter((metric) => isMeasured(metric, columns)).map((metric) => metric.name));
   return names.filter((name) => known.has(name));
 }
@@ -122,8 +123,8 @@ function usualMetrics(snapshot, columns) {
 // What some trial knows stays known; what none knew when the study was read may have come since.
 const isMeasured = (metric, columns) => metric.is_known || columns[metric.name].value.some(isKnown);
 
-// The columns that decide which trials are on the front and what is recommended, by metric.
-function judgedValues(columns, objectives, bounds) {
-  const names = ["accuracy", ...objectives.map((one) => one.metric), ...bounds.map((one) => one.metric)];
+// The columns that determine the front and the recommendation, by metric.
+function judgedValues(columns, quality, objectives, bounds) {
+  const names = [quality, ...objectives.map((one) => one.metric), ...bounds.map((one) => one.metric)];
   return Object.fromEntries(names.filter((name) => columns[name]).map((name) => [name, columns[name].value]));
 }

@@ -1,6 +1,6 @@
-// Elements made from text: every word that comes from data goes through `textContent`, never through markup.
+// Elements made from text: data is set with `textContent`, never as markup.
 
-// After this long without a frame nobody is looking.
+// After this long without a frame the tab is taken to be hidden.
 const NO_FRAME_MS = 500;
 
 /** An element. `attributes`: `on<event>` listeners, `style`, booleans, else plain ones; children: nodes or text. */
@@ -23,7 +23,7 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** When the browser has shown what was drawn; a hidden tab has no frames, and goes on all the same. */
+/** Resolves when the browser has shown what was drawn; in a hidden tab, which has no frames, after a timeout. */
 export const framed = () =>
   new Promise((done) => {
     requestAnimationFrame(() => setTimeout(done));

@@ -1,8 +1,8 @@
-// Rows as CSV and JSON: the columns of `trials.csv`, in its order; text that a spreadsheet would run is disarmed.
+// Rows as CSV and JSON with the columns of `trials.csv`; text that a spreadsheet would run as a formula is escaped.
 import { parameterText } from "explore/format";
 
 const STATES = ["complete", "infeasible", "failed", "invalid"];
-// A cell of text that begins so is run as a formula by spreadsheets (OWASP, "CSV injection").
+// Spreadsheets run a text cell that begins with one of these as a formula (OWASP, "CSV injection").
 const FORMULA = /^[=+\-@\t\r]/;
 
 /**
@@ -29,7 +29,7 @@ export function toCsv(state, indices) {
   return [heading, ...lines].map((line) => line.map(cell).join(",")).join("\n") + "\n";
 }
 
-/** The same as JSON: a list of trials with their parameters and metrics, and the limits and prices that were asked. */
+/** The same as JSON: trials with parameters and metrics, and the limits and prices of the view. */
 export function toJson(state, indices) {
   const { snapshot, view, derived } = state;
   const trials = indices.map((index) => ({

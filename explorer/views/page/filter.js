@@ -1,4 +1,4 @@
-// The filter: which rows pass the words, the choice and the brushed ranges.
+// The filter: the rows that match the text, the group and the selected ranges.
 import { isKnown } from "explore/format";
 import { variantText } from "explore/sentences";
 

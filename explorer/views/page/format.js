@@ -1,4 +1,4 @@
-// Numbers in the words and digits of explorer/views/wording.py, for what the page computes by itself.
+// Text of numbers, as in explorer/views/formatting.py, for values that the page computes.
 
 export const DASH = "–";
 

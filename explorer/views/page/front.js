@@ -1,10 +1,10 @@
-// The front within limits, as explorer/pareto/front.py finds it: which rows are candidates, and which none dominates.
+// The front within limits, as in explorer/pareto/front.py: the candidates, and those that no other dominates.
 //
 // Pure functions over the snapshot's plain columns (numbers or null). A row is a trial's place in the columns. What is
 // here and in the modules below it gives what Python gives: tests/views/test_front_js.py compares.
 import { dominatedInSets } from "explore/bitsets";
 import { ends, minimized, rowsOf } from "explore/columns";
-import { Stairs } from "explore/stairs";
+import { Archive2d } from "explore/hypervolume_2d";
 
 // Failed trials have no result, whatever was measured before they failed.
 const FAILED = 2;
@@ -61,7 +61,7 @@ function keep(mask, column, holds) {
   for (let row = 0; row < mask.length; row += 1) if (mask[row] && !(column && holds(column[row]))) mask[row] = 0;
 }
 
-// Without the rows that a few strong ones dominate: sorting what is left is most of the work.
+// The rows that a few strong ones do not dominate: fewer rows to sort, which takes most of the time.
 function survivors(turned, rows) {
   const spans = turned.map((column) => {
     const [low, high] = ends(column, rows);
@@ -123,7 +123,7 @@ function newInTwo([, second]) {
 }
 
 function newInThree([, second, third]) {
-  const stairs = new Stairs();
+  const stairs = new Archive2d();
   return (row) => stairs.add(second[row], third[row]);
 }
 

@@ -1,4 +1,4 @@
-// The hypervolume over time, as a curve.
+// The curve of the hypervolume over time.
 /* global Plotly */
 import { searchedColumns } from "explore/confirmed";
 import { byId, say } from "explore/dom";

@@ -1,6 +1,6 @@
-// The hypervolume after each trial, as explorer/pareto/hypervolume.py has it; for up to three objectives.
+// The hypervolume after each trial, as in explorer/pareto/hypervolume.py, for up to three objectives.
 import { minimized } from "explore/columns";
-import { Stairs } from "explore/stairs";
+import { Archive2d } from "explore/hypervolume_2d";
 
 /** The volume after each row, in the rows' order; rows outside of `mask` add nothing; null beyond three. */
 export function hypervolumeHistory(columns, directions, reference, mask) {
@@ -8,7 +8,7 @@ export function hypervolumeHistory(columns, directions, reference, mask) {
   const corner = reference.map((value, k) => (directions[k] === "maximize" ? -value : value));
   const turned = columns.map((column, k) => minimized(column, directions[k]));
   const history = new Array(mask.length);
-  const stairs = new Stairs();
+  const stairs = new Archive2d();
   let front = [];
   let volume = 0;
   for (let row = 0; row < mask.length; row += 1) {
@@ -41,7 +41,7 @@ export function boxVolume(ideal, directions, reference) {
 function volumeOf(points, corner) {
   if (corner.length === 1) return corner[0] - Math.min(...points.map(([value]) => value));
   const ordered = [...points].sort((a, b) => a[2] - b[2]);
-  const stairs = new Stairs();
+  const stairs = new Archive2d();
   let [area, volume] = [0, 0];
   ordered.forEach((point, place) => {
     stairs.add(point[0], point[1], corner, (gained) => {

@@ -1,6 +1,6 @@
-// Insights: what Python finds by a look at all trials; asked for again when there are more of them.
+// Insights: results of explorer/views/page/insights.py, requested again when there are more trials.
 
-/** `follow(state)` asks when it is time to, and the store gets `insights`; `read()` gives them. */
+/** `follow(state)` requests insights from `read()` when the study has changed, and sets `insights` in the store. */
 export function makeInsights(store, read) {
   let asked = "";
   let isWaiting = false;
@@ -13,7 +13,7 @@ export function makeInsights(store, read) {
       store.set({ insights });
       follow(store.get());
     };
-    // The connection is lost, which the page says; the next change of the study asks again.
+    // The connection is lost; the next change of the study requests them again.
     const lose = () => {
       [asked, isWaiting] = ["", false];
     };

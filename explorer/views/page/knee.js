@@ -1,9 +1,9 @@
-// The knee, and the trials that the recommendation names, as explorer/pareto/knee.py and views/sentences.py do.
+// The knee, as in explorer/pareto/knee.py, and the trials that the recommendation names.
 import { ends, isBefore, minimized, rowsOf } from "explore/columns";
 
 // As in explorer/pareto/knee.py: smaller differences on the normalized front are rounding and not a preference.
 const KNEE_SCALE = 1e9;
-// As in explorer/views/sentences.py: one point of accuracy.
+// One point of a quality metric that is a ratio.
 const TOLERATED_LOSS = 0.01;
 const FAILED = 2;
 
@@ -30,21 +30,21 @@ export function kneeRow(columns, directions, front) {
 
 /**
  * Which trials the recommendation names: `knee`, and `nearly`, the fastest within one point of the baseline's
- * accuracy; rows, null where there is none. Both are of `eligible`, the front or the likely part of it (a mask).
- * `baseline` is the baseline's row, null without one.
+ * `quality`, the main quality metric; rows, null where there is none. Both are of `eligible`, the front or the likely
+ * part of it (a mask). `baseline` is the baseline's row, null without one.
  */
-export function recommendation(values, objectives, numbers, eligible, baseline) {
+export function recommendation(values, quality, objectives, numbers, eligible, baseline) {
   const directions = objectives.map((objective) => objective.direction);
   const columns = objectives.map((objective) => values[objective.metric]);
   const knee = kneeRow(columns, directions, eligible);
   const speed = objectives.find((objective) => objective.metric.startsWith("latency"));
-  const isJudged = objectives.some((objective) => objective.metric === "accuracy");
-  const accuracy = baseline === null || !values.accuracy ? null : values.accuracy[baseline];
-  if (!speed || !isJudged || accuracy === null) return { knee, nearly: null };
+  const isJudged = objectives.some((objective) => objective.metric === quality);
+  const least = baseline === null || !values[quality] ? null : values[quality][baseline];
+  if (!speed || !isJudged || least === null) return { knee, nearly: null };
   const order = [values[speed.metric], minimized(columns[0], directions[0]), numbers];
   let nearly = null;
   for (const row of rowsOf(eligible)) {
-    const isNear = values.accuracy[row] >= accuracy - TOLERATED_LOSS;
+    const isNear = values[quality][row] >= least - TOLERATED_LOSS;
     if (isNear && (nearly === null || isBefore(order, row, nearly))) nearly = row;
   }
   return { knee, nearly };

@@ -1,4 +1,4 @@
-// The legend of the front's picture: what each mark means, and how many there are.
+// The legend of the front's figure: the meaning and the number of each mark.
 import { fill, h, s } from "explore/dom";
 import { looks, wordColor } from "explore/marks";
 import { MAX_KINDS, OTHER_SYMBOL, SYMBOLS, palette } from "explore/theme";
@@ -17,7 +17,7 @@ export function drawLegend(element, state, mode) {
   const dominated = candidates - derived.front.length - near;
   const behind = [
     dominated ? `dominated ${n(dominated)}` : null,
-    // Of these nobody knows whether a confirmed value is dominated: there is none.
+    // These have no confirmed values that could be dominated.
     feasible > candidates ? `not among the confirmed finalists ${n(feasible - candidates)}` : null,
   ].filter(Boolean);
   const isFlat = mode === "2d";

@@ -1,4 +1,4 @@
-// The limits that hold: the study's, and what the view makes of them, by keys such as `latency_ms<=`.
+// The limits in force: those of the study, replaced by those of the view, by keys such as `latency_ms<=`.
 import { isKnown } from "explore/format";
 
 /** The key of a limit `{metric, is_lower_bound}`. */

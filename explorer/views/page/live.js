@@ -1,10 +1,10 @@
-// The live study: the snapshot, then changes as the server pushes them; a lost connection is said, and mended.
+// The live study: the snapshot, then changes pushed by the server; a lost connection is shown and restored.
 import { withTrials } from "explore/state";
 import { unpacked } from "explore/unpack";
 
 const WAITS_S = [1, 2, 4, 8, 15];
 const KNOWN = "What is shown is what was known; the page reconnects by itself.";
-// `explore start` serves its page on only where somebody sits at its terminal.
+// `explore start` serves its page beyond the end of the study only at an interactive terminal.
 const ENDED = "The study runs no longer; once `explore dashboard` shows it again, the page reconnects by itself.";
 
 /** The snapshot with the live object beside it, as the server has it now. Throws an Error with a sentence. */
@@ -16,16 +16,16 @@ export async function fetchState() {
   return { snapshot: unpacked(snapshot), live };
 }
 
-/** One trial whole. Throws an Error with a sentence. */
+/** The details of one trial. Throws an Error with a sentence. */
 export const fetchTrial = (number) => fetchJson(`/api/trials/${number}`);
 
 /** Two trials side by side. Throws an Error with a sentence. */
 export const fetchComparison = (first, second) => fetchJson(`/api/compare/${first}/${second}`);
 
-/** What all trials say together. Throws an Error with a sentence. */
+/** The insights. Throws an Error with a sentence. */
 export const fetchInsights = () => fetchJson("/api/insights");
 
-/** Export a trial as a bundle; gives its folder and its accuracy on the test split. Throws an Error with a sentence. */
+/** Export a trial as a bundle; gives its folder and its quality on the test split. Throws an Error with a sentence. */
 export async function exportTrial(number) {
   const body = JSON.stringify({ trial: number });
   const { token } = await fetchJson("/api/write-token");
@@ -42,12 +42,12 @@ async function fetchJson(address) {
   return response.json();
 }
 
-/** The server knows another start of the program than the one whose link opened this page. */
+/** The server was started again since this page was opened. */
 class Refused extends Error {}
 
 /**
- * Follow the study: the store's snapshot and live object are kept up to date. The browser itself mends a stream that
- * broke, with the number of the last event; where it gives up, everything is asked for anew, which loses nothing.
+ * Follow the study: keep the store's snapshot and live object up to date. The browser restores a broken stream from the
+ * number of the last event; where it gives up, the whole state is requested anew.
  */
 export function follow(store) {
   let source = null;

@@ -1,4 +1,4 @@
-// Lookups: a name's title, column, ends, words and direction, and where a trial stands.
+// Lookups by the name of a metric or parameter (title, column, range, direction) and by a trial's row (state, gain).
 import { gainText, isKnown, labelText, numberText, parameterText } from "explore/format";
 import { staircase } from "explore/front";
 import { boundKey } from "explore/limits";
@@ -6,7 +6,7 @@ import { MAX_KINDS } from "explore/theme";
 
 const WIDE_SPAN = 8;
 
-/** Functions that answer by a metric's or parameter's name, or by a row. */
+/** Functions of a metric's or parameter's name, or of a row. */
 export function lookups(derived) {
   const { metrics, columns, parameters, objectives, trials } = derived;
   const shownSpans = new Map();
@@ -40,7 +40,7 @@ export function lookups(derived) {
       return { value: value[row], low: low[row], high: high[row] };
     },
     scaleOf,
-    /** The ends of what is known, in the metric's unit. */
+    /** The smallest and largest known value, in the metric's unit. */
     spanOf,
     /**
      * The ends of the intervals, as they are shown, of the trials that satisfy the study's constraints: one that does

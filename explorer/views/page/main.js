@@ -1,6 +1,6 @@
-// The page: it reads the data, keeps the address in step, and calls each part when something changed that it draws.
+// The page: read the data, keep the address up to date, and redraw the parts whose data have changed.
 import { makeAddress } from "explore/address";
-import { drawAdvice } from "explore/advice";
+import { drawRecommendation } from "explore/recommendation";
 import { makeControls, makeTools } from "explore/controls";
 import { derive } from "explore/derive";
 import { byId, framed, say } from "explore/dom";
@@ -15,7 +15,7 @@ import { drawStatus } from "explore/status";
 import { makeStudy } from "explore/study";
 import { makeTable } from "explore/table";
 import { applyTheme, onSystemTheme } from "explore/theme";
-import { describeTrial } from "explore/tip";
+import { describeTrial } from "explore/tooltip";
 import { unpacked } from "explore/unpack";
 import { fromHash, usualView } from "explore/url";
 import { makeVariant } from "explore/variant";
@@ -26,7 +26,7 @@ const REST_MS = 220;
 
 const boot = JSON.parse(byId("boot").textContent);
 let offline = null;
-// What a file says of single trials is read with the first one that is asked for.
+// The details in an offline file are parsed when the first of them is requested.
 const extras = () => (offline ??= JSON.parse(byId("extras").textContent));
 
 async function start() {
@@ -95,7 +95,7 @@ async function run(snapshot, live) {
 
   const drawWords = (state) => {
     applyTheme(state.view.theme);
-    drawAdvice(state, select);
+    drawRecommendation(state, select);
     whatIf.draw(state);
     controls.draw(state);
   };
@@ -143,14 +143,14 @@ async function run(snapshot, live) {
   await plotlyRead();
   const isLarge = plot.isLarge(store.get());
   plot.draw(store.get(), isLarge);
-  // The front is seen before what is behind and below it is made, part by part; the pointer is answered in between.
+  // The front is drawn first, then the other parts one by one, with pointer events handled in between.
   const behind = isLarge ? [{ draw: (state) => plot.draw(state, false) }] : [];
   for (const part of [...behind, ...below]) {
     await framed();
     part.draw(store.get());
   }
-  // What a slider asks for is done once before it is asked for: the first time takes several times as long.
-  if (isLarge) derive(snapshot, { ...view, bounds: { "accuracy>=": 0 } });
+  // What a slider needs is computed once in advance: the first time takes several times as long.
+  if (isLarge) derive(snapshot, { ...view, bounds: { [`${snapshot.quality[0]}>=`]: 0 } });
   insights?.follow(store.get());
   document.body.dataset.ready = "true";
   if (!isFile) follow(store).connect();

@@ -1,4 +1,4 @@
-// How a trial looks in the picture: its place, color, size and shape.
+// The marks of trials: position, color, size and shape.
 import { isKnown } from "explore/format";
 import { OTHER_SYMBOL, SYMBOLS, colorScale } from "explore/theme";
 

@@ -1,4 +1,4 @@
-// Parallel coordinates: each measured trial a line through its parameters and metrics; a range filters the page.
+// Parallel coordinates: each measured trial is a line through its parameters and metrics; ranges filter the page.
 import { HEIGHT, drawAxes, makeAxes, shareAt, yOf } from "explore/axes";
 import { byId, h, s } from "explore/dom";
 import { isKnown } from "explore/format";

@@ -1,14 +1,13 @@
-// Parts of one variant: its query times, exits, classes, memory, and where the time went.
+// Parts of the variant sheet: query times, the sections of the study's task, memory, and the time of each stage.
 import { h } from "explore/dom";
-import { DASH, countText, durationText, isKnown } from "explore/format";
+import { countText, durationText } from "explore/format";
 
-const MAX_BARS = 100;
+const MAX_ROWS = 100;
 
-/** Whatever the stored data have of these, as elements; what they lack is said at the end. */
+/** Elements for the parts that the stored data have; the reasons of missing ones come last. */
 export function parts(detail) {
-  const { latency, exits, classes, memory, stages, why } = detail;
+  const { latency, sections, memory, stages, why } = detail;
   const title = (text, note = "") => h("h3", {}, text, note ? h("span", { class: "quiet" }, ` ${note}`) : null);
-  const percent = (share) => `${(100 * share).toFixed(1)} %`;
   const shown = [];
   const missing = [];
   const add = (name, part, words, make) =>
@@ -21,26 +20,9 @@ export function parts(detail) {
     ...histogram(latency),
     percentiles(latency),
   ]);
-  add("exits", exits, "Exits", () => [
-    title("Where images leave"),
-    bars(
-      exits.map((one) => [
-        `exit ${one.exit + 1}${one.exit === exits.length - 1 ? ", the last" : ""}`,
-        one.share,
-        `${percent(one.share)}${isKnown(one.accuracy) ? ` · ${percent(one.accuracy)} right` : ""}`,
-      ]),
-      1,
-    ),
-  ]);
-  add("classes", classes, "Classes", () => [
-    title("Accuracy per class"),
-    bars(
-      classes
-        .slice(0, MAX_BARS)
-        .map((one) => [one.name, one.accuracy ?? 0, isKnown(one.accuracy) ? percent(one.accuracy) : DASH]),
-      1,
-    ),
-  ]);
+  for (const section of sections) shown.push(title(section.title), drawn(section));
+  for (const name of Object.keys(why).filter((one) => !["latency", "memory"].includes(one)))
+    missing.push(`${name[0].toUpperCase()}${name.slice(1)}: ${why[name]}`);
   add("memory", memory, "Memory", () => [
     title("Memory"),
     bars(
@@ -76,6 +58,22 @@ export function bars(rows, full) {
       h("span", { class: "text" }, text),
     ]),
   );
+}
+
+// A section of explorer.views.page.detail: bars with further cells behind each, or a table.
+function drawn({ kind, columns, rows, shares }) {
+  const some = rows.slice(0, MAX_ROWS);
+  if (kind === "bars")
+    return bars(
+      some.map(([name, share, ...more], row) => [
+        name,
+        shares[row] ?? 0,
+        [share, ...more.map((cell, place) => `${columns[place + 2]} ${cell}`)].join(" · "),
+      ]),
+      1,
+    );
+  const line = (tag, cells) => h("tr", {}, cells.map((cell) => h(tag, { class: "word" }, cell)));
+  return h("table", { class: "metrics" }, line("th", columns), some.map((cells) => line("td", cells)));
 }
 
 function histogram({ counts, edges_ms: edges, n_above: above }) {

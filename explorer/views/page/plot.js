@@ -1,14 +1,14 @@
-// The front as a picture, in 2-D and 3-D: it is drawn here, and here the pointer selects.
+// The figure of the front in 2-D or 3-D, and the selection of trials by the pointer.
 /* global Plotly */
 import { byId, say } from "explore/dom";
 import { nearestRow } from "explore/cloud";
-import { MAX_SVG_POINTS, flatFigure, marginOf } from "explore/flat";
+import { MAX_SVG_POINTS, figure2d, marginOf } from "explore/front_2d";
 import { isKnown, thousands } from "explore/format";
 import { drawLegend } from "explore/legend";
 import { axisRange, isLogAxis } from "explore/ranges";
-import { spaceFigure } from "explore/space";
+import { figure3d } from "explore/front_3d";
 import { hasWebGL, isNarrow, palette, plotConfig } from "explore/theme";
-import { showTip } from "explore/tip";
+import { showTooltip } from "explore/tooltip";
 
 const MOVED_PX = 5;
 // While a window is being resized a large study is drawn so often: it takes too long for every frame.
@@ -47,7 +47,7 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
   element.addEventListener("pointermove", (event) => {
     if (!rest.places || pressed || shownMode !== "2d") return;
     const row = found(event);
-    if (row >= 0) showTip(tip, describe(last.derived.number[row]), event);
+    if (row >= 0) showTooltip(tip, describe(last.derived.number[row]), event);
     else tip.hidden = true;
   });
   element.addEventListener("pointerleave", () => (tip.hidden = true));
@@ -59,7 +59,7 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
     });
     element.on("plotly_hover", (event) => {
       const trial = event.points.map((point) => point.customdata).find(isKnown);
-      if (trial !== undefined) showTip(tip, describe(trial), event.event);
+      if (trial !== undefined) showTooltip(tip, describe(trial), event.event);
     });
     element.on("plotly_unhover", () => (tip.hidden = true));
     element.on("plotly_relayout", (event) => {
@@ -91,8 +91,8 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
       const colors = palette(view.theme);
       const figure =
         mode === "3d"
-          ? spaceFigure(state, colors)
-          : flatFigure(state, colors, rest, isDragging, element.clientWidth, element.clientHeight);
+          ? figure3d(state, colors)
+          : figure2d(state, colors, rest, isDragging, element.clientWidth, element.clientHeight);
       if (shownMode !== mode && shownMode) {
         Plotly.purge(element);
         isConnected = false;
@@ -109,7 +109,7 @@ export function makeFrontPlot(onSelect, onZoom, describe) {
   };
   new ResizeObserver(() => {
     if (!rest.places || shownMode !== "2d") return;
-    // The points are elsewhere now: until they are drawn again the pointer finds none, rather than another.
+    // The points have moved: until they are redrawn the pointer finds none, so that it never finds a wrong one.
     rest.places = null;
     tip.hidden = true;
     setTimeout(() => plot.draw(last, false), RESIZED_MS);

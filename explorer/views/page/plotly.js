@@ -1,4 +1,4 @@
-// plotly.js is most of what a browser has to read: it reads it while the data come and are derived.
+// plotly.js, the largest script, loads while the data are read and derived.
 
 /** plotly.js did not arrive. */
 export class NoPlotly extends Error {}

@@ -1,4 +1,4 @@
-// The ends of the flat picture's axes, and whether they are logarithmic: as chosen, as zoomed to, else as the data are.
+// The ranges of the 2-D figure's axes and whether they are logarithmic, from the choice, the zoom or the data.
 import { isKnown } from "explore/format";
 
 /** Whether an axis is logarithmic: as was chosen, else where its numbers span much; never where one is 0 or less. */

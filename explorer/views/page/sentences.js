@@ -1,4 +1,4 @@
-// Sentences: where a trial stands, what is recommended, and what comes nearest when nothing is within the limits.
+// Sentences: the place of a trial, the recommendation, and the trial nearest to limits that none satisfies.
 import { shareText } from "explore/confirmed";
 import { differenceText, isKnown, parameterText, thousands, valueText } from "explore/format";
 import { hiddenRows } from "explore/front";
@@ -6,11 +6,10 @@ import { hiddenRows } from "explore/front";
 const noneHas = (n) =>
   n === 1 ? "The one finished trial has no result." : `Of ${thousands(n)} finished trials none has a result.`;
 const REASONS = "The reasons are below, under “Failed and infeasible”.";
-// As in explorer/views/sentences.py.
 const NONE_IS_LIKELY =
   "No member of the front is on it with a probability of at least 50 %, so all of them were eligible.";
 
-/** Functions that put a row, or the whole study, into words. */
+/** Functions that describe a row or the whole study. */
 export function sentences(derived, snapshot) {
   const { metrics, columns, objectives, bounds } = derived;
   const broken = (index) =>
@@ -26,7 +25,7 @@ export function sentences(derived, snapshot) {
     return `${title} misses ${isLower ? "at least" : "at most"} ${valueText(metrics.get(metric), bound)} by ${by}`;
   };
   return {
-    /** Where a trial stands, in short texts, most important first. */
+    /** The place of a trial in short texts, most important first. */
     placeText(index, x, y) {
       const notes = [];
       const group = derived.stateOf(index);
@@ -76,7 +75,10 @@ export function sentences(derived, snapshot) {
           " It is the knee of the front: from here every further gain in one objective costs most in the others.",
         );
         if (derived.nearly >= 0 && derived.nearly !== derived.knee)
-          lines.push(["The fastest within one point of the baseline’s accuracy is ", ...entry(derived.nearly)]);
+          lines.push([
+            `The fastest within one point of the baseline’s ${derived.title(derived.quality)} is `,
+            ...entry(derived.nearly),
+          ]);
         if (derived.isNoneLikely()) lines.push([NONE_IS_LIKELY]);
         return lines;
       }
@@ -108,7 +110,7 @@ function nearest(derived, broken, brokenText) {
   return `No measured trial is within these limits. Trial ${derived.number[best.index]} comes nearest: ${missed}.`;
 }
 
-/** A variant in one line: words speak for themselves, numbers do not. */
+/** A variant in one line; numbers and `none` follow their parameter's title. */
 export function variantText(derived, index) {
   const words = [];
   for (const parameter of derived.parameters.values()) {

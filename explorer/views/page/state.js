@@ -1,6 +1,6 @@
-// The one store: what is known (snapshot, live), how it is looked at (view), and who wants to hear of changes.
+// The store: data (snapshot, live), view, and listeners to their changes.
 
-/** A store. `listeners` hear `(state, changed)` once a frame, `changed` being the names that were set since. */
+/** A store. `listeners` are called with `(state, changed)` once a frame; `changed` are the names set since the last. */
 export function makeStore(state) {
   const listeners = [];
   let current = state;
@@ -21,7 +21,7 @@ export function makeStore(state) {
       for (const [name] of news) changed.add(name);
       if (!isPlanned) {
         isPlanned = true;
-        // A hidden tab has no frames, and must follow the study all the same.
+        // A hidden tab has no frames and still has to follow the study.
         if (document.hidden) setTimeout(flush, 0);
         else requestAnimationFrame(flush);
       }
@@ -29,19 +29,19 @@ export function makeStore(state) {
     look(part) {
       this.set({ view: { ...current.view, ...part } });
     },
-    /** Put in what follows from what was set; nobody hears of it. */
+    /** Set derived values without calling the listeners. */
     replace: (state) => (current = state),
     subscribe: (listener) => listeners.push(listener),
   };
 }
 
-/** What tells a trial from that of the same number in a study begun anew, its finish; null while it is not there. */
+/** The time of a trial's end, which differs in a study begun anew; null while there is no such trial. */
 export function stampOf({ derived }, number) {
   const row = derived.indexOf(number);
   return row < 0 ? null : derived.trials.finished[row];
 }
 
-/** Snapshot with the trials of a `trials` event behind its own; a trial that is already there is not taken twice. */
+/** The snapshot with the trials of a `trials` event appended; trials that it has already are skipped. */
 export function withTrials(snapshot, news) {
   const known = new Set(snapshot.trials.number);
   const fresh = [];
@@ -63,7 +63,6 @@ export function withTrials(snapshot, news) {
     ideal_point: news.ideal_point ?? snapshot.ideal_point,
     constraints: news.constraints ?? snapshot.constraints,
     confirmation: news.confirmation === undefined ? snapshot.confirmation : news.confirmation,
-    classes: news.classes ?? snapshot.classes,
   };
 }
 

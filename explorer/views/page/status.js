@@ -1,8 +1,8 @@
-// The status line: what is happening, how far it is, how long it will take.
+// The status line: the stage, its progress, and the time left.
 import { byId, say } from "explore/dom";
 import { countText, durationText, isKnown } from "explore/format";
 
-/** The status line: what is happening, how far it is, how long it will take. */
+/** The status line: the stage, its progress, and the time left. */
 export function drawStatus(state) {
   const { snapshot, live, connection, derived } = state;
   const n = derived.number.length;
@@ -44,7 +44,7 @@ function wordOf(status, connection) {
 
 const shareOf = ({ done, total }) => (total ? ` ${Math.round((100 * done) / total)} %` : "");
 
-// While a base network is trained, no trial says yet how long the study takes; the stage itself may.
+// While the base network is trained, no trial allows an estimate for the study; the stage itself may.
 function stageLeft(live) {
   const seconds = live?.progress?.seconds_left;
   return !isKnown(live?.seconds_left) && seconds >= 1 ? `about ${durationText(seconds)} left` : "";

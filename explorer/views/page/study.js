@@ -1,9 +1,9 @@
-// The study: how its hypervolume grew, what each parameter decides, and what failed and why.
+// The study: the history of its hypervolume, the importance of parameters, failures and their reasons.
 import { byId, fill, h, say } from "explore/dom";
 import { countText, thousands } from "explore/format";
 import { drawHistory, historyOf } from "explore/history";
-import { drawShares } from "explore/shares";
-import { drawSteadiness } from "explore/steady";
+import { drawImportance } from "explore/importance";
+import { drawStability } from "explore/machine_stability";
 import { palette } from "explore/theme";
 
 const STATES = ["complete", "infeasible", "failed", "invalid"];
@@ -19,15 +19,15 @@ export function makeStudy(onSelect) {
       if (last.snapshot !== state.snapshot || last.insights !== state.insights) history = historyOf(state);
       last = state;
       drawHistory(history, palette(state.view.theme));
-      drawSteadiness(state, palette(state.view.theme), onSelect);
-      drawShares(state);
+      drawStability(state, palette(state.view.theme), onSelect);
+      drawImportance(state);
       drawTrust(state);
       drawFailures(state, onSelect);
     },
   };
 }
 
-// What the confirmation came to, in numbers; the picture and each trial show it one by one.
+// The results of the confirmation in numbers.
 function drawTrust({ snapshot, derived }) {
   const { confirmation, counts } = derived;
   byId("trust-empty").hidden = confirmation !== null;

@@ -1,4 +1,4 @@
-// The table of every trial: sorted, filtered, drawn only where one looks, so that very many rows stay fluid.
+// The table of all trials, sorted and filtered; only visible rows are drawn, so that large studies stay fluid.
 import { headOf, makeColumns, tableCell } from "explore/cells";
 import { byId, download, fill, h, say } from "explore/dom";
 import { toCsv, toJson } from "explore/export";

@@ -1,4 +1,4 @@
-// Colors of the figures in light and dark, which the color-blind can tell apart, and the switch between the two.
+// Colors of the figures in light and dark, safe for color blindness, and the switch between the two.
 
 // Okabe & Ito (2008) for words, cividis (Nuñez et al. 2018) for numbers: both do without red against green.
 const WORDS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f"];
@@ -58,7 +58,7 @@ export const MAX_KINDS = SYMBOLS.length;
 
 const wantsDark = () => window.matchMedia("(prefers-color-scheme: dark)");
 
-/** Whether the page is dark: what was chosen, else what the system asks for. */
+/** Whether the page is dark: the user's choice, else the system's setting. */
 export const isDark = (theme) => (theme === "" ? wantsDark().matches : theme === "dark");
 
 export const palette = (theme) => (isDark(theme) ? DARK : LIGHT);
@@ -120,7 +120,7 @@ export const plotConfig = {
 export const isNarrow = () => window.innerWidth < 700;
 
 let webgl = null;
-/** Whether this browser can draw with WebGL; asked once. */
+/** Whether this browser has WebGL; determined once. */
 export function hasWebGL() {
   if (webgl === null) {
     const canvas = document.createElement("canvas");

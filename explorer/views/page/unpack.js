@@ -1,4 +1,4 @@
-// Unpacking: the snapshot of a large study as explorer/views/page_data.py describes it, from its packed columns.
+// Unpacking of a large study's columns into the snapshot that explorer/views/page/data.py describes.
 
 const KINDS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array, f8: Float64Array };
 const POWERS = Array.from({ length: 23 }, (_, power) => Number(`1e${power}`));
@@ -64,7 +64,7 @@ function end(packed, value) {
   return made;
 }
 
-// Seven significant digits, as explorer/views/page_columns.py rounds: a 32-bit float gives its decimal back.
+// Seven significant digits, as explorer/views/page/columns.py rounds: a 32-bit float gives its decimal back.
 function rounded(number) {
   if (number === 0) return 0;
   const decimals = DIGITS - 1 - Math.floor(Math.log10(Math.abs(number)));

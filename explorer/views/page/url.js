@@ -1,21 +1,17 @@
-// The view as the address after `#`, so that a link shows the same view; what is as usual is left out.
+// The view as the fragment of the address, so that a link restores it; default values are left out.
 
 /** The view with which a study is first shown. */
 export function usualView(snapshot) {
-  const objectives = snapshot.objectives.map((objective) => objective.metric);
-  const y = objectives.includes("accuracy") ? "accuracy" : objectives[0];
-  const others = objectives.filter((name) => name !== y);
-  const x = others.includes("latency_ms") ? "latency_ms" : (others[0] ?? "trial");
-  const third = others.find((name) => name !== x) ?? "";
+  const { x, y, color } = snapshot.usual;
   return {
     x,
     y,
-    z: third,
+    z: color,
     mode: "2d",
     isLogX: null,
     isLogY: null,
     zoom: null,
-    color: third,
+    color,
     size: "",
     shape: "",
     bounds: {},
@@ -55,7 +51,7 @@ export function toHash(view, usual) {
   return query.toString();
 }
 
-/** The view of an address; what it does not say, or says wrongly, is as usual. */
+/** The view of an address; missing and invalid values are the defaults. */
 export function fromHash(hash, usual, snapshot) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const view = { ...usual, bounds: {}, prices: {}, brush: {} };

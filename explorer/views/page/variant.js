@@ -1,9 +1,9 @@
-// One variant: the section that shows what is selected, and the two that are pinned.
+// The section of the selected trial and of the comparison of two pinned ones.
 import { byId, fill, h, say } from "explore/dom";
-import { makeExports } from "explore/exporting";
-import { wholeSheet } from "explore/sheet";
+import { makeExportButton } from "explore/export_button";
+import { variantSheet } from "explore/variant_sheet";
 import { stampOf } from "explore/state";
-import { drawVersus } from "explore/versus";
+import { drawComparison } from "explore/comparison";
 
 /**
  * The section; `draw(state)` brings it up to date. `readTrial(number)` gives a trial's detail, `readPair(one, other)`
@@ -13,7 +13,7 @@ import { drawVersus } from "explore/versus";
 export function makeVariant(store, readTrial, readPair, exportTrial) {
   const details = new Map();
   const pairs = new Map();
-  const exports = exportTrial && makeExports(exportTrial, () => redraw());
+  const exports = exportTrial && makeExportButton(exportTrial, () => redraw());
   let drawn = "";
   let confirmed = "null";
 
@@ -34,7 +34,7 @@ export function makeVariant(store, readTrial, readPair, exportTrial) {
       asked.found = found;
       if (found && isWanted()) redraw();
     };
-    // Without an answer the two intervals decide, which the table says.
+    // Without an answer the comparison is by the two intervals, as the table states.
     readPair(one, other).then(keep, () => isWanted() && pairs.delete(key));
     return null;
   };
@@ -102,10 +102,10 @@ export function makeVariant(store, readTrial, readPair, exportTrial) {
     body.hidden = index < 0;
     if (index >= 0) {
       const found = failed ?? ask(view.selected);
-      fill(body, wholeSheet(state, index, found, exports, askPair));
+      fill(body, variantSheet(state, index, found, exports, askPair));
     }
     drawActions(state, index, pin, store);
-    drawVersus(state, pin, askPair);
+    drawComparison(state, pin, askPair);
   }
   return { draw: (state) => draw(state) };
 }

@@ -1,4 +1,4 @@
-// What if: a limit for every metric that matters, and the prices; each answer is computed here, nothing is measured.
+// What if: limits for metrics and prices; their effect is computed in the page without a measurement.
 import { h, fill, say, byId } from "explore/dom";
 import { countText, isKnown, thousands, valueText } from "explore/format";
 import { boundKey, studyBound } from "explore/limits";
@@ -112,7 +112,7 @@ function makeRow(key, derived, setBound) {
   let span = [0, 1];
   let isLog = false;
 
-  // The end of the slider that excludes nothing stands for no limit at all.
+  // At the end of the slider that excludes nothing there is no limit.
   const free = isLower ? 0 : STEPS;
   const toValue = (step) => {
     if (step === free) return null;

@@ -1,1 +1,1 @@
-"""The live dashboard: a web server in a thread of the coordinator, which only reads."""
+"""The live dashboard: a read-only web server in a thread of the coordinator."""

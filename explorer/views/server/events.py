@@ -1,33 +1,63 @@
-"""Events: the study as a stream of server-sent events, which a reader can leave and join again without a gap.
+"""Server-sent events of a study, which a client can leave and resume without a gap.
 
-    id: 17-8c1f27a90b3e        finished trials that the reader has with this event, and which; every event carries it
+    id: 17-8c1f27a90b3e        of every event: the client has the first 17 trials of the study with this digest
     event: trials              data: {"first", "version", "trials": columns of the new ones, "reasons"}, and, when they
                                changed, "study", "objectives", "constraints", "metrics", "parameters",
-                               "reference_point", "ideal_point", "confirmation", "classes" of the snapshot
-    event: live                data: the live object (explorer.views.server.live_state)
+                               "reference_point", "ideal_point", "confirmation" of the snapshot
+    event: live                data: the live object (explorer.views.server.snapshots)
     event: reset               data: {}: fetch the state anew, then go on
 
-A reader says what it has by `Last-Event-ID`, as browsers do when they reconnect, or by `/api/events?since=17` the
-first time. One whose trials are not this study's, because it was begun anew while nobody served it, is told to reset.
-One who says nothing has just fetched the state: it gets the last trials once more, so that none falls between, and
-knows them by their numbers. Nothing is kept for a reader: each event is made from what it has and what there is.
+A client sends its position as `Last-Event-ID`, as browsers do when they reconnect, or first as `/api/events?since=17`.
+A client whose trials belong to another study (begun anew while no server ran) receives a reset. Without a position, a
+client has just fetched the state: it receives the last trials again, so that none is missing, and recognizes them by
+number. The server stores nothing per client: each event follows from its position and the state.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from explorer.study.front import FrontView
 from explorer.study.result import StudyResult
-from explorer.views.page_columns import trial_reasons
-from explorer.views.page_data import MAX_PLAIN, page_data, trial_rows
-from explorer.views.server.bell import Bell
+from explorer.views.page.columns import trial_reasons
+from explorer.views.page.data import MAX_PLAIN, page_data, trial_rows
 from explorer.views.server.feed import Feed, FeedState
-from explorer.views.server.live_state import live_state
+from explorer.views.server.snapshots import live_state
+from explorer.web.responses import compact_json
+
+
+@final
+class Wakeup:
+    """A wake-up call from any thread to one coroutine, constructed in its event loop. A call takes microseconds."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+        self._is_called = False
+
+    def wake(self) -> None:
+        """Wake the coroutine; from any thread."""
+        if self._is_called:
+            return
+        self._is_called = True
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the coroutine with it
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for a call, and return whether one came in time. State changed before the call is visible afterwards."""
+        try:
+            await asyncio.wait_for(self._event.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        self._is_called = False
+        self._event.clear()
+        return True
+
 
 MAX_STREAMS = 24
 HEARTBEAT_S = 15.0
@@ -43,13 +73,12 @@ _HEADER = (
     "reference_point",
     "ideal_point",
     "confirmation",
-    "classes",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What a reader has: so many trials of this epoch, described by these metrics, and the live object of a state."""
+    """The position of a client: the number of trials it has in this epoch, their metrics, and its last state."""
 
     epoch: int
     n_trials: int
@@ -57,26 +86,24 @@ class Position:
     state: FeedState | None = None
 
 
-def position_of(said: str | None, state: FeedState) -> Position | None:
-    """The position of a reader who says `said`: how many trials it has, and which where it knows.
+def parse_position(last_event_id: str | None, state: FeedState) -> Position | None:
+    """Return the position of a client that sends `last_event_id`: how many trials it has, and their digest if known.
 
-    None when those cannot be this study's.
+    Return None when the trials are not those of this study.
     """
-    if said is None:
+    if last_event_id is None:
         n_trials = max(0, state.version - _N_REPEATED)
         return Position(state.epoch, n_trials, _metrics(state.result, n_trials))
-    number, separator, mark = said.partition("-")
+    number, separator, digest = last_event_id.partition("-")
     if not (number.isascii() and number.isdecimal() and len(number) < 10) or int(number) > state.version:
         return None
-    if separator and mark != _mark(state.result, int(number)):
+    if separator and digest != _digest(state.result, int(number)):
         return None
     return Position(state.epoch, int(number), _metrics(state.result, int(number)))
 
 
-def _mark(result: StudyResult, n_trials: int) -> str:
-    """What tells the first `n_trials` of this study from as many of another, or of the same with other limits, or
-    before it was confirmed.
-    """
+def _digest(result: StudyResult, n_trials: int) -> str:
+    """Return a digest that distinguishes the first `n_trials` of this study, with its limits and confirmation."""
     last = result.trials[n_trials - 1] if n_trials else None
     known = result.confirmation
     confirmed = known and (known.n_trials, known.last_finished, len(known.rounds), known.seconds, known.ended)
@@ -84,10 +111,10 @@ def _mark(result: StudyResult, n_trials: int) -> str:
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def news(feed: Feed, state: FeedState, position: Position | None) -> tuple[list[bytes], Position]:
-    """The events that bring a reader from `position` to `state`, and where it is then.
+def new_events(feed: Feed, state: FeedState, position: Position | None) -> tuple[list[bytes], Position]:
+    """Return the events that bring a client from `position` to `state`, and its new position.
 
-    Nothing while a probe takes times, once the reader knows that it does.
+    While a probe takes times, no events are sent after the one that says so.
     """
     if position is not None and position.state is not None:
         is_same_timing = state.timing is not None and position.state.timing == state.timing
@@ -98,85 +125,85 @@ def news(feed: Feed, state: FeedState, position: Position | None) -> tuple[list[
         here = replace(position, state=state)
     else:
         here = Position(state.epoch, state.version, _metrics(state.result, state.version), state)
-    told: list[tuple[str, dict[str, Any]]] = []
+    events: list[tuple[str, dict[str, Any]]] = []
     if position is None or not is_continued or state.version - position.n_trials > MAX_PLAIN:
-        told.append(("reset", {}))
+        events.append(("reset", {}))
     elif state.version > position.n_trials:
-        told.append(("trials", _trials(state.result, position, here)))
-    told.append(("live", live_state(feed, state)))
-    name = f"{state.version}-{_mark(state.result, state.version)}"
-    return [_message(event, values, name) for event, values in told], here
+        events.append(("trials", _trials(feed.front(state), position, here)))
+    events.append(("live", live_state(feed, state)))
+    name = f"{state.version}-{_digest(state.result, state.version)}"
+    return [_message(event, values, name) for event, values in events], here
 
 
-def _trials(result: StudyResult, position: Position, here: Position) -> dict[str, Any]:
-    """The new trials; what the snapshot says of all of them goes along when it may have changed."""
+def _trials(front: FrontView, position: Position, here: Position) -> dict[str, Any]:
+    """Return the new trials, with what the snapshot says of all trials where that may have changed."""
     first = position.n_trials
     values = {
         "first": first,
         "version": here.n_trials,
-        "trials": trial_rows(result, first),
-        "reasons": trial_reasons(result, first),
+        "trials": trial_rows(front, first),
+        "reasons": trial_reasons(front.searched, first),
     }
-    # The baseline settles bounds and reference point; a trial may be the first to know a metric.
+    # The baseline determines bounds and reference point; a trial may be the first with a metric.
     if first == 0 or position.metrics != here.metrics:
-        snapshot = page_data(result, is_packed=True)
+        snapshot = page_data(front, is_packed=True)
         values.update({name: snapshot[name] for name in _HEADER})
     return values
 
 
 def _metrics(result: StudyResult, n_trials: int) -> tuple[str, ...]:
-    """The metrics of the first `n_trials`."""
+    """Return the names of the metrics of the first `n_trials`."""
     return replace(result, trials=result.trials[:n_trials]).metric_names()
 
 
 def _message(event: str, values: dict[str, Any], name: str) -> bytes:
-    """One event. JSON in ASCII has no line ends, which would end the data."""
-    data = json.dumps(values, allow_nan=False, separators=(",", ":"))
+    """Return one event. Its data are ASCII JSON, which contains no line ends."""
+    data = compact_json(values).decode("ascii")
     return f"id: {name}\nevent: {event}\ndata: {data}\n\n".encode("ascii")
 
 
 @final
 class EventStreams:
-    """Every open stream of one feed."""
+    """All open event streams of one feed."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._bells: set[Bell] = set()
+        self._wakeups: set[Wakeup] = set()
         self._is_stopped = False
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many streams as there may be."""
-        return len(self._bells) >= MAX_STREAMS
+        """Whether the limit of open streams is reached."""
+        return len(self._wakeups) >= MAX_STREAMS
 
     def stop(self) -> None:
-        """End every stream, and each one that is opened from now on; from any thread."""
+        """End every stream, and each that is opened from now on; from any thread."""
         self._is_stopped = True
-        for bell in tuple(self._bells):
-            bell.ring()
+        for wakeup in tuple(self._wakeups):
+            wakeup.wake()
 
-    async def stream(self, said: str | None) -> AsyncIterator[bytes]:
-        """The events for a reader who says that it has `said` trials, until it goes or the server stops.
+    async def stream(self, last_event_id: str | None) -> AsyncIterator[bytes]:
+        """Yield the events for a client at the position `last_event_id`, until it leaves or the server stops.
 
-        A slow reader keeps nobody waiting: this coroutine waits for it alone, and then tells it what is new by then.
-        When the server stops, it still says how the study stands.
+        A slow client delays no other: its own coroutine waits for it, and then sends what is new by then. When the
+        server stops, the last state is still sent.
         """
-        bell = Bell()
-        self._bells.add(bell)
-        self._feed.listen(bell.ring)
+        wakeup = Wakeup()
+        self._wakeups.add(wakeup)
+        self._feed.listen(wakeup.wake)
         try:
             yield f"retry: {_RETRY_MS}\n\n".encode("ascii")
-            position = position_of(said, self._feed.state())
+            position = parse_position(last_event_id, self._feed.state())
             is_last = False
             while not is_last:
                 is_last = self._is_stopped
-                messages, position = news(self._feed, self._feed.state(), position)
+                messages, position = new_events(self._feed, self._feed.state(), position)
                 for message in messages:
                     yield message
                 if messages and not is_last:
                     await asyncio.sleep(S_BETWEEN_PUSHES)
-                while not self._is_stopped and not await bell.heard(HEARTBEAT_S):
+                while not self._is_stopped and not await wakeup.wait(HEARTBEAT_S):
                     yield b": still here\n\n"
         finally:
-            self._feed.leave(bell.ring)
-            self._bells.discard(bell)
+            self._feed.leave(wakeup.wake)
+            self._wakeups.discard(wakeup)

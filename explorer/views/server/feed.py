@@ -1,4 +1,4 @@
-"""Feed: the latest state of a study, told by one thread and asked by any other; telling costs microseconds."""
+"""The latest state of a study, written by one thread and read by any other."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from typing import Any, Literal, final
 
 from explorer.measure.probing import TIMING_STAGE
 from explorer.records import Progress, Variant
-from explorer.study.confirmation import STAGE as CONFIRM_STAGE
+from explorer.study.confirm.confirmation import STAGE as CONFIRM_STAGE
+from explorer.study.front import FrontView, front_view
 from explorer.study.result import StudyResult, TrialRecord
-from explorer.views.pace import StagePace, TrialPace
+from explorer.views.terminal.run_counts import StageEta, TrialEta
 
 Status = Literal["running", "finished", "interrupted"]
-Ring = Callable[[], None]
+Listener = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """What is known at one moment.
+    """The state of a study at one moment.
 
-    Within one `epoch` the search space and the confirmation stay and trials only ever come at the end; a new one begins
-    when a study is begun anew or confirmed, or with other limits.
-    `running` is the number and the variant of the trial that is being tried,
-    `stage_seconds_left` how long the stage of `progress` will still take. `confirming` is how far the confirmation is
-    while finalists are measured again, whatever stage each of these measurements is at; else None.
+    Within one `epoch` the search space and the confirmation stay and trials are only appended; a new epoch begins
+    when a
+    study is restarted or confirmed, or its limits change.
+    running             number and variant of the trial that is being evaluated
+    stage_seconds_left  estimated seconds until the stage of `progress` ends
+    confirming          progress of the confirmation while finalists are measured again, whatever the stage of each
+                        measurement; else None
     """
 
     result: StudyResult
@@ -39,12 +42,12 @@ class FeedState:
 
     @property
     def version(self) -> int:
-        """How many trials have finished."""
+        """The number of finished trials."""
         return len(self.result.trials)
 
     @property
     def timing(self) -> tuple[int, int, int | None] | None:
-        """Which trial's times a probe is taking, so that everybody else should keep still; None when none is."""
+        """The trial whose times a probe is taking, as (epoch, version, number); None when none is."""
         if self.progress is None or self.progress.stage != TIMING_STAGE:
             return None
         return self.epoch, self.version, None if self.running is None else self.running[0]
@@ -52,64 +55,73 @@ class FeedState:
 
 @final
 class Feed:
-    """The study as the dashboard sees it: a `StudyView` that keeps what it is told and rings who listens.
+    """A `StudyView` for the dashboard: stores the latest state, and notifies its listeners.
 
-    One thread tells; it replaces one frozen value and rings, and nothing is computed or waited for. While a probe takes
-    times nobody is rung: the news wait until the next stage.
+    The writing thread only replaces one frozen value and calls the listeners. While a probe takes times they are not
+    called: changes wait until the next stage.
     """
 
     def __init__(
         self, result: StudyResult, status: Status = "running", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`result` is what the study had found before anybody told of it."""
+        """Begin with `result`, what the study had found before."""
         self._state = FeedState(result, status)
-        self._pace = TrialPace(result.space, clock)
-        self._stage_pace = StagePace(clock)
-        self._lock = threading.Lock()  # of the listeners only: the state is replaced whole
-        self._listeners: tuple[Ring, ...] = ()
+        self._eta = TrialEta(result.space, clock)
+        self._stage_eta = StageEta(clock)
+        self._lock = threading.Lock()  # for the listeners only: the state is replaced as a whole
+        self._front_lock = threading.Lock()
+        self._front: FrontView | None = None
+        self._listeners: tuple[Listener, ...] = ()
 
     def state(self) -> FeedState:
-        """What is known now."""
+        """Return the current state."""
         return self._state
 
+    def front(self, state: FeedState) -> FrontView:
+        """Return the front of a state, in the thread of a reader; that of the last one asked for is kept."""
+        with self._front_lock:
+            if self._front is None or self._front.searched is not state.result:
+                self._front = front_view(state.result)
+            return self._front
+
     def seconds_left(self) -> float | None:
-        """How long the study will still take; None where that is not known or it has ended."""
+        """Return the estimated seconds until the study ends; None where unknown, or when it has ended."""
         state = self._state
-        return self._pace.seconds_left(state.version) if state.status == "running" else None
+        return self._eta.seconds_left(state.version) if state.status == "running" else None
 
-    def listen(self, ring: Ring) -> None:
-        """Call `ring` at each news, from the thread that tells; it must return at once and not raise."""
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` at each change, in the writing thread; it must return at once and not raise."""
         with self._lock:
-            self._listeners = (*self._listeners, ring)
+            self._listeners = (*self._listeners, listener)
 
-    def leave(self, ring: Ring) -> None:
+    def leave(self, listener: Listener) -> None:
         """Undo `listen`."""
         with self._lock:
-            self._listeners = tuple(other for other in self._listeners if other != ring)
+            self._listeners = tuple(other for other in self._listeners if other != listener)
 
     def on_progress(self, progress: Progress) -> None:
-        """Keep where the work stands."""
+        """Store the progress."""
         self._change(progress=progress)
 
     def on_trial_start(self, number: int, variant: Variant) -> None:
-        """Keep what is tried now."""
-        self._pace.start_trial()
+        """Store the trial that begins."""
+        self._eta.start_trial()
         self._change(running=(number, variant), progress=None)
 
     def on_trial_end(self, record: TrialRecord, result_so_far: StudyResult) -> None:
-        """Keep what was found so far."""
-        self._pace.end_trial()
+        """Store the result."""
+        self._eta.end_trial()
         self.update(result_so_far, "running")
 
     def on_confirmed(self, result_so_far: StudyResult) -> None:
-        """Keep the confirmation."""
+        """Store the confirmation."""
         self.update(result_so_far, "running")
 
     def on_note(self, text: str, is_error: bool = False) -> None:
-        """Nothing: sentences are the terminal's."""
+        """Do nothing: notes are for the terminal."""
 
     def close(self) -> None:
-        """Nothing: the server outlives the terminal's view."""
+        """Do nothing: the server outlives the terminal's view."""
 
     def update(
         self,
@@ -117,42 +129,42 @@ class Feed:
         status: Status,
         running: tuple[int, Variant] | None = None,
         progress: Progress | None = None,
-        pace: TrialPace | None = None,
+        eta: TrialEta | None = None,
     ) -> None:
-        """The study as it is now. `pace` is that of a run of which nobody tells the feed trial by trial."""
+        """Store the study's state. `eta` belongs to a run whose trials are not reported to this feed."""
         before = self._state.result
         epoch = self._state.epoch + (not _is_continued(before, result))
-        self._pace = self._pace if pace is None else pace
+        self._eta = self._eta if eta is None else eta
         self._change(result=result, status=status, epoch=epoch, running=running, progress=progress)
 
     def end(self, status: Status) -> None:
-        """The study runs no longer."""
+        """Store that the study does not run any more."""
         self._change(status=status, running=None, progress=None)
 
-    def _change(self, **news: Any) -> None:
+    def _change(self, **changes: Any) -> None:
         timing = self._state.timing
-        news = {**news, "confirming": self._confirming(news)}
-        progress = news.get("progress", self._state.progress)
-        left = None if progress is None else self._stage_pace.seconds_left(progress)
-        self._state = replace(self._state, stage_seconds_left=left, **news)
+        changes = {**changes, "confirming": self._confirming(changes)}
+        progress = changes.get("progress", self._state.progress)
+        left = None if progress is None else self._stage_eta.seconds_left(progress)
+        self._state = replace(self._state, stage_seconds_left=left, **changes)
         if timing is not None and timing == self._state.timing:
             return
-        for ring in self._listeners:
-            ring()
+        for listener in self._listeners:
+            listener()
 
-    def _confirming(self, news: Mapping[str, Any]) -> Progress | None:
-        """The confirmation's own progress, which the stages of its measurements come between."""
-        progress = news.get("progress", self._state.progress)
-        status, running = (news.get(name, getattr(self._state, name)) for name in ("status", "running"))
+    def _confirming(self, changes: Mapping[str, Any]) -> Progress | None:
+        """Return the progress of the confirmation itself, between the stages of its measurements."""
+        progress = changes.get("progress", self._state.progress)
+        status, running = (changes.get(name, getattr(self._state, name)) for name in ("status", "running"))
         if progress is None or running is not None or status != "running":
             return None
         return progress if progress.stage == CONFIRM_STAGE else self._state.confirming
 
 
 def _is_continued(before: StudyResult, after: StudyResult) -> bool:
-    """Whether `after` has all that `before` had, and maybe more trials.
+    """Return whether `after` has all trials of `before`, and maybe more.
 
-    If it has the last trial, then everything before it as well.
+    If it has the last trial, it has everything before it as well.
     """
     n = len(before.trials)
     if after.space is not before.space and after.space != before.space:
@@ -161,7 +173,7 @@ def _is_continued(before: StudyResult, after: StudyResult) -> bool:
         return False
     confirmation = after.confirmation
     if confirmation is not None and n == confirmation.n_trials != len(after.trials):
-        return False  # with more trials it is stale, and what was shown as confirmed is not
+        return False  # with more trials it is stale, and the confirmed values are no longer shown
     return not n or (len(after.trials) >= n and _identity(after.trials[n - 1]) == _identity(before.trials[-1]))
 
 

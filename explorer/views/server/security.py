@@ -1,28 +1,43 @@
-"""Security: who is answered, and what every answer forbids the browser. Pure ASGI, around everything else.
+"""Access control of the dashboard: tokens and cookies, around the application.
 
-Another site cannot read the dashboard, whatever name it gives this machine: a Host that is not ours is refused, and so
-is who does not have the token of the printed link. Another site cannot change anything either: the cookie, which
-browsers send by themselves, is enough for reading only; everything else needs a token in a header: that of the link, or
-the one that the page has asked for, which no other site can read.
+There is one token per start, which the link carries and the browser stores as a cookie, and one for writing. A page
+that is open when the program is started again continues with its cookie: hashes of the last tokens of this study and
+port are stored in the user's cache for a day, readable by the user alone.
+
+Another site cannot read the dashboard: a foreign Host header is refused (`explorer.web.responses`), and so is a request
+without the token of the printed link. It cannot change anything either: the cookie, which browsers send by themselves,
+permits reading only. Any other request needs a token in a header: that of the link, or the one that the page has
+fetched, which no other site can read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import html
-from dataclasses import dataclass
+import json
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import final
 from urllib.parse import parse_qsl, urlencode
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from explorer.views.server.keys import Keys
+from explorer.system.hashing import cache_root, content_key
+from explorer.web.responses import HostGuard
 
 TOKEN_HEADER = "x-explore-token"
 _READING = ("GET", "HEAD")
+_TOKEN_BYTES = 24
+_N_HASHES = 4
+_MAX_AGE_S = 24 * 3600.0
 
-# Besides our own files, plotly.js needs inline styles, because it styles its SVG so, and data: and blob: images, for
-# "Download plot as a PNG". 'unsafe-eval', which its WebGL traces once needed, it needs no longer.
+# plotly.js needs inline styles for its SVG, and data: and blob: images for "Download plot as a PNG".
 _POLICY = (
     "default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -39,8 +54,66 @@ h1 {{ font-size: 1.25rem }}</style></head>
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Who may come in: under which names (`host:port`, lower case), with which keys, under which cookie."""
+class Keys:
+    """The token of this start, the SHA-256 of earlier ones, and the token for writing; compared in constant time."""
+
+    token: str
+    earlier: tuple[str, ...] = ()
+    to_write: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
+
+    def is_token(self, text: str) -> bool:
+        """Return whether `text` is the token of this start."""
+        return secrets.compare_digest(_hashed(text), _hashed(self.token))
+
+    def opens(self, text: str) -> bool:
+        """Return whether `text` is the token of this start or of a recent one."""
+        return any(secrets.compare_digest(_hashed(text), known) for known in (_hashed(self.token), *self.earlier))
+
+    def allows_writing(self, text: str) -> bool:
+        """Return whether `text` is the token for writing."""
+        return secrets.compare_digest(_hashed(text), _hashed(self.to_write))
+
+
+def new_keys(folder: Path, port: int) -> Keys:
+    """Return a new token for the study in `folder` at that port, with the hashes of earlier ones; store its hash."""
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    path = cache_root() / "dashboard" / f"{content_key([str(folder.resolve()), port])}.json"
+    now = time.time()
+    earlier = [(known, since) for known, since in _load_hashes(path) if 0 <= now - since < _MAX_AGE_S]
+    _save_hashes(path, [*earlier[-_N_HASHES + 1 :], (_hashed(token), now)])
+    return Keys(token, tuple(known for known, _ in earlier))
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _load_hashes(path: Path) -> list[tuple[str, float]]:
+    """Return the stored hashes and times; empty when they cannot be read, so that open pages need the new link."""
+    try:
+        hashes = json.loads(path.read_text(encoding="ascii"))
+        return [(str(known), float(since)) for known, since in hashes]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _save_hashes(path: Path, hashes: list[tuple[str, float]]) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            json.dump(hashes, file)
+        os.replace(draft, path)
+    except OSError:
+        # A cache that cannot be written costs only this: open pages ask for the new link after a restart.
+        with suppress(OSError):
+            draft.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """Access rules: accepted Host headers (`host:port`, lower case), tokens, and the port that names the cookie."""
 
     hosts: frozenset[str]
     keys: Keys
@@ -48,68 +121,67 @@ class Door:
 
     @property
     def cookie(self) -> str:
-        """The cookie's name. Browsers give the cookies of one port to every other port of the host."""
+        """The cookie's name. Browsers send the cookies of one port to every other port of the host."""
         return f"explore-{self.port}"
 
 
 def policy(script_hashes: tuple[str, ...] = ()) -> str:
-    """The Content-Security-Policy; `script_hashes` are SHA-256 (base64) of inline scripts that may run."""
+    """Return the Content-Security-Policy; `script_hashes` are SHA-256 (base64) of inline scripts that may run."""
     return _POLICY.format(scripts="".join(f" 'sha256-{one}'" for one in script_hashes))
 
 
-@final
-class Guard:
-    """Answers who may not come in, lets the others through, and signs every answer with the headers that protect it."""
+def guarded(app: ASGIApp, access: AccessRules) -> ASGIApp:
+    """Return the application behind host guard and token guard."""
+    return HostGuard(TokenGuard(app, access), access.hosts, policy(), refusal("Not under this name", _WRONG_HOST))
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+
+@final
+class TokenGuard:
+    """ASGI middleware: turn the link's token into a cookie, and require cookie or token of every other request."""
+
+    def __init__(self, app: ASGIApp, access: AccessRules) -> None:
         self._app = app
-        self._door = door
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, of any method; nothing but HTTP is spoken here."""
-        if scope["type"] != "http":
-            raise RuntimeError(f"the dashboard speaks HTTP only, not {scope['type']}")
-
-        async def signed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                _sign(MutableHeaders(scope=message))
-            await send(message)
-
-        headers = _headers(scope)
-        if [host.lower() for host in headers.get("host", [])] not in [[host] for host in self._door.hosts]:
-            await _refuse(signed, "Not under this name", _WRONG_HOST)
-        elif (location := self._location(scope)) is not None:
-            await self._admit(signed, location)
+        """Answer one HTTP request, of any method."""
+        headers = Headers(scope=scope)
+        answer = self._app
+        if (location := self._location(scope)) is not None:
+            answer = self._admission(location)
         elif not self._may_pass(scope["method"], headers):
-            await _refuse(signed, "The link is needed", _NO_TOKEN, _AGAIN)
-        else:
-            await self._app(scope, receive, signed)
+            answer = refusal("The link is needed", _NO_TOKEN, _RETRY)
+        await answer(scope, receive, send)
 
     def _location(self, scope: Scope) -> str | None:
-        """Where a request that brings the token goes on: the same address without it; None for any other request."""
+        """Return the redirect target of a request with the token: its path without it; None for other requests."""
         if scope["path"] != "/" or scope["method"] not in _READING:
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if not any(self._door.keys.is_token(value) for name, value in query if name == "token"):
+        if not any(self._access.keys.is_token(value) for name, value in query if name == "token"):
             return None
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         return f"/?{rest}" if rest else "/"
 
-    async def _admit(self, send: Send, location: str) -> None:
-        cookie = f"{self._door.cookie}={self._door.keys.token}; Path=/; HttpOnly; SameSite=Strict"
-        await _answer(send, 303, b"", [(b"location", location.encode()), (b"set-cookie", cookie.encode())])
+    def _admission(self, location: str) -> Response:
+        cookie = f"{self._access.cookie}={self._access.keys.token}; Path=/; HttpOnly; SameSite=Strict"
+        return Response(status_code=303, headers={"location": location, "set-cookie": cookie})
 
-    def _may_pass(self, method: str, headers: dict[str, list[str]]) -> bool:
-        """Reading needs the link's token, as cookie or header; all else that as header, or a cookie and the page's."""
-        keys, given = self._door.keys, headers.get(TOKEN_HEADER, [])
+    def _may_pass(self, method: str, headers: Headers) -> bool:
+        """Return whether the request may be answered.
+
+        Reading needs the link's token, as cookie or header. Anything else needs it as header, or the cookie and the
+        token for writing.
+        """
+        keys, given = self._access.keys, headers.getlist(TOKEN_HEADER)
         if any(keys.opens(token) for token in given):
             return True
         is_known = any(keys.opens(token) for token in self._cookies(headers))
         return is_known and (method in _READING or any(keys.allows_writing(token) for token in given))
 
-    def _cookies(self, headers: dict[str, list[str]]) -> list[str]:
-        pairs = [pair.strip().partition("=") for line in headers.get("cookie", []) for pair in line.split(";")]
-        return [value for name, _, value in pairs if name == self._door.cookie]
+    def _cookies(self, headers: Headers) -> list[str]:
+        pairs = [pair.strip().partition("=") for line in headers.getlist("cookie") for pair in line.split(";")]
+        return [value for name, _, value in pairs if name == self._access.cookie]
 
 
 _WRONG_HOST = (
@@ -121,34 +193,10 @@ _NO_TOKEN = (
     "new at each start. Copy it from the terminal: explore start and explore dashboard both print it."
 )
 # A browser that followed the link from another site does not send the new cookie before the next click.
-_AGAIN = '<p><a href="">I have just followed the link</a></p>'
+_RETRY = '<p><a href="">I have just followed the link</a></p>'
 
 
-def _headers(scope: Scope) -> dict[str, list[str]]:
-    """Every header, as often as it came."""
-    found: dict[str, list[str]] = {}
-    for name, value in scope["headers"]:
-        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return found
-
-
-def _sign(headers: MutableHeaders) -> None:
-    headers.setdefault("content-security-policy", policy())
-    headers.setdefault("cache-control", "no-store")
-    headers["x-content-type-options"] = "nosniff"
-    headers["x-frame-options"] = "DENY"
-    headers["referrer-policy"] = "no-referrer"
-    headers["cross-origin-resource-policy"] = "same-origin"
-    headers["cross-origin-opener-policy"] = "same-origin"
-
-
-async def _refuse(send: Send, title: str, text: str, more: str = "") -> None:
+def refusal(title: str, text: str, more: str = "") -> Response:
+    """Return a page with status 403 and the reason; `more` is HTML."""
     page = _PAGE.format(title=html.escape(title), text=html.escape(text), more=more)
-    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"connection", b"close")]
-    await _answer(send, 403, page.encode(), headers)
-
-
-async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
+    return Response(page, 403, {"connection": "close"}, media_type="text/html")

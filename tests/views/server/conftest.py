@@ -7,13 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from explorer.addresses import allowed_hosts
 from explorer.views.server.app import make_app
 from explorer.views.server.events import EventStreams
 from explorer.views.server.feed import Feed
-from explorer.views.server.keys import Keys
-from explorer.views.server.security import Door
+from explorer.views.server.security import AccessRules, Keys
 from explorer.views.server.thread import Server
+from explorer.web.addresses import allowed_hosts
 
 PORT = 8321
 TOKEN = "the-token"
@@ -26,17 +25,17 @@ def makers():
 
 
 @pytest.fixture
-def door():
-    return Door(allowed_hosts("127.0.0.1", PORT), Keys(TOKEN), PORT)
+def access():
+    return AccessRules(allowed_hosts("127.0.0.1", PORT), Keys(TOKEN), PORT)
 
 
 class Site:
     """The application, asked without a network. `ask` gives (status, headers, body); headers are lists of pairs."""
 
-    def __init__(self, result, door):
+    def __init__(self, result, access):
         self.feed = Feed(result)
         self.faults = []
-        self.app = make_app(self.feed, EventStreams(self.feed), door, self.faults.append)
+        self.app = make_app(self.feed, EventStreams(self.feed), access, self.faults.append)
 
     def ask(self, path, method="GET", headers=(), cookie=TOKEN, host=f"127.0.0.1:{PORT}"):
         sent = [("host", host)] if host else []
@@ -79,13 +78,13 @@ async def ask(app, path, method, headers):
 
 
 @pytest.fixture
-def site(makers, door):
-    return Site(makers.make_small_result(), door)
+def site(makers, access):
+    return Site(makers.make_small_result(), access)
 
 
 @pytest.fixture
-def make_site(door):
-    return lambda result: Site(result, door)
+def make_site(access):
+    return lambda result: Site(result, access)
 
 
 class Reader:
@@ -99,7 +98,7 @@ class Reader:
         self.streams = []
 
     def get(self, path, headers=None):
-        connection = http.client.HTTPConnection(self.netloc, timeout=20)
+        connection = http.client.HTTPConnection(self.netloc, timeout=120)
         connection.request("GET", path, headers=self.headers if headers is None else headers)
         answer = connection.getresponse()
         body = answer.read()
@@ -108,7 +107,7 @@ class Reader:
 
     def events(self, since=None, last_id=None):
         """Opens the stream; `next` gives (event, id, data)."""
-        connection = http.client.HTTPConnection(self.netloc, timeout=20)
+        connection = http.client.HTTPConnection(self.netloc, timeout=120)
         headers = self.headers | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
         connection.request("GET", "/api/events" + ("" if since is None else f"?since={since}"), headers=headers)
         stream = Stream(connection, connection.getresponse())

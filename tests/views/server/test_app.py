@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from explorer.views import page
-from explorer.views.compare import compare
-from explorer.views.csv_text import trials_csv
-from explorer.views.detail import trial_detail
-from explorer.views.page_data import page_data
+from explorer.study.front import front_view
+from explorer.views.outputs import trials_csv
+from explorer.views.page import html as page
+from explorer.views.page.compare import compare
+from explorer.views.page.data import page_data
+from explorer.views.page.detail import trial_detail
 from explorer.views.server import events
 
 
@@ -23,7 +24,7 @@ def test_state_is_the_snapshot_and_what_happens_now(site):
     assert status == 200
     assert headers["content-type"] == "application/json"
     assert headers["cache-control"] == "no-store"
-    assert state == json.loads(json.dumps(page_data(site.feed.state().result)))
+    assert state == json.loads(json.dumps(page_data(front_view(site.feed.state().result))))
     assert live == {
         "confirming": None,
         "progress": None, "running": None, "status": "running", "n_done": 6, "seconds_left": None, "version": 6
@@ -59,7 +60,7 @@ def test_long_answers_are_compressed_for_who_takes_it(make_site, makers):
 def test_trial_is_addressed_by_its_number(site):
     status, _, body = site.ask("/api/trials/1")
     assert status == 200
-    assert json.loads(body) == json.loads(json.dumps(trial_detail(site.feed.state().result, 1)))
+    assert json.loads(body) == json.loads(json.dumps(trial_detail(front_view(site.feed.state().result), 1)))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_trial_that_does_not_exist_is_404(site, name):
 def test_two_trials_are_compared_by_their_numbers(site):
     status, _, body = site.ask("/api/compare/0/1")
     assert status == 200
-    assert json.loads(body) == json.loads(json.dumps(compare(site.feed.state().result, 0, 1)))
+    assert json.loads(body) == json.loads(json.dumps(compare(front_view(site.feed.state().result), 0, 1)))
 
 
 @pytest.mark.parametrize("name", ["0", "0/", "0/9", "9/0", "0/-1", "0/1/2", "../0/1", "0/٣", "0/" + "9" * 5000])

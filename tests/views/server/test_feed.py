@@ -6,9 +6,9 @@ import pytest
 
 from explorer.measure import probing
 from explorer.records import Progress, Variant
-from explorer.views.pace import TrialPace
 from explorer.views.server.feed import Feed
-from explorer.views.server.live_state import live_state
+from explorer.views.server.snapshots import live_state
+from explorer.views.terminal.run_counts import TrialEta
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_feed_takes_the_pace_of_a_run_elsewhere(heard, result, clock):
     assert feed.seconds_left() is None
     here = [replace(trial, started=10.0 * n, finished=10.0 * n + 5) for n, trial in enumerate(result.trials)]
     clock.now = 55.0
-    pace = TrialPace.of_run(result.space, 0.0, here, clock)
+    pace = TrialEta.of_run(result.space, 0.0, here, clock)
     feed.update(result, "running", (6, Variant()), Progress("train"), pace)
     assert feed.seconds_left() == pytest.approx((60 - 6) * 55 / 6)
     assert (feed.state().running, feed.state().progress) == ((6, Variant()), Progress("train"))

@@ -4,8 +4,8 @@ import stat
 
 import pytest
 
-from explorer.views.server import keys
-from explorer.views.server.keys import new_keys
+from explorer.views.server import security
+from explorer.views.server.security import new_keys
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +35,8 @@ def test_page_of_another_study_or_port_may_not(tmp_path):
 
 def test_old_tokens_are_forgotten(tmp_path, monkeypatch):
     first = new_keys(tmp_path, 8321)
-    started = keys.time.time()
-    monkeypatch.setattr(keys.time, "time", lambda: started + 25 * 3600)
+    started = security.time.time()
+    monkeypatch.setattr(security.time, "time", lambda: started + 25 * 3600)
     assert not new_keys(tmp_path, 8321).opens(first.token)
 
 

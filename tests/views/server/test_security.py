@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from explorer.views.server.keys import Keys
+from explorer.views.server.security import Keys
 
 TOKEN, HOST = "the-token", "127.0.0.1:8321"
 PATHS = ("/", "/api/state", "/api/events", "/api/trials/0", "/api/trials.csv", "/static/plotly.min.js", "/nowhere")

@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvicorn
 
-from explorer import addresses
-from explorer.measure import cores
 from explorer.records import Progress, Variant
-from explorer.views import page
+from explorer.system import cores
+from explorer.views.page import html as page
 from explorer.views.server import events, snapshots, thread
 from explorer.views.server.feed import Feed
 from explorer.views.server.thread import NoDashboard, Server
+from explorer.web import addresses
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_prepared_server_that_could_not_prepare_says_so_and_serves(feed, monkeyp
             patch.setattr(snapshots, "page_data", broken)
             server.prepare()
         assert faults == ["the dashboard could not prepare its first page: ValueError: not today"]
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         connection.request("GET", server.link.partition(str(server.port))[2])
         assert connection.getresponse().status == 303
         connection.close()
@@ -189,7 +190,7 @@ def test_raw_requests_that_are_not_ours_get_400_or_403(feed, serve, request_line
     server, reader = serve(feed)
     lines = [line.format(host=reader.netloc) for line in request_lines]
     lines.append(f"Cookie: {reader.headers['Cookie']}")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         connection.shutdown(socket.SHUT_WR)
         answer = connection.makefile("rb").read()
@@ -201,7 +202,7 @@ def test_stop_ends_streams_and_frees_the_port(feed, serve):
     server, reader = serve(feed)
     stream = reader.events()
     stream.until("live")
-    idle = http.client.HTTPConnection(reader.netloc, timeout=20)
+    idle = http.client.HTTPConnection(reader.netloc, timeout=120)
     idle.request("GET", "/api/state", headers=reader.headers)
     idle.getresponse().read()
     server.stop()
@@ -239,7 +240,7 @@ def test_reader_that_does_not_read_costs_a_bounded_buffer_and_no_time(makers, se
         lines = ["GET /api/events?since=0 HTTP/1.1", f"Host: {reader.netloc}", f"Cookie: {reader.headers['Cookie']}"]
         sleeping.sendall("\r\n".join([*lines, "", ""]).encode())
         eventually(lambda: feed._listeners)
-        (one,) = server._uvicorn.server_state.connections
+        (one,) = server._web.connections
         eventually(lambda: one.flow is not None and one.flow.write_paused)
         kept = one.transport.get_write_buffer_size()
         for number in range(2000):
@@ -253,7 +254,7 @@ def test_reader_that_does_not_read_costs_a_bounded_buffer_and_no_time(makers, se
 
 def test_port_that_is_taken_is_refused_in_one_sentence(feed, serve):
     server, _ = serve(feed)
-    with pytest.raises(NoDashboard, match=f"port {server.port} of 127.0.0.1 cannot be had.*--port") as found:
+    with pytest.raises(NoDashboard, match=f"port {server.port} of 127.0.0.1 is not available.*--port") as found:
         Server(feed, server.port)
     assert found.value.exit_code == 5
 
@@ -290,7 +291,7 @@ def test_server_leaves_the_measuring_cores_with_the_coordinator(feed, serve):
     (one,) = [found for found in threading.enumerate() if found.name == "dashboard"]
     available = cores.available()
     measuring = cores.measuring(available, 1)
-    with cores.kept_free(measuring, [os.getpid()]):
+    with cores.keep_free(measuring, [os.getpid()]):
         expected = set(available) - set(measuring) or set(available)
         assert os.sched_getaffinity(one.native_id) == expected
     assert os.sched_getaffinity(one.native_id) == set(available)
@@ -308,7 +309,7 @@ def test_workers_begun_while_a_probe_runs_leave_its_cores_too(feed, serve, monke
     _, reader = serve(feed)
     available = cores.available()
     measuring = cores.measuring(available, 1)
-    with cores.kept_free(measuring, [os.getpid()]):
+    with cores.keep_free(measuring, [os.getpid()]):
         assert reader.get("/")[0] == 200
     assert reader.get("/")[0] == 200
     (worker, meanwhile), (_, afterwards) = seen
@@ -321,7 +322,7 @@ def test_server_that_breaks_says_so_and_nothing_else_happens(feed, monkeypatch, 
     async def broken(self, sockets):
         raise SystemExit(3)
 
-    monkeypatch.setattr(thread.uvicorn.Server, "serve", broken)
+    monkeypatch.setattr(uvicorn.Server, "serve", broken)
     faults = []
     server = Server(feed, 0, on_fault=faults.append)
     eventually(lambda: faults)
@@ -342,7 +343,7 @@ def test_progress_costs_the_study_no_thread_and_no_json(feed, serve, monkeypatch
         builders.add(threading.get_ident())
         return dumps(*arguments, **options)
 
-    monkeypatch.setattr(events.json, "dumps", watched)
+    monkeypatch.setattr(json, "dumps", watched)
     feed.on_progress(Progress("train", 1, 2))
     stream.until("live")
     assert builders

@@ -1,0 +1,1 @@
+"""The builder process: materialize, prune, recover, count, export."""

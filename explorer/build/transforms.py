@@ -1,0 +1,20 @@
+"""The parameters of the transformations that the builder applies to any network. Does not import torch."""
+
+from __future__ import annotations
+
+from explorer.parameters import Numbers, ParameterSpec
+
+PRUNING_RATIO = ParameterSpec(
+    name="pruning_ratio",
+    phase="network",
+    baseline=0.0,
+    allowed=Numbers(0, 0.9),  # beyond it most layers would be empty
+    title="pruning",
+    summary="Share of the channels that structured pruning removes from the narrowed network.",
+    example="{min: 0.0, max: 0.4, step: 0.1}",
+)
+
+
+def declared() -> tuple[ParameterSpec, ...]:
+    """Return the parameters of all transformations."""
+    return (PRUNING_RATIO,)

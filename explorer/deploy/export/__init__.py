@@ -1,0 +1,1 @@
+"""Export formats: bundle, ONNX file, Triton model repository, MLflow model."""

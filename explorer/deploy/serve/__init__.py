@@ -1,0 +1,1 @@
+"""The model server: a bundle over HTTP."""

@@ -1,1 +1,0 @@
-"""Serving a bundle over HTTP: the Open Inference Protocol v2, a page, and metrics."""

@@ -1,0 +1,1 @@
+"""Verification of a bundle from an untrusted source."""

@@ -1,0 +1,1 @@
+"""Scenarios: how load arrives at a network while it is measured."""

@@ -1,0 +1,1 @@
+"""This machine: files, hashes, environment, worker processes, cores, signals, terminal, network addresses."""

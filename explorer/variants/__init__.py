@@ -1,1 +1,0 @@
-"""How it is varied: width, pruning, recovery, exits; Variant -> plain network."""

@@ -133,7 +133,7 @@ def made_up_outcome(
     stages = (Stage("narrow", 0.2, number % 3 == 0), Stage("export", 1.1 + 0.2 * abs(noise[5]), number % 3 == 0))
     if is_failed:
         reason = _REASONS[number % len(_REASONS)]
-        return TrialOutcome(variant, stages=stages, failure=Failure("made up", reason))
+        return TrialOutcome(variant, stages=stages, failure=Failure.reported("made up", reason))
     metrics, left_early = _metrics(variant, noise, space)
     return TrialOutcome(
         variant,

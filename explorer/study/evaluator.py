@@ -89,8 +89,8 @@ class MeasuringEvaluator:
     ) -> TrialOutcome:
         """Measure a stored artifact once more. Raises Interrupted, OSError."""
         stored = self._artifacts.stored(artifact)
-        if isinstance(stored, str):
-            return TrialOutcome(variant, failure=Failure("artifact not loaded", stored))
+        if isinstance(stored, Failure):
+            return TrialOutcome(variant, failure=stored)
         try:
             self._require_anchor(on_progress)
             measured, stage = self._measure(stored, variant, name, on_progress, can_reach_front)
@@ -103,8 +103,8 @@ class MeasuringEvaluator:
     def quality_on_test_split(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
         """Return the main metric on the test split; outputs are cached. Raises Interrupted, OSError."""
         stored, outputs = self._artifacts.stored(artifact), outputs_cache()
-        if isinstance(stored, str):
-            return Measurement.unknown(stored)
+        if isinstance(stored, Failure):
+            return Measurement.unknown(stored.reason)
         test = self._builder.test
         assert test is not None
         main = task_named(test.task).main_metric
@@ -224,7 +224,7 @@ class MeasuringEvaluator:
 def _failed(variant: Variant, failed: WorkerFailed, stages: list[Stage]) -> TrialOutcome:
     """Return the outcome of a worker's failure. Raises OSError when the disk is full."""
     _check_disk(failed)
-    return TrialOutcome(variant, stages=tuple(stages), failure=Failure(failed.kind, failed.reason, failed.log))
+    return TrialOutcome(variant, stages=tuple(stages), failure=failed.failure)
 
 
 def _check_disk(failed: WorkerFailed) -> None:

@@ -22,13 +22,13 @@ from explorer.pareto.knee import knee_index
 from explorer.pareto.membership import membership, ties
 from explorer.records import Measurement
 from explorer.study.baseline import guessing_info, warnings
-from explorer.study.confirm.confirmed_values import Confirmed, Unconfirmed, confirmed, confirmed_draws
+from explorer.study.confirm.confirmed_values import Confirmed, Unconfirmed, confirmed, confirmed_samples
 from explorer.study.feasibility import (
     directions_of,
-    drawn_objectives,
     feasible_trials,
     objective_points,
     possible_trials,
+    sampled_objectives,
     value_front,
     within,
 )
@@ -112,7 +112,7 @@ class _Candidates:
         confirmation, trials = finalists.confirmation, possible_trials(finalists)
         if not trials or confirmation is None:
             return cls(finalists, trials)
-        drawn = drawn_objectives(finalists, trials, lambda some, names: confirmed_draws(finalists, some, names))
+        drawn = sampled_objectives(finalists, trials, lambda some, names: confirmed_samples(finalists, some, names))
         return cls(finalists, trials, *drawn)
 
     def within(self, where: Sequence[Constraint]) -> _Candidates:

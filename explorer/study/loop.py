@@ -22,7 +22,6 @@ from explorer.study.store.live_status import recording_live_status
 from explorer.study.store.location import StudyLocation
 from explorer.study.store.lock import study_lock
 from explorer.system.disk_errors import explaining_disk_errors
-from explorer.system.hashing import cache_root
 from explorer.system.signals import Interrupt
 
 
@@ -112,7 +111,7 @@ def _open(space: SearchSpace, folder: Path, tools: StudyTools) -> Session:
     stored = stored_study(space, location)
     prepared = tools.evaluator.prepare(tools.view.on_progress)
     tools.interrupt.check()
-    return open_session(space, tools.vocabulary, location, prepared, stored, cache_root() / "evidence")
+    return open_session(space, tools.vocabulary, location, prepared, stored)
 
 
 def _confirmer(session: Session, tools: StudyTools) -> Confirmer:

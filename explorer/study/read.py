@@ -76,16 +76,16 @@ def load_result(folder: Path, name: str | None = None, storage_url: str | None =
     UsageError when there is no such study, StudyDamaged or StudyError when its database cannot be read, NotAvailable
     when its driver is not installed.
     """
-    place = storage_location(folder, storage_url)
-    stored = read_study(place, name or folder.name, is_only_one_taken=name is None)
+    database = storage_location(folder, storage_url)
+    stored = read_study(database, name or folder.name, is_only_one_taken=name is None)
     if stored is None:
-        require_no_trials(folder, place)
+        require_no_trials(folder, database)
         raise UsageError(f"no study in {folder}: `explore start SPACE.yaml` makes one")
     return stored.result(folder)
 
 
 def read_study(
-    place: StorageLocation,
+    database: StorageLocation,
     name: str,
     is_only_one_taken: bool = False,
     first: int = 0,
@@ -96,25 +96,25 @@ def read_study(
     With `is_only_one_taken`, the database's only study is returned whatever its name. `timeout_s` is how long another
     program may keep a file locked. Raises StudyDamaged, StudyError, NotAvailable, OSError.
     """
-    if isinstance(place, Path) and not place.is_file():
+    if isinstance(database, Path) and not database.is_file():
         return None
-    with translated(place):
-        engine = engine_to_read(place, timeout_s, is_checked=first == 0)
+    with translated(database):
+        engine = engine_to_read(database, timeout_s, is_checked=first == 0)
         try:
             with engine.connect() as connection:
-                return _read(connection, place, name, is_only_one_taken, first)
+                return _read(connection, database, name, is_only_one_taken, first)
         finally:
             engine.dispose()
 
 
-def require_no_trials(folder: Path, place: StorageLocation) -> None:
+def require_no_trials(folder: Path, database: StorageLocation) -> None:
     """Raise StudyDamaged when the folder holds trials of a study that the database does not have."""
     if n_trials := len(Journal(folder).numbers()):
-        raise damaged(place, f"it does not hold the study whose {n_trials} trials are in {folder}")
+        raise damaged(database, f"it does not hold the study whose {n_trials} trials are in {folder}")
 
 
 def _read(
-    connection: Connection, place: StorageLocation, name: str, is_only_one_taken: bool, first: int
+    connection: Connection, database: StorageLocation, name: str, is_only_one_taken: bool, first: int
 ) -> StoredStudy | None:
     from sqlalchemy import inspect, text
 
@@ -140,7 +140,7 @@ def _read(
             needed = Needed.of(facts.space)
             entries = tuple(_entry(row.number, row.state, row.value_json, needed) for row in _each_once(rows))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise damaged(place, str(error)) from error
+        raise damaged(database, str(error)) from error
     return StoredStudy(facts, entries, reference)
 
 

@@ -208,7 +208,7 @@ def _artifacts(folder: Path, result: StudyResult) -> Iterator[Claim]:
 def _facts(entry: Entry | Mapping[str, Any]) -> dict[str, Any]:
     """Everything of a trial but what samplers were told, as JSON has it."""
     values = json.loads(json.dumps(entry.to_json() if isinstance(entry, Entry) else entry))
-    return {name: value for name, value in values.items() if name not in ("evidence", "world")}
+    return {name: value for name, value in values.items() if name not in ("first_measurements", "comparability")}
 
 
 def _is_left_over(path: Path) -> bool:

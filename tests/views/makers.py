@@ -56,7 +56,7 @@ def make_trial(number, metrics=None, variant=None, reason=None, violations=None,
     measured = {
         name: value if isinstance(value, Measurement) else Measurement(value) for name, value in (metrics or {}).items()
     }
-    failure = None if reason is None else Failure("made_up", reason)
+    failure = None if reason is None else Failure.reported("made_up", reason)
     outcome = TrialOutcome(variant or Variant(), measured, failure=failure, **known)
     broken = any(amount > 0 for amount in violations.values())
     state = "failed" if failure else "infeasible" if broken else "complete"

@@ -59,7 +59,7 @@ class ConfirmationBudget:
         return cls(seconds=TIME_SHARE * sum(trial.finished - trial.started for trial in result.trials))
 
 
-def ending(result: StudyResult, confirmation: Confirmation, budget: ConfirmationBudget) -> Ended | None:
+def stopping_rule(result: StudyResult, confirmation: Confirmation, budget: ConfirmationBudget) -> Ended | None:
     """Return why `confirmation`, of the trials of `result`, ends now; None: it needs another round."""
     n_rounds = len(confirmation.rounds)
     if budget.n_rounds is not None:
@@ -130,7 +130,7 @@ class Confirmer:
         )
         folder = self._result.folder
         while confirmation.ended is None:
-            confirmation = replace(confirmation, ended=ending(self._result, confirmation, budget))
+            confirmation = replace(confirmation, ended=stopping_rule(self._result, confirmation, budget))
             if confirmation.ended is None:
                 confirmation = self._with_round(confirmation, budget.n_rounds, breaker)
             write_growing(folder, confirmation)

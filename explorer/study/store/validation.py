@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from itertools import chain
 from math import isfinite
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 from explorer.errors import VerificationFailed
-from explorer.observation import Reason
 from explorer.parameters import PARAMETERS
-from explorer.records import Failure, Measurement, Stage, TrialState, Variant
+from explorer.records import Variant
 from explorer.space.values import Parameter
-from explorer.typed_json import from_json
 
-STATES = frozenset(get_args(TrialState))
 _NUMBERS = frozenset({int, float})  # what JSON gives; a bool is none
 _NESTED = frozenset({dict, list})
-_WHOLE, _TEXT = frozenset({int}), frozenset({str})
+_WHOLE = frozenset({int})
 _LARGEST = 2**53  # a float is exact up to it; a whole number of JSON may have 4300 digits
 LARGEST_MEASURED = 1e100  # sums, products and ratios of what is measured stay finite
 _DEEPEST = 100  # what shows a record calls itself once a level, and Python bears a thousand calls
@@ -81,24 +78,6 @@ def require_whole(what: str, values: Collection[object]) -> None:
         raise TypeError(f"{what}: expected whole numbers")
 
 
-def require_texts(what: str, values: Collection[object]) -> None:
-    """Raise TypeError unless all are texts."""
-    if not _TEXT.issuperset(map(type, values)):
-        raise TypeError(f"{what}: expected text")
-
-
-def require_truth(what: str, value: object) -> None:
-    """Raise TypeError unless it is a boolean."""
-    if type(value) is not bool:
-        raise TypeError(f"{what}: expected true or false")
-
-
-def require_object(what: str, value: object) -> None:
-    """Raise TypeError unless it is a JSON object."""
-    if not isinstance(value, dict):
-        raise TypeError(f"{what}: expected an object")
-
-
 def require_list(what: str, value: object) -> None:
     """Raise TypeError unless it is a JSON list: a text, which is iterable too, is none."""
     if not isinstance(value, list):
@@ -110,36 +89,6 @@ def valid_variant(variant: Variant) -> Variant:
     for name, value in variant.items():
         _require_type(name, value)
     return variant
-
-
-def valid_measurement(name: str, measured: Measurement) -> Measurement:
-    """Return the measurement. Raises TypeError or ValueError unless value and ends are finite where known."""
-    ends = (measured.value, measured.low, measured.high, measured.n)
-    require_measured(name, [end for end in ends if end is not None])
-    require_texts(name, [] if measured.why is None else [measured.why])
-    return measured
-
-
-def valid_failure(values: Mapping[str, Any] | None) -> Failure | None:
-    """Return the failure that `dataclasses.asdict` gave, or None. Raises TypeError."""
-    if values is None:
-        return None
-    return from_json(Failure, values)
-
-
-def valid_reasons(values: object) -> tuple[Reason, ...]:
-    """Return the reasons why times are not valid. Raises TypeError or ValueError."""
-    require_list("the reasons", values)
-    assert isinstance(values, list)
-    return tuple(from_json(Reason, reason) for reason in values)
-
-
-def valid_stage(values: Mapping[str, Any]) -> Stage:
-    """Return the stage that `dataclasses.asdict` gave. Raises TypeError."""
-    stage = Stage(**values)
-    if type(stage.name) is not str or type(stage.is_cached) is not bool:
-        raise TypeError("a stage: expected its name, and whether it is cached")
-    return stage
 
 
 def require_valid_parameter(parameter: Parameter) -> None:

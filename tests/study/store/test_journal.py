@@ -30,7 +30,9 @@ outcomes = st.builds(
     artifact=st.one_of(st.none(), st.from_regex("[A-Za-z0-9_-]{1,9}", fullmatch=True)),
     stages=st.tuples(st.builds(Stage, st.text(max_size=9), numbers, st.booleans())),
     observed=st.one_of(st.none(), st.builds(make_observation, st.floats(1e-3, 1e3), measured)),
-    failure=st.one_of(st.none(), st.builds(Failure, st.text(max_size=9), st.text(max_size=9), st.text(max_size=9))),
+    failure=st.one_of(
+        st.none(), st.builds(Failure.reported, st.text(max_size=9), st.text(max_size=9), st.text(max_size=9))
+    ),
     reasons=st.one_of(st.just(()), st.tuples(st.builds(lambda ratio: Reason("steal", {"ratio": ratio}), measured))),
     forked_from=st.one_of(st.none(), st.builds(Origin, st.text(max_size=9), st.integers(0, 10**6))),
 )
@@ -102,8 +104,8 @@ def test_journal_spoilt_entry_is_damage_that_names_the_file(tmp_path, text):
         ("started", "x"),
         ("finished", True),
         ("violations", {"accuracy >= 1": "x"}),
-        ("evidence", {"accuracy": [1]}),
-        ("world", None),
+        ("first_measurements", {"accuracy": [1]}),
+        ("comparability", None),
         ("state", "done"),
         ("trial", -1),
     ],

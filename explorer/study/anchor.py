@@ -63,5 +63,6 @@ def _stored(folder: Path) -> tuple[str | None, Reference] | None:
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     anchor_ns = None if found.artifact is None else found.anchor_ns
-    is_valid = (found.artifact is None) == (anchor_ns is None) and found.pulse_ns > 0 < (anchor_ns or 1.0)
+    times = [found.pulse_ns] if found.artifact is None else [found.pulse_ns, anchor_ns or 0.0]
+    is_valid = all(ns > 0 for ns in times)
     return (found.artifact, Reference(anchor_ns, found.pulse_ns)) if is_valid else None

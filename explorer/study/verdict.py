@@ -10,7 +10,7 @@ from dataclasses import replace
 from explorer.metrics import METRICS, Constraint
 from explorer.records import Failure, Measurement, TrialOutcome, TrialState
 from explorer.space.values import SearchSpace
-from explorer.study.store.validation import LARGEST_MEASURED
+from explorer.study.store.validation import LARGEST_MEASURED, storable
 
 _LARGEST_SHARE = 1e6
 """Bound of violations: some samplers standardize them, and infinity would hide every difference."""
@@ -70,13 +70,9 @@ def _checked(outcome: TrialOutcome, space: SearchSpace, is_baseline: bool) -> Tr
 
 
 def _storable(failure: Failure) -> Failure:
-    """Escape lone surrogates, as file names that are not UTF-8 have them; JSON cannot hold them."""
-
-    def escaped(text: str) -> str:
-        return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-    values = {name: escaped(value) if isinstance(value, str) else value for name, value in failure.values.items()}
-    return Failure(failure.cause, values, escaped(failure.log))
+    """Return the failure with texts that can be stored."""
+    values = {name: storable(value) if isinstance(value, str) else value for name, value in failure.values.items()}
+    return Failure(failure.cause, values, storable(failure.log))
 
 
 def _fault(name: str, metric: Measurement) -> Failure | None:

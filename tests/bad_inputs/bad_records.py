@@ -83,6 +83,11 @@ def _facts(name: str, change: Callable[[dict[str, Any]], Any], says: str) -> Cas
     return Case(name, fact(change), FRONT, 6, _DAMAGED.format(says))
 
 
+def _plugin(kind: str, change: Callable[[dict[str, Any]], Any]) -> Case:
+    says = rf"^the study was made with the {kind} 'alchemy', which is not installed here \(.*: install the package"
+    return Case(f"facts_of_a_{kind}_that_is_not_installed", fact(change), FRONT, 5, says)
+
+
 def _record(name: str, change: Callable[[dict[str, Any]], object], says: str) -> Case:
     return Case(name, resealed(change), FRONT, 6, _DAMAGED.format(says))
 
@@ -121,7 +126,11 @@ CASES = (
     _facts("facts_whose_identity_is_a_list", _set("identity", to=[]), "its facts.identity: Input should be an object"),
     _facts("facts_of_classes_that_are_a_number", _set("provenance", "task", "facts", to=3),
            "its task.facts: Input should be an object"),
-    _facts("facts_of_a_task_that_is_not_installed", _set("provenance", "task", "name", to="alchemy"),
+    _plugin("task", _set("space", "task", to="alchemy")),
+    _plugin("scenario", _set("space", "scenario", to="alchemy")),
+    _plugin("family", _set("space", "model", to="alchemy")),
+    _plugin("runtime", _set("space", "parameters", "runtime", "values", 1, to="alchemy")),
+    _facts("facts_of_another_task_than_the_space_has", _set("provenance", "task", "name", to="alchemy"),
            "its task is 'alchemy'"),
     _facts("facts_of_weights_that_are_a_text", _set("provenance", "weights", to="w"),
            "its weights: Input should be an object"),

@@ -25,7 +25,7 @@ from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.store.facts import space_from_json
 from explorer.study.store.location import LIVE_STATUS_NAME, storage_location
 from explorer.study.store.lock import held_since
-from explorer.study.store.validation import valid_variant
+from explorer.study.store.validation import storable, valid_variant
 from explorer.system.files import read_plain_text
 from explorer.typed_json import from_json
 
@@ -127,7 +127,9 @@ class _RecordingView:
     def _write(self) -> None:
         self._written = self._clock()
         running = None if self._running is None else [self._running[0], self._running[1].to_json()]
-        progress = None if self._progress is None else asdict(self._progress)
+        progress = None
+        if self._progress is not None:
+            progress = asdict(self._progress) | {"note": storable(self._progress.note)}
         try:
             self._draft.write_text(json.dumps({**self._head, "running": running, "progress": progress}), "ascii")
             os.replace(self._draft, self._path)

@@ -84,6 +84,11 @@ def require_list(what: str, value: object) -> None:
         raise TypeError(f"{what}: expected a list")
 
 
+def storable(text: str) -> str:
+    """Escape lone surrogates, as file names that are not UTF-8 have them; JSON cannot hold them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def valid_variant(variant: Variant) -> Variant:
     """Return the variant. Raises TypeError for a value of another type than its parameter's."""
     for name, value in variant.items():

@@ -71,13 +71,6 @@ def test_from_checksummed_one_changed_value_is_noticed():
         from_checksummed(json.dumps(values))
 
 
-def test_from_checksummed_checksum_of_a_text_with_sorted_keys_is_read():
-    """The kept studies have it."""
-    values = json.loads(json.dumps(an_entry(3).to_json()))
-    checksum = zlib.crc32(json.dumps(values, sort_keys=True).encode())
-    assert from_checksummed(json.dumps({"entry": values, "crc32": checksum})).record.number == 3
-
-
 def test_journal_entries_come_by_number(tmp_path):
     journal = Journal(tmp_path)
     for number in (10, 2, 0):

@@ -119,7 +119,9 @@ def test_live_status_keeps_every_kind_of_variant_and_progress(tmp_path):
         view.on_trial_start(7, variant)
         view.on_progress(progress)
         found = read_live_status(tmp_path, 1.0)
-    assert found == LiveStatus(small_space(width=((0.25, 1.0), 1.0)), (7, variant), progress)
+    assert found == LiveStatus(
+        small_space(width=((0.25, 1.0), 1.0)), (7, variant), replace(progress, note="<b>\\ud800")
+    )
 
 
 def test_progress_within_a_stage_is_written_now_and_then_and_told_always(tmp_path):

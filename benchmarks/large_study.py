@@ -40,8 +40,7 @@ from explorer.observation import (
 from explorer.pareto.hypervolume import reference_point
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, TrialState, Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
-from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.search.compact import compacted
+from explorer.study.result import StudyResult, TrialRecord, compacted
 from explorer.system import environment
 
 N_IMAGES, N_QUERIES, N_CLASSES = 5000, 900, 10

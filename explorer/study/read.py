@@ -7,9 +7,10 @@ trials take about a second, and several through Optuna.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,20 +139,13 @@ def _read(
             require_measured("its reference point", [reference[metric] for metric in objectives])
         with _uncollected():
             needed = Needed.of(facts.space)
-            entries = tuple(_entry(row.number, row.state, row.value_json, needed) for row in _each_once(rows))
+            entries = tuple(_entry(row.number, row.state, row.value_json, needed) for row in rows)
+        for first_one, second in pairwise(entries):  # they are in the order of their numbers
+            if first_one.record.number == second.record.number:
+                raise ValueError(f"trial {second.record.number} is there twice")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(database, str(error)) from error
     return StoredStudy(facts, entries, reference)
-
-
-def _each_once(rows: Iterable[Any]) -> Iterator[Any]:
-    """Yield the rows, ordered by trial number. Raises ValueError when a trial appears twice."""
-    last = None
-    for row in rows:
-        if row.number == last:
-            raise ValueError(f"trial {row.number} is there twice")
-        last = row.number
-        yield row
 
 
 def _entry(number: int, state: str, text: str, needed: Needed) -> Entry:

@@ -19,8 +19,7 @@ from explorer.study.comparability import comparability_key, identity_difference,
 from explorer.study.confirm.confirmation import Confirmation, read_confirmation, remove_confirmations
 from explorer.study.evaluation import CanReachFront, Prepared
 from explorer.study.read import StoredStudy, read_study, require_no_trials, study_result
-from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.search.compact import compacted
+from explorer.study.result import StudyResult, TrialRecord, compacted
 from explorer.study.search.first_measurements import FirstMeasurements
 from explorer.study.search.grid import Grid
 from explorer.study.search.proposer import Proposer

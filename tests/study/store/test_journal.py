@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import zlib
 
 import pytest
 from fakes import known_metrics, make_observation

@@ -347,7 +347,7 @@ def front_view(
     Raises UsageError for a bound relative to a baseline that the study does not have, ValueError for NaN objectives.
     """
     confirmation = result.confirmation
-    is_stale = confirmation is not None and confirmation.is_stale(result.trials)
+    is_stale = confirmation is not None and result.is_stale(confirmation)
     if confirmation is None or is_stale or is_search or allow_invalid:
         view = FrontView(result, result, allow_invalid=allow_invalid, is_stale=is_stale)
     else:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import UsageError
+from explorer.space.values import SearchSpace
 from explorer.study.confirm.confirmation import Confirmation, read_confirmation
 from explorer.study.result import StudyResult
 from explorer.study.store.database import BUSY_TIMEOUT_S, damaged, engine_to_read, translated
 from explorer.study.store.facts import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, StudyFacts, from_checksummed
-from explorer.study.store.journal import Entry, Journal, Needed, require_complete
+from explorer.study.store.journal import Entry, Journal, require_complete
 from explorer.study.store.location import StorageLocation, storage_location
 from explorer.study.store.validation import json_value, require_measured
 
@@ -138,8 +139,7 @@ def _read(
         if reference is not None:
             require_measured("its reference point", [reference[metric] for metric in objectives])
         with _uncollected():
-            needed = Needed.of(facts.space)
-            entries = tuple(_entry(row.number, row.state, row.value_json, needed) for row in rows)
+            entries = tuple(_entry(row.number, row.state, row.value_json, facts.space) for row in rows)
         for first_one, second in pairwise(entries):  # they are in the order of their numbers
             if first_one.record.number == second.record.number:
                 raise ValueError(f"trial {second.record.number} is there twice")
@@ -148,13 +148,13 @@ def _read(
     return StoredStudy(facts, entries, reference)
 
 
-def _entry(number: int, state: str, text: str, needed: Needed) -> Entry:
+def _entry(number: int, state: str, text: str, space: SearchSpace) -> Entry:
     """Return that trial's entry, checked for what its study needs. Raises as `from_checksummed`."""
     entry = from_checksummed(text)
     record = entry.record
     if record.number != number or (record.state == "failed") != (state == "FAIL"):
         raise ValueError(f"trial {number} is {state}, but its record is of trial {record.number}")
-    require_complete(entry, needed)
+    require_complete(entry, space)
     return entry
 
 

@@ -150,6 +150,17 @@ class StudyResult:
         """Return the baseline's known metrics; empty without a baseline."""
         return {} if self.baseline is None else self.baseline.values()
 
+    @property
+    def state(self) -> tuple[int, float]:
+        """The number of trials, and when the last one finished (Unix seconds; 0 without any)."""
+        return len(self.trials), max((trial.finished for trial in self.trials), default=0.0)
+
+    def is_stale(self, confirmation: Confirmation) -> bool:
+        """Return whether the study's trials differ from those of this confirmation."""
+        artifacts = {trial.number: trial.outcome.artifact for trial in self.trials}
+        is_same = (confirmation.n_trials, confirmation.last_finished) == self.state
+        return not is_same or any(artifacts.get(one.trial) != one.artifact for one in confirmation.finalists)
+
     def metric_names(self) -> tuple[str, ...]:
         """Return every metric that some trial has, known or not: the objectives, then the others in METRICS' order."""
         present = {name for names in {tuple(trial.outcome.metrics) for trial in self.trials} for name in names}

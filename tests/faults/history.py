@@ -117,7 +117,7 @@ class History:
         yield "trial 0 is the baseline", result.baseline is not None and result.baseline.variant == Variant()
         states = [state for _, state, _, _ in _rows(self.folder)]
         yield "I4 no trial is running", not {"RUNNING", "WAITING"} & set(states)
-        is_confirmed = result.confirmation is not None and not result.confirmation.is_stale(result.trials)
+        is_confirmed = result.confirmation is not None and not result.is_stale(result.confirmation)
         yield "the finalists are confirmed", is_confirmed
         names = ("trials.csv", "front.csv", "report.html")
         yield "the outputs are there", all((self.folder / name).is_file() for name in names)

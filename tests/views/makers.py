@@ -12,7 +12,7 @@ from explorer.observation import Estimate, Exit
 from explorer.pareto.hypervolume import hypervolume
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
-from explorer.study.confirm.confirmation import Confirmation, Finalist, PackedScores, Repeat, state_of
+from explorer.study.confirm.confirmation import Confirmation, Finalist, PackedScores, Repeat
 from explorer.study.front import front_view
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.tasks.task import Reference
@@ -125,7 +125,7 @@ def make_confirmed(result, changes=None, n_rounds=5, finalists=None, invalid=(),
         rounds.append(tuple(repeats))
     confirmation = Confirmation(
         0,
-        *state_of(result.trials),
+        *result.state,
         tuple(_finalist(result.trial(number), n_images) for number in numbers),
         rounds=tuple(rounds),
         test_accuracies={n: Measurement(result.trial(n).values()["accuracy"] - 0.01, n=100) for n in numbers},

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import StudyDamaged
 from explorer.observation import Anchor, Reason
-from explorer.records import Failure, Measurement, TrialOutcome
+from explorer.records import Failure, Measurement
 from explorer.study.store.validation import json_value, require_measured
 from explorer.system.files import flush_to_disk, read_plain_text, write_json
 from explorer.typed_json import from_json, to_json
@@ -99,22 +99,6 @@ class Repeat:
         return self.failure is None and not self.reasons
 
 
-class FinishedTrial(Protocol):
-    """What identifies a trial's measurement; a TrialRecord is one."""
-
-    @property
-    def number(self) -> int:
-        """From 0 on."""
-
-    @property
-    def outcome(self) -> TrialOutcome:
-        """Its artifact counts."""
-
-    @property
-    def finished(self) -> float:
-        """Unix time in seconds."""
-
-
 @dataclass(frozen=True, slots=True)
 class Confirmation:
     """The finalists of a study, baseline included, and all repeated measurements of them.
@@ -137,12 +121,6 @@ class Confirmation:
     seconds: float = 0.0
     ended: Ended | None = None
 
-    def is_stale(self, trials: Sequence[FinishedTrial]) -> bool:
-        """Return whether `trials`, all of the study's, differ from those of this confirmation."""
-        artifacts = {trial.number: trial.outcome.artifact for trial in trials}
-        is_same = (self.n_trials, self.last_finished) == state_of(trials)
-        return not is_same or any(artifacts.get(one.trial) != one.artifact for one in self.finalists)
-
     def repeats(self, trial: int) -> list[Repeat | None]:
         """Return that trial's measurement in each round."""
         return [next((repeat for repeat in one if repeat.trial == trial), None) for one in self.rounds]
@@ -159,11 +137,6 @@ class Confirmation:
         found = from_json(cls, {name: value for name, value in values.items() if name != "format"}, "it")
         _check(found)
         return found
-
-
-def state_of(trials: Sequence[FinishedTrial]) -> tuple[int, float]:
-    """Return the number of trials, and when the last one finished (Unix seconds; 0 without any)."""
-    return len(trials), max((trial.finished for trial in trials), default=0.0)
 
 
 def _check(found: Confirmation) -> None:

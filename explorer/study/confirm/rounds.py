@@ -22,7 +22,6 @@ from explorer.study.confirm.confirmation import (
     Repeat,
     complete,
     read_growing,
-    state_of,
     write_growing,
 )
 from explorer.study.confirm.confirmed_values import confirmed, is_decided
@@ -109,10 +108,10 @@ class Confirmer:
         """
         self._result = result = self._session.result()
         confirmation = read_growing(result.folder)
-        if confirmation is None or confirmation.is_stale(result.trials):
+        if confirmation is None or result.is_stale(confirmation):
             seed = derived_seed(result.space.search.seed, "confirmation")
             selection = select_finalists(result, seed)
-            confirmation = Confirmation(seed, *state_of(result.trials), selection.finalists, selection.left_out)
+            confirmation = Confirmation(seed, *result.state, selection.finalists, selection.left_out)
         if missing := missing_artifacts(result, confirmation):
             raise NotAvailable(f"{missing}, so there is nothing to measure again: confirm where the study was made")
         return confirmation
@@ -239,7 +238,7 @@ def confirm_if_due(confirmer: Confirmer, session: Session, view: StudyView) -> N
     if not any(trial.is_feasible for trial in result.trials):
         return
     if result.confirmation is not None:
-        if not result.confirmation.is_stale(result.trials):
+        if not result.is_stale(result.confirmation):
             return
         view.on_note(f"the study was confirmed when it had {result.confirmation.n_trials} trials: confirming again")
     try:

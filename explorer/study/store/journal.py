@@ -148,50 +148,27 @@ class Journal:
         return self._folder / f"{number}.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """What a study needs of a record: its objectives, the baseline's metrics to which constraints are relative, and a
-    variant that changes no other parameters than its own.
-
-    They are computed once and not for each of 10,000 records.
-    """
-
-    objectives: frozenset[str]
-    related: frozenset[str]
-    parameters: frozenset[str]
-
-    @classmethod
-    def of(cls, space: SearchSpace) -> Needed:
-        """Return those of a study of `space`."""
-        related = (constraint.metric for constraint in space.constraints if constraint.is_relative)
-        return cls(
-            frozenset(objective.metric for objective in space.objectives),
-            frozenset(related),
-            frozenset(space.parameters),
-        )
-
-
-def require_complete(entry: Entry, needed: Needed) -> None:
+def require_complete(entry: Entry, space: SearchSpace) -> None:
     """Raise ValueError if a result lacks an objective, or the baseline what constraints are relative to.
 
     Also for a variant that changes a parameter which the search space does not have.
     """
-    record = entry.record
-    variant = record.outcome.variant
-    if not needed.parameters.issuperset(variant):  # one of a fork may name another parameter, at its baseline
-        unknown = sorted(set(variant) - needed.parameters)
-        if changed := [name for name in unknown if variant[name] != PARAMETERS[name].baseline]:
-            names = ", ".join(changed)
-            raise ValueError(f"trial {record.number} has parameters that its search space does not have: {names}")
+    record, variant = entry.record, entry.record.variant
+    # A variant of a fork may name another parameter, at its baseline.
+    unknown = [name for name in variant if name not in space.parameters]
+    if changed := sorted(name for name in unknown if variant[name] != PARAMETERS[name].baseline):
+        names = ", ".join(changed)
+        raise ValueError(f"trial {record.number} has parameters that its search space does not have: {names}")
     if (record.state == "failed") != (record.outcome.failure is not None):
         raise ValueError(f"trial {record.number} is {record.state}, but its record says something else")
     if record.state == "failed":
         return
-    has_first = record.state == "invalid" or needed.objectives <= entry.first_measurements.keys()
     metrics = Metrics.of(record.outcome.metrics)
-    if not has_first or not metrics.has_all(needed.objectives):
+    objectives = [objective.metric for objective in space.objectives]
+    has_first = record.state == "invalid" or all(name in entry.first_measurements for name in objectives)
+    if not has_first or not metrics.has_all(objectives):
         raise ValueError(f"trial {record.number} is {record.state}, but its record lacks an objective")
-    if record.number == 0 and not metrics.has_all(needed.related):
+    if record.number == 0 and not metrics.has_all(one.metric for one in space.constraints if one.is_relative):
         raise ValueError("the baseline's record lacks a metric that a constraint is relative to")
 
 
@@ -199,7 +176,7 @@ def _read(path: Path, space: SearchSpace | None = None) -> Entry:
     try:
         entry = Entry.from_json(json_value(read_plain_text(path)))
         if space is not None:
-            require_complete(entry, Needed.of(space))
+            require_complete(entry, space)
         return entry
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyDamaged(

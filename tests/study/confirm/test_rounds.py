@@ -415,12 +415,12 @@ def test_confirm_stale_after_more_trials_shows_the_search_and_is_made_again(tmp_
     small = {**SPACE, "pruning_ratio": (0.0, 0.2)}
     run(tmp_path, space=small_space(**small))
     grown = run(tmp_path, space=small_space(**{**small, "n_trials": 6}), is_confirming=False)
-    assert grown.confirmation.is_stale(grown.trials)
+    assert grown.is_stale(grown.confirmation)
     summary = front_view(grown)
     assert (summary.is_confirmed, summary.is_stale) == (False, True)
     view = RecordingView()
     result = run(tmp_path, view=view, space=small_space(**{**small, "n_trials": 6}))
-    assert not result.confirmation.is_stale(result.trials)
+    assert not result.is_stale(result.confirmation)
     assert any("confirmed when it had 4 trials: confirming again" in note for note in view.notes)
 
 

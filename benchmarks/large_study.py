@@ -40,8 +40,7 @@ from explorer.observation import (
 from explorer.pareto.hypervolume import reference_point
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, TrialState, Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
-from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.search.compact import compacted
+from explorer.study.result import StudyResult, TrialRecord, compacted
 from explorer.system import environment
 
 N_IMAGES, N_QUERIES, N_CLASSES = 5000, 900, 10
@@ -133,7 +132,7 @@ def made_up_outcome(
     stages = (Stage("narrow", 0.2, number % 3 == 0), Stage("export", 1.1 + 0.2 * abs(noise[5]), number % 3 == 0))
     if is_failed:
         reason = _REASONS[number % len(_REASONS)]
-        return TrialOutcome(variant, stages=stages, failure=Failure("made up", reason))
+        return TrialOutcome(variant, stages=stages, failure=Failure.reported("made up", reason))
     metrics, left_early = _metrics(variant, noise, space)
     return TrialOutcome(
         variant,

@@ -71,7 +71,7 @@ _OF_EVERY_TASK = (
            "count"),
     Metric("n_parameters", "parameters", "count", "minimize", (0, 1e15), "parameters of the network", "count"),
     Metric("mega_macs", "compute", "10^6 MACs", "minimize", (0, 1e12),
-           "multiply-accumulates an input, early exits as they happen", "count"),
+           "multiply-accumulates an input, as far as it is computed", "count"),
     Metric("energy_mj", "energy", "mJ", "minimize", (1e-9, 1e12), "processor energy an input", "sensor"),
     Metric("cost_usd_per_million", "cost", "USD", "minimize", (0, 1e12), "cost of a million inputs", "derived"),
 )

@@ -32,6 +32,13 @@ _SENTENCES = {
 }
 
 
+def require_values(sentence: str, values: Mapping[str, float | str]) -> None:
+    """Raise ValueError unless `values` are those of a sentence: numbers where a field has a format, else texts."""
+    wanted = {name: float if form else str for _, name, form, _ in Formatter().parse(sentence) if name}
+    if wanted != {name: type(value) for name, value in values.items()}:
+        raise ValueError(f"{sentence!r} has the values {values}, expected {', '.join(wanted)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A reason why times are not valid: its kind, one of those that have a sentence, and the sentence's values."""
@@ -43,9 +50,7 @@ class Reason:
         """Raise ValueError unless the kind has a sentence, and the values are those of the sentence."""
         if self.kind not in _SENTENCES:
             raise ValueError(f"{self.kind[:100]!r} is no reason why times are not valid")
-        wanted = {name: float if form else str for _, name, form, _ in Formatter().parse(_SENTENCES[self.kind]) if name}
-        if wanted != {name: type(value) for name, value in self.values.items()}:
-            raise ValueError(f"the reason {self.kind} has the values {self.values}, expected {', '.join(wanted)}")
+        require_values(_SENTENCES[self.kind], self.values)
 
     @property
     def sentence(self) -> str:
@@ -177,7 +182,7 @@ class ColdStart:
 class Memory:
     """Measured memory in MiB: the process's peak, that of the bare runtime, and the difference, the model's."""
 
-    peak: float
+    process_peak: float
     runtime: float
     model: float
 

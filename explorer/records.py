@@ -11,7 +11,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Literal, final
 
-from explorer.observation import Observation, PackedObservation, Reason
+from explorer.observation import Observation, PackedObservation, Reason, require_values
 from explorer.parameters import PARAMETERS, Phase, canonical
 
 Width = float | tuple[float, ...]
@@ -244,13 +244,60 @@ class Stage:
     is_cached: bool = False
 
 
+_FAILURES = {
+    "reported": ("{kind}", "{message}"),
+    "timeout": ("timeout in {phase}", "no answer in phase {phase!r} for {seconds:g} s"),
+    "signal": ("signal {signal}", "ended by {signal} in phase {phase!r}"),
+    "killed": ("signal SIGKILL", "ended by SIGKILL in phase {phase!r}; the system may have run out of memory"),
+    "no_result": ("no result", "exited with status {status:.0f} in phase {phase!r} without a result"),
+    "out_of_memory": (
+        "out of memory",
+        "it held {held_mib:.0f} MiB in phase {phase!r}, and this machine had {limit_mib:.0f} MiB for it",
+    ),
+    "artifact_changed": ("artifact not loaded", "{files} in {folder} changed since it was made"),
+    "artifact_unsafe": ("artifact not loaded", "{reason}: nothing of {folder} is loaded"),
+    "artifact_unreadable": ("artifact not loaded", "the artifact {artifact} does not read ({error})"),
+    "no_number": ("invalid value", "{metric} is {value}, expected a number"),
+    "not_finite": ("invalid value", "{metric} is {value}, expected a finite number"),
+    "too_large": ("invalid value", "{metric} is {value}, expected at most 1e+100"),
+    "no_ratio": ("invalid value", "{metric} is {value}, expected a ratio in [0, 1]"),
+    "negative": ("invalid value", "{metric} is {value}, expected no negative number"),
+    "not_above_0": ("invalid value", "{metric} is {value}, expected more than 0 {unit}"),
+    "objective_unknown": ("objective unknown", "{metric} is not known: {why}"),
+}
+"""The kind and the sentence of each cause of a failure; what another process reported has its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The reason why a trial has no result: a short kind, equal for equal causes, one sentence, and the last output."""
+    """The reason why a trial has no result: its cause, one of those that have a sentence, the sentence's values, and
+    the last output.
+    """
 
-    kind: str
-    reason: str
+    cause: str
+    values: Mapping[str, float | str]
     log: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless the cause has a sentence, and the values are those of the sentence."""
+        if self.cause not in _FAILURES:
+            raise ValueError(f"{self.cause[:100]!r} is no cause of a failure")
+        require_values("".join(_FAILURES[self.cause]), self.values)
+
+    @classmethod
+    def reported(cls, kind: str, message: str, log: str = "") -> Failure:
+        """Return a failure in the words of others, such as an exception's."""
+        return cls("reported", {"kind": kind, "message": message}, log)
+
+    @property
+    def kind(self) -> str:
+        """A few words, equal for failures that have the same cause."""
+        return _FAILURES[self.cause][0].format_map(self.values)
+
+    @property
+    def reason(self) -> str:
+        """The failure in one sentence."""
+        return _FAILURES[self.cause][1].format_map(self.values)
 
 
 @dataclass(frozen=True, slots=True)

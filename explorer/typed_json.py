@@ -23,7 +23,9 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[_Made], value: Any, what: str = "") -> _Made:
-    """Return the inverse of `to_json`: a `kind`, a dataclass, of no other fields, each of its type; floats finite.
+    """Return the inverse of `to_json`: a `kind`, a dataclass of no other fields or a mapping, each part of its type.
+
+    Floats are finite.
 
     Raises TypeError that names the place, `what` at its root, and what was expected.
     """

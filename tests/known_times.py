@@ -27,7 +27,7 @@ from explorer.measure import probing, results
 from explorer.measure.metrics import Subject
 from explorer.measure.timing import Budget
 from explorer.records import Variant
-from explorer.study.confirm import rounds as ending
+from explorer.study.confirm import rounds
 
 SHORT = Budget(min_queries=20, min_s=0.02, limit_s=0.2)
 _ANCHOR_NS, _PULSE_NS = 500_000, 100_000
@@ -67,7 +67,7 @@ def replace_times() -> None:
     results.reasons = lambda seen: ()
     probing.measured = measured
     probing.FULL = probing.QUARTER = SHORT
-    ending.MIN_ROUNDS = ending.MAX_ROUNDS = 2  # further ones would say the same
+    rounds.MIN_ROUNDS = rounds.MAX_ROUNDS = 2  # further ones would say the same
 
 
 def main() -> None:

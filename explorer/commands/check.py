@@ -19,7 +19,7 @@ from explorer.models.registry import is_own, shipped, source_file
 from explorer.runtimes.runtime import runtime
 from explorer.space.read import Overrides, load_space
 from explorer.space.values import SearchSpace, Vocabulary
-from explorer.study.baseline import images_text
+from explorer.study.baseline import input_text
 from explorer.study.vocabulary import installed_part, n_possible_trials, vocabulary
 
 _TRIAL_S = 6.5  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller images take less
@@ -114,7 +114,7 @@ def _data(space: SearchSpace, root: Path | None) -> list[Finding]:
         return [found]
     if space.input is not None:
         space.input.statistics(shape[0])
-    return [found, Finding("images", True, images_text(shape, None if space.input is None else str(space.input)))]
+    return [found, Finding("images", True, input_text(shape, None if space.input is None else str(space.input)))]
 
 
 def _own_code(space: SearchSpace) -> list[Finding]:

@@ -106,7 +106,7 @@ def _status(sight: PolledStudy) -> Status:
     result = sight.result
     has_all = len(result.trials) >= n_possible_trials(result.space)
     # A study whose time was up has fewer trials; what ended otherwise is not confirmed before it is resumed.
-    is_confirmed = result.confirmation is not None and not result.confirmation.is_stale(result.trials)
+    is_confirmed = result.confirmation is not None and not result.is_stale(result.confirmation)
     is_finished = has_all or (result.space.search.timeout_s is not None and is_confirmed)
     return "finished" if is_finished else "interrupted"
 

@@ -73,7 +73,7 @@ def metrics(raw: Raw, cold_start_ms: float, memory: Memory, energy: Measurement,
     `raw` are the arrays of a probe: latency_ns [q], corrected; exits [n] and answers [n, k] of n examples.
     """
     artifact, variant = subject.artifact, subject.variant
-    peak = Measurement(memory.peak, n=1)
+    peak = Measurement(memory.process_peak, n=1)
     times = subject.scenario.measure(raw, variant)
     query_ms, n_examples = subject.scenario.query_time(times, variant)
     return {

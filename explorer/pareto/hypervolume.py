@@ -94,23 +94,3 @@ def hypervolume_ratio(
     """
     box = hypervolume([list(ideal)], directions, reference)
     return hypervolume(points, directions, reference) / box if box > 0 else 0.0
-
-
-def hypervolume_history(
-    points: ArrayLike, is_feasible: Sequence[bool], directions: Sequence[Direction], reference: Sequence[float]
-) -> NDArray[np.float64]:
-    """Return the hypervolume [n] after each of `points` [n, m] in trial order; it never falls.
-
-    Infeasible points contribute nothing, and their rows may hold NaN. Raises ValueError for other NaN and infinities,
-    and when the lengths differ.
-    """
-    rows = np.asarray(points, dtype=np.float64).reshape(-1, len(directions))
-    if len(rows) != len(is_feasible):
-        raise ValueError(f"points and is_feasible must have one length: {len(rows)} and {len(is_feasible)}")
-    archive = Archive(directions, reference)
-    history = np.zeros(len(rows))
-    for index, feasible in enumerate(is_feasible):
-        if feasible:
-            archive.add(rows[index])
-        history[index] = archive.hypervolume
-    return history

@@ -41,46 +41,46 @@ _CHUNK = 4_000_000  # comparisons at once, each a byte
 
 
 def membership(
-    draws: NDArray[np.float64], directions: Sequence[Direction], is_allowed: NDArray[np.bool_] | None = None
+    samples: NDArray[np.float64], directions: Sequence[Direction], is_allowed: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """Return the share of draws [d, n, m] in which each of n points is on the front, as ratios [n].
+    """Return the share of samples [d, n, m] in which each of n points is on the front, as ratios [n].
 
-    All points of one draw are drawn jointly, so common errors cancel. Where `is_allowed` [d, n] is False, a point is no
-    member and dominates none. Raises ValueError without draws and as `front.minimized`.
+    All points of one sample are drawn jointly, so common errors cancel. Where `is_allowed` [d, n] is False, a point is
+    no member and dominates none. Raises ValueError without samples and as `front.minimized`.
     """
-    _check(draws)
-    is_taken = np.ones(draws.shape[:2], dtype=np.bool_) if is_allowed is None else is_allowed
-    points = np.full(draws.shape, np.inf)  # dominates nothing
-    points[is_taken] = minimized(draws[is_taken], directions)
-    size = max(1, _CHUNK // max(1, draws.shape[1] ** 2 * draws.shape[2]))
+    _check(samples)
+    is_taken = np.ones(samples.shape[:2], dtype=np.bool_) if is_allowed is None else is_allowed
+    points = np.full(samples.shape, np.inf)  # dominates nothing
+    points[is_taken] = minimized(samples[is_taken], directions)
+    size = max(1, _CHUNK // max(1, samples.shape[1] ** 2 * samples.shape[2]))
     is_beaten = [_dominated(points[first : first + size]) for first in range(0, len(points), size)]
     shares: NDArray[np.float64] = (is_taken & ~np.concatenate(is_beaten)).mean(axis=0)
     return shares
 
 
 def _dominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which minimized points [d, n, m] another of the same draw dominates, as booleans [d, n]."""
+    """Return which minimized points [d, n, m] another of the same sample dominates, as booleans [d, n]."""
     one, other = points[:, :, np.newaxis], points[:, np.newaxis]
     dominates = np.all(one <= other, axis=3) & np.any(one < other, axis=3)
     return np.asarray(np.any(dominates, axis=1), dtype=np.bool_)
 
 
-def ties(draws: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which points with draws [d, n, m] are indistinguishable, as booleans [n, n] with a False diagonal.
+def ties(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which points with samples [d, n, m] are indistinguishable, as booleans [n, n] with a False diagonal.
 
     Two are tied when the 95 % percentile interval of their paired difference contains 0 in every objective (Efron &
-    Tibshirani 1993, chapter 13). Raises ValueError without draws.
+    Tibshirani 1993, chapter 13). Raises ValueError without samples.
     """
-    _check(draws)
-    n = draws.shape[1]
+    _check(samples)
+    n = samples.shape[1]
     is_tied = np.zeros((n, n), dtype=np.bool_)
     for index in range(n - 1):
-        differences = draws[:, index + 1 :] - draws[:, index : index + 1]
+        differences = samples[:, index + 1 :] - samples[:, index : index + 1]
         low, high = np.percentile(differences, (_LOW, _HIGH), axis=0)
         is_tied[index, index + 1 :] = ((low <= 0) & (high >= 0)).all(axis=1)
     return is_tied | is_tied.T
 
 
-def _check(draws: NDArray[np.float64]) -> None:
-    if draws.ndim != 3 or not len(draws):
-        raise ValueError(f"draws must have the shape [d, n, m] with at least one draw: {draws.shape}")
+def _check(samples: NDArray[np.float64]) -> None:
+    if samples.ndim != 3 or not len(samples):
+        raise ValueError(f"samples must have the shape [d, n, m] with at least one sample: {samples.shape}")

@@ -7,8 +7,7 @@ that has them, fixed for the study's life.
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from explorer.measure.drift_correction import Reference
@@ -16,9 +15,17 @@ from explorer.records import Variant
 from explorer.space.values import SearchSpace
 from explorer.study.store.validation import json_value
 from explorer.system.files import read_plain_text, write_json
+from explorer.typed_json import from_json
 
 RUNTIME = "onnxruntime"
 _NAME = "anchor.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    artifact: str | None
+    anchor_ns: float | None
+    pulse_ns: float
 
 
 def anchor_variant(space: SearchSpace) -> Variant:
@@ -52,11 +59,10 @@ def copy_reference(old_folder: Path, new_folder: Path) -> None:
 def _stored(folder: Path) -> tuple[str | None, Reference] | None:
     """Return the anchor's artifact (None: without one) and the reference; None when there is no readable one."""
     try:
-        values = json_value(read_plain_text(folder / _NAME))
-        artifact = values["artifact"]
-        pulse_ns = float(values["pulse_ns"])
-        anchor_ns = None if artifact is None else float(values["anchor_ns"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        found = from_json(_Stored, json_value(read_plain_text(folder / _NAME)))
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
-    is_valid = all(math.isfinite(ns) and ns > 0 for ns in (pulse_ns, anchor_ns) if ns is not None)
-    return (artifact, Reference(anchor_ns, pulse_ns)) if is_valid and isinstance(artifact, str | None) else None
+    anchor_ns = None if found.artifact is None else found.anchor_ns
+    times = [found.pulse_ns] if found.artifact is None else [found.pulse_ns, anchor_ns or 0.0]
+    is_valid = all(ns > 0 for ns in times)
+    return (found.artifact, Reference(anchor_ns, found.pulse_ns)) if is_valid else None

@@ -52,25 +52,27 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
     return () if is_better else (_warning(result, metric, measured, references),)
 
 
-def images_text(shape: Sequence[int], stated: str | None) -> str:
-    """Return `3 channels, 32 × 32, uint8 0-255, normalized by input: unit`, for images of `shape` (c, h, w).
+def input_text(shape: Sequence[int], stated: str | None) -> str:
+    """Return `3 channels, 32 × 32, uint8 0-255, normalized by input: unit`, for pixels of `shape` (c, h, w).
 
     `stated` is the `input` of the search space; None for a family.
     """
     channels, height, width = shape
-    by = "the mean and std of the training images" if stated is None else f"input: {stated}"
+    by = "the mean and std of the training split" if stated is None else f"input: {stated}"
     plural = "" if channels == 1 else "s"
     return f"{channels} channel{plural}, {width} × {height}, uint8 0-255, normalized by {by}"
 
 
-def images_sentence(identity: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
-    """Return `images: ...` for the images that the study's network gets; "" for others, and where nothing is known."""
+def input_sentence(identity: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    """Return the input's name and `input_text` where the study's network gets pixels; "" for others."""
     data = identity.get("data")
     known = data.get("input") if isinstance(data, Mapping) else None
-    shape = known.get("shape") if isinstance(known, Mapping) else None
-    if not isinstance(shape, list | tuple) or len(shape) != 3 or "input" not in provenance:
+    if not isinstance(known, Mapping) or "input" not in provenance:
         return ""
-    return f"images: {images_text(shape, provenance['input']['stated'])}"
+    name, shape = known.get("name"), known.get("shape")
+    if not isinstance(name, str) or not isinstance(shape, list | tuple) or len(shape) != 3:
+        return ""
+    return f"{_printable(name)}: {input_text(shape, provenance['input']['stated'])}"
 
 
 def _quality(result: StudyResult) -> tuple[Metric, Measurement | None]:

@@ -24,12 +24,12 @@ def deviation(measurement: Measurement) -> float:
     return (measurement.high - measurement.low) / (2 * Z)
 
 
-def score_draws(
+def bootstrap_scores(
     qualities: Sequence[Measurement],
     scores: Sequence[NDArray[np.float64] | None],
     bounds: tuple[float, float],
     generator: np.random.Generator,
-    n_draws: int = N_BOOTSTRAP,
+    n_samples: int = N_BOOTSTRAP,
 ) -> NDArray[np.float64]:
     """Return mean scores [d, n] of n trials on examples drawn with replacement, the same for all of them in one draw.
 
@@ -37,20 +37,20 @@ def score_draws(
     examples than the first, is drawn by itself from its quality's interval, within the metric's `bounds`. (Paired
     bootstrap; Efron & Tibshirani 1993.)
     """
-    drawn = np.empty((n_draws, len(qualities)))
+    drawn = np.empty((n_samples, len(qualities)))
     n_examples = next((len(one) for one in scores if one is not None), 0)
     paired = [index for index, one in enumerate(scores) if one is not None and len(one) == n_examples and n_examples]
     for index in set(range(len(qualities))) - set(paired):
         one = qualities[index]
         value = math.nan if one.value is None else one.value
-        drawn[:, index] = np.clip(generator.normal(value, deviation(one), n_draws), *bounds)
+        drawn[:, index] = np.clip(generator.normal(value, deviation(one), n_samples), *bounds)
     if paired:
         # Examples that all trials treat alike are one kind: drawing kinds is drawing examples. Of scores of 0 and 1
         # there are few kinds, of others as many as examples.
         table = np.array([scores[index] for index in paired], dtype=np.float64).T
         kinds, counts = np.unique(table, axis=0, return_counts=True)
-        for first in range(0, n_draws, _CHUNK):  # all at once would take a hundred megabytes
-            size = min(_CHUNK, n_draws - first)
+        for first in range(0, n_samples, _CHUNK):  # all at once would take a hundred megabytes
+            size = min(_CHUNK, n_samples - first)
             times = generator.multinomial(n_examples, counts / n_examples, size=size)
             drawn[first : first + size, paired] = times @ kinds / n_examples
     return drawn
@@ -63,8 +63,8 @@ def small_sample_factor(n: int) -> float:
     return math.sqrt(n / (n - 1)) * student(n - 1) / Z
 
 
-def round_draws(
-    values: NDArray[np.float64], generator: np.random.Generator, n_draws: int = N_BOOTSTRAP
+def bootstrap_rounds(
+    values: NDArray[np.float64], generator: np.random.Generator, n_samples: int = N_BOOTSTRAP
 ) -> NDArray[np.float64]:
     """Medians over rounds drawn with replacement [d, n, m], of `values` [r, n, m]; NaN: no valid value in that round.
 
@@ -74,7 +74,7 @@ def round_draws(
     """
     n_rounds = len(values)
     center = _median(values)
-    drawn = _median(np.moveaxis(values[generator.integers(0, n_rounds, (n_draws, n_rounds))], 1, 0))
+    drawn = _median(np.moveaxis(values[generator.integers(0, n_rounds, (n_samples, n_rounds))], 1, 0))
     n_known = (~np.isnan(values)).sum(axis=0)
     stretch = np.array([small_sample_factor(n) if n > 1 else 0.0 for n in n_known.ravel().tolist()])
     distance = np.where(np.isnan(drawn), 0.0, drawn - center)

@@ -44,15 +44,6 @@ class Built:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class _FirstPreparation:
-    """The identity of data, network and software at the builder's first start, and the network's description."""
-
-    identity: Mapping[str, Any]
-    network: Path | None
-
-
-@final
 class BuilderProcess:
     """The builder of one study, whose artifacts go to the folder `artifacts`.
 
@@ -65,7 +56,7 @@ class BuilderProcess:
         self._stop = stop
         self._worker: WorkerProcess | None = None
         self._name = space.name
-        self._first: _FirstPreparation | None = None
+        self._first: Prepared | None = None
         self.validation: Examples | None = None
         self.test: Examples | None = None
         self._preparation = {
@@ -80,8 +71,8 @@ class BuilderProcess:
             "input": None if space.input is None else asdict(space.input),
         }
 
-    def start(self, on_progress: OnProgress) -> Mapping[str, Any]:
-        """Start a builder and return its facts about data and weights.
+    def start(self, on_progress: OnProgress) -> Prepared:
+        """Start a builder and return what it says of data and weights.
 
         Raises WorkerFailed when it cannot start, ExplorerError with its reason, OSError when the disk is full;
         StudyIncompatible when data, network or software differ from an earlier builder's.
@@ -100,10 +91,12 @@ class BuilderProcess:
         except BaseException:
             self.close()
             raise
-        with parsing_answer("what the builder prepared"):
-            self._require_the_same(facts)
-            self._take(facts)
-        return facts
+        with _parsing_answer("what the builder prepared"):
+            made = _prepared(facts)
+            self._require_the_same(made)
+            self.validation = Examples.from_json(facts["validation"])
+            self.test = Examples.from_json(facts["test"])
+        return made
 
     def build(self, variant: Variant, on_progress: OnProgress) -> Built:
         """Build and store one artifact. Raises WorkerFailed, and as `start` where the builder must be restarted."""
@@ -113,7 +106,7 @@ class BuilderProcess:
         assert self._worker is not None
         request = {"op": "build", "variant": variant.to_json(), "artifacts": str(self._artifacts)}
         answer = self._worker.ask(request, _DEADLINES_S, lambda values: on_progress(Progress(**values)))
-        with parsing_answer("what the builder built"):
+        with _parsing_answer("what the builder built"):
             artifact = Artifact.read(self._artifacts / Path(answer["artifact"]).name)
             stages = tuple(from_json(Stage, stage) for stage in answer["stages"])
             known = {name: getattr(artifact.facts, name) for name in _OF_ARTIFACT}
@@ -123,19 +116,14 @@ class BuilderProcess:
                 raise ValueError(f"the memory of {n} segments, expected {artifact.n_exits}")
             return Built(artifact, stages, facts)
 
-    def _require_the_same(self, facts: Mapping[str, Any]) -> None:
-        """Raise StudyIncompatible if data, network or software changed while the study ran; LookupError, TypeError."""
-        now = _FirstPreparation(identity_of(facts), described_in(facts))
-        began = self._first = self._first or now
-        if changes := identity_difference(began.identity, now.identity, (began.network, now.network)):
+    def _require_the_same(self, new: Prepared) -> None:
+        """Raise StudyIncompatible if data, network or software changed while the study ran."""
+        first = self._first = self._first or new
+        networks = (first.network_description, new.network_description)
+        if changes := identity_difference(first.identity, new.identity, networks):
             self.close()
             what = "the builder had to start again, and data, network or software"
             raise incompatible(self._name, what, changes, _RESTORE)
-
-    def _take(self, facts: Mapping[str, Any]) -> None:
-        """Record the examples' paths. Raises LookupError, TypeError."""
-        self.validation = Examples.from_json(facts["validation"])
-        self.test = Examples.from_json(facts["test"])
 
     def processes(self) -> list[int]:
         """Return the builder's process id, if it runs."""
@@ -148,8 +136,9 @@ class BuilderProcess:
             self._worker = None
 
 
-def prepared(facts: Mapping[str, Any], left_out: Mapping[str, str]) -> Prepared:
+def _prepared(facts: Mapping[str, Any]) -> Prepared:
     """Return the identity and provenance of the study. Raises LookupError, TypeError for malformed facts."""
+    description = facts.get("network_description")
     return Prepared(
         identity=identity_of(facts),
         provenance={
@@ -160,20 +149,13 @@ def prepared(facts: Mapping[str, Any], left_out: Mapping[str, str]) -> Prepared:
             "processor": environment.processor(),
             "memory_mib": environment.memory_mib(),
             "system": environment.system(),
-            **({"left_out": dict(left_out)} if left_out else {}),
         },
-        network_description=described_in(facts),
+        network_description=None if description is None else Path(description),
     )
 
 
-def described_in(facts: Mapping[str, Any]) -> Path | None:
-    """Return the file that describes the network; None where its weights' fingerprint suffices. Raises TypeError."""
-    path = facts.get("network_description")
-    return None if path is None else Path(path)
-
-
 @contextmanager
-def parsing_answer(what: str) -> Iterator[None]:
+def _parsing_answer(what: str) -> Iterator[None]:
     """Raise WorkerFailed for errors of parsing the builder's answer."""
     try:
         yield

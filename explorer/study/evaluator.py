@@ -22,7 +22,7 @@ from explorer.runtimes.artifact import Artifact
 from explorer.runtimes.runtime import runtime
 from explorer.space.values import SearchSpace
 from explorer.study.anchor import RUNTIME, anchor_variant, read_reference, store_reference
-from explorer.study.builder_process import BuilderProcess, Built, parsing_answer, prepared
+from explorer.study.builder_process import BuilderProcess, Built
 from explorer.study.evaluation import MAX_ATTEMPTS, CanReachFront, OnProgress, Prepared
 from explorer.study.store.files import Artifacts, store_sample_examples
 from explorer.system.disk_errors import FAILURE_KIND, disk_error_of
@@ -58,11 +58,12 @@ class MeasuringEvaluator:
         """
         self._check_available()
         try:
-            facts = self._builder.start(on_progress)
-            with parsing_answer("what the builder prepared"):
-                return prepared(facts, self._left_out)
+            made = self._builder.start(on_progress)
         except WorkerFailed as failed:
             raise ExplorerError(f"the builder could not start: {failed.reason}\n{failed.log}".rstrip()) from failed
+        if not self._left_out:
+            return made
+        return replace(made, provenance={**made.provenance, "left_out": dict(self._left_out)})
 
     def evaluate(
         self, variant: Variant, number: int, on_progress: OnProgress, can_reach_front: CanReachFront
@@ -75,7 +76,12 @@ class MeasuringEvaluator:
             if number > 0:  # the first point is soon on screen; the confirmation times the baseline with the anchor
                 self._require_anchor(on_progress)
             name = f"trial-{number:05d}"
-            measured = self._first_valid(built.artifact, variant, name, on_progress, can_reach_front, stages)
+            for _ in range(MAX_ATTEMPTS):
+                measured, stage = self._measure(built.artifact, variant, name, on_progress, can_reach_front)
+                stages.append(stage)
+                if not measured.reasons:
+                    self._store_reference(measured)
+                    break
         except WorkerFailed as failed:
             return _failed(variant, failed, stages)
         used = self._utilization(built, variant, number, measured)
@@ -89,8 +95,8 @@ class MeasuringEvaluator:
     ) -> TrialOutcome:
         """Measure a stored artifact once more. Raises Interrupted, OSError."""
         stored = self._artifacts.stored(artifact)
-        if isinstance(stored, str):
-            return TrialOutcome(variant, failure=Failure("artifact not loaded", stored))
+        if isinstance(stored, Failure):
+            return TrialOutcome(variant, failure=stored)
         try:
             self._require_anchor(on_progress)
             measured, stage = self._measure(stored, variant, name, on_progress, can_reach_front)
@@ -103,8 +109,8 @@ class MeasuringEvaluator:
     def quality_on_test_split(self, variant: Variant, artifact: str, on_progress: OnProgress) -> Measurement:
         """Return the main metric on the test split; outputs are cached. Raises Interrupted, OSError."""
         stored, outputs = self._artifacts.stored(artifact), outputs_cache()
-        if isinstance(stored, str):
-            return Measurement.unknown(stored)
+        if isinstance(stored, Failure):
+            return Measurement.unknown(stored.reason)
         test = self._builder.test
         assert test is not None
         main = task_named(test.task).main_metric
@@ -146,24 +152,6 @@ class MeasuringEvaluator:
         latency_mean_ms = measured.metrics["latency_mean_ms"].value
         assert latency_mean_ms is not None
         return utilization(work, latency_mean_ms, measured.observation.busy_cores, peaks)
-
-    def _first_valid(
-        self,
-        artifact: Artifact,
-        variant: Variant,
-        name: str,
-        on_progress: OnProgress,
-        can_reach_front: CanReachFront,
-        stages: list[Stage],
-    ) -> Measured:
-        """Return the first valid measurement of MAX_ATTEMPTS, or the last one; `stages` gets each."""
-        for _ in range(MAX_ATTEMPTS):
-            measured, stage = self._measure(artifact, variant, name, on_progress, can_reach_front)
-            stages.append(stage)
-            if not measured.reasons:
-                self._store_reference(measured)
-                break
-        return measured
 
     def _require_anchor(self, on_progress: OnProgress) -> None:
         """Build the anchor once; if that fails, the pulse alone corrects, and every trial has the reason."""
@@ -224,7 +212,7 @@ class MeasuringEvaluator:
 def _failed(variant: Variant, failed: WorkerFailed, stages: list[Stage]) -> TrialOutcome:
     """Return the outcome of a worker's failure. Raises OSError when the disk is full."""
     _check_disk(failed)
-    return TrialOutcome(variant, stages=tuple(stages), failure=Failure(failed.kind, failed.reason, failed.log))
+    return TrialOutcome(variant, stages=tuple(stages), failure=failed.failure)
 
 
 def _check_disk(failed: WorkerFailed) -> None:

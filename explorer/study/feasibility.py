@@ -95,16 +95,16 @@ Draw = Callable[[Sequence[TrialRecord], Sequence[str]], NDArray[np.float64]]
 """Makes bootstrap samples [d, trials, metrics] of trials and metrics."""
 
 
-def drawn_memberships(result: StudyResult, candidates: Sequence[TrialRecord], draw: Draw) -> NDArray[np.float64]:
+def sampled_memberships(result: StudyResult, candidates: Sequence[TrialRecord], draw: Draw) -> NDArray[np.float64]:
     """How probably each of n candidates is on the front [n], as a ratio.
 
     In a sample in which a candidate breaks a constraint it is no member, and dominates none.
     """
-    objectives, holds = drawn_objectives(result, candidates, draw)
+    objectives, holds = sampled_objectives(result, candidates, draw)
     return membership(objectives, directions_of(result), holds)
 
 
-def drawn_objectives(
+def sampled_objectives(
     result: StudyResult, candidates: Sequence[TrialRecord], draw: Draw
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Samples of the objectives of n candidates [d, n, m], and in which a candidate satisfies every constraint [d, n].

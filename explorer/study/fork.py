@@ -78,7 +78,7 @@ class Fork:
             return "their measurements are not valid"
         if session.grid.index(variant) is None and variant != session.space.baseline():
             return "their variants are not in this search space"
-        if entry.comparability != session.facts.world:
+        if entry.comparability != session.facts.comparability:
             return "they were measured with other data, software or prices, another network, or on another device"
         baseline = session.result().baseline_values() if session.n_finished else None
         if judge(entry.record.outcome, session.space, baseline)[0] == "failed":

@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.metrics import Constraint, ideal_point
+from explorer.pareto.front import knee_index
 from explorer.pareto.hypervolume import hypervolume, hypervolume_ratio
-from explorer.pareto.knee import knee_index
 from explorer.pareto.membership import membership, ties
 from explorer.records import Measurement
 from explorer.study.baseline import guessing_info, warnings
-from explorer.study.confirm.confirmed_values import Confirmed, Unconfirmed, confirmed, confirmed_draws
+from explorer.study.confirm.confirmed_values import Confirmed, Unconfirmed, confirmed, confirmed_samples
 from explorer.study.feasibility import (
     directions_of,
-    drawn_objectives,
     feasible_trials,
     objective_points,
     possible_trials,
+    sampled_objectives,
     value_front,
     within,
 )
@@ -112,7 +112,7 @@ class _Candidates:
         confirmation, trials = finalists.confirmation, possible_trials(finalists)
         if not trials or confirmation is None:
             return cls(finalists, trials)
-        drawn = drawn_objectives(finalists, trials, lambda some, names: confirmed_draws(finalists, some, names))
+        drawn = sampled_objectives(finalists, trials, lambda some, names: confirmed_samples(finalists, some, names))
         return cls(finalists, trials, *drawn)
 
     def within(self, where: Sequence[Constraint]) -> _Candidates:
@@ -140,17 +140,6 @@ class _Candidates:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The entries on the front, near it and hardly on it, in the order in which they are shown, and the volumes."""
-
-    front: tuple[FrontEntry, ...]
-    near: tuple[FrontEntry, ...]
-    unlikely: tuple[FrontEntry, ...]
-    hypervolume: float | None
-    hypervolume_ratio: float | None
-
-
 @dataclass(frozen=True)
 class FrontView:
     """A study's front, best in the first objective first, and the study with the values that views show.
@@ -176,27 +165,32 @@ class FrontView:
     @property
     def entries(self) -> tuple[FrontEntry, ...]:
         """The trials on the front."""
-        return self._found.front
+        return self._parts[0]
 
     @property
     def near(self) -> tuple[FrontEntry, ...]:
         """The finalists that are not on the front of these values and may belong to it."""
-        return self._found.near
+        return self._parts[1]
 
     @property
     def unlikely(self) -> tuple[FrontEntry, ...]:
         """The finalists that hardly belong to the front."""
-        return self._found.unlikely
+        return self._parts[2]
 
-    @property
+    @cached_property
     def hypervolume(self) -> float | None:
         """The front's hypervolume; None without a reference point."""
-        return self._found.hypervolume
+        reference = self._reference
+        return None if reference is None else hypervolume(self._points, directions_of(self.searched), reference)
 
-    @property
+    @cached_property
     def hypervolume_ratio(self) -> float | None:
         """Its share of the box between the reference and the ideal; None also when no ideal exists."""
-        return self._found.hypervolume_ratio
+        reference, ideal = self._reference, ideal_point(self.searched.objectives)
+        if reference is None or ideal is None:
+            return None
+        corner = [ideal[objective.metric] for objective in self.searched.objectives]
+        return hypervolume_ratio(self._points, directions_of(self.searched), reference, corner)
 
     @property
     def is_confirmed(self) -> bool:
@@ -299,17 +293,26 @@ class FrontView:
         return _Candidates.of_finalists(self.finalists.result)
 
     @cached_property
-    def _found(self) -> _Found:
+    def _parts(self) -> tuple[tuple[FrontEntry, ...], tuple[FrontEntry, ...], tuple[FrontEntry, ...]]:
+        """The entries on the front, near it, and hardly on it, in the order in which they are shown."""
         candidates = self._all.within(self.where)
-        entries, points = candidates.entries(), objective_points(candidates.result, candidates.trials)
-        mask = value_front(candidates.result, candidates.trials)
-        stated = _stated(candidates.result, entries, points, mask)
-        return _Found(
+        entries, mask = candidates.entries(), value_front(candidates.result, candidates.trials)
+        stated = _stated(candidates.result, entries, objective_points(candidates.result, candidates.trials), mask)
+        return (
             tuple(entry for index, entry in stated.items() if mask[index]),
             tuple(entry for index, entry in stated.items() if not mask[index]),
             tuple(one for i, one in enumerate(entries) if one.probability is not None and i not in stated),
-            *_volumes(self.searched, points[mask]),
         )
+
+    @property
+    def _points(self) -> NDArray[np.float64]:
+        """The objectives [n, m] of the front."""
+        return objective_points(self.searched, [entry.trial for entry in self.entries])
+
+    @property
+    def _reference(self) -> list[float] | None:
+        point = self.searched.reference_point
+        return None if point is None else [point[objective.metric] for objective in self.searched.objectives]
 
     def to_json(self) -> dict[str, Any]:
         """What `explore front --json` prints."""
@@ -344,7 +347,7 @@ def front_view(
     Raises UsageError for a bound relative to a baseline that the study does not have, ValueError for NaN objectives.
     """
     confirmation = result.confirmation
-    is_stale = confirmation is not None and confirmation.is_stale(result.trials)
+    is_stale = confirmation is not None and result.is_stale(confirmation)
     if confirmation is None or is_stale or is_search or allow_invalid:
         view = FrontView(result, result, allow_invalid=allow_invalid, is_stale=is_stale)
     else:
@@ -392,17 +395,3 @@ def _stated(
     return {
         i: replace(entries[i], is_knee=i == knee, ratio_to_baseline=ratios(entries[i].trial, baseline)) for i in stated
     }
-
-
-def _volumes(result: StudyResult, front: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """The hypervolume of points [n, m], and its share of the box between reference and ideal."""
-    if result.reference_point is None:
-        return None, None
-    directions = directions_of(result)
-    reference = [result.reference_point[objective.metric] for objective in result.objectives]
-    volume = hypervolume(front, directions, reference)
-    ideal = ideal_point(result.objectives)
-    if ideal is None:
-        return volume, None
-    corner = [ideal[objective.metric] for objective in result.objectives]
-    return volume, hypervolume_ratio(front, directions, reference, corner)

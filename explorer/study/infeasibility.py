@@ -3,83 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from explorer.metrics import METRICS, Constraint
 from explorer.study.confirm.confirmed_values import confirmed
 from explorer.study.front import FrontView
 from explorer.study.result import StudyResult, TrialRecord
 
-
-@dataclass(frozen=True, slots=True)
-class NearMiss:
-    """An infeasible trial and the constraints that it breaks.
-
-    `broken` maps constraints' texts to violations in the metric's unit; `excess_ratio` is the largest violation
-    relative to its bound, or the violation itself where the bound is 0 or unknown (inf: the metric is unknown).
-    """
-
-    trial: TrialRecord
-    broken: Mapping[str, float]
-    excess_ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A constraint: how many measured trials break it, and how many break no other."""
-
-    constraint: str
-    n_broken: int
-    n_broken_alone: int
-    n_measured: int
-
-
-def nearest_infeasible(result: StudyResult, k: int = 3, where: Sequence[Constraint] = ()) -> tuple[NearMiss, ...]:
-    """Return the `k` measured trials nearest to satisfying the constraints of the study and of `where`.
-
-    The nearest trial has the smallest maximal violation relative to the bounds; ties go to the earlier trial.
-    """
-    limits = _limits(result, where)
-    misses = [
-        NearMiss(trial, broken, max(amount / abs(limits.get(text) or 1.0) for text, amount in broken.items()))
-        for trial, broken in _broken_trials(result, where)
-        if broken
-    ]
-    return tuple(sorted(misses, key=lambda miss: (miss.excess_ratio, miss.trial.number))[:k])
-
-
-def binding_constraint(result: StudyResult, where: Sequence[Constraint] = ()) -> Binding | None:
-    """Return the constraint that most measured trials break, then the one that excludes more alone. None: all hold."""
-    trials = _broken_trials(result, where)
-    texts = dict.fromkeys(text for _, broken in trials for text in broken)
-    counts = [
-        Binding(
-            constraint=text,
-            n_broken=sum(text in broken for _, broken in trials),
-            n_broken_alone=sum(list(broken) == [text] for _, broken in trials),
-            n_measured=len(trials),
-        )
-        for text in texts
-    ]
-    return max(counts, key=lambda count: (count.n_broken, count.n_broken_alone), default=None)
+_N_NEAREST = 3
 
 
 def nothing_feasible_message(result: StudyResult, where: Sequence[Constraint] = ()) -> str:
-    """Return why no trial is feasible, in a few lines: the binding constraint, then the nearest misses."""
-    binding = binding_constraint(result, where)
-    if binding is None:
+    """Return why no trial satisfies the constraints of the study and of `where`, in a few lines.
+
+    First the constraint that most measured trials break, then the one that excludes more alone; then the trials nearest
+    to satisfying all, by their largest violation relative to its bound.
+    """
+    measured = _broken_trials(result, where)
+    misses = [(trial, broken) for trial, broken in measured if broken]
+    if not misses:
         states = [trial.state for trial in result.trials]
         invalid = f", {n_invalid} invalid" if (n_invalid := states.count("invalid")) else ""
         unfit = f"{states.count('failed')} failed{invalid}"
         return f"no trial of {len(result.trials)} has a result that could be on the front ({unfit})"
+    n_broken = Counter(text for _, broken in misses for text in broken)
+    n_alone = Counter(text for _, broken in misses for text in broken if len(broken) == 1)
+    binding = max(n_broken, key=lambda text: (n_broken[text], n_alone[text]))
     lines = [
-        f"no trial satisfies every constraint: `{binding.constraint}` is broken by {binding.n_broken} of "
-        f"{binding.n_measured} measured trials, {binding.n_broken_alone} of which break nothing else. Nearest misses:"
+        f"no trial satisfies every constraint: `{binding}` is broken by {n_broken[binding]} of {len(measured)} "
+        f"measured trials, {n_alone[binding]} of which break nothing else. Nearest misses:"
     ]
-    for miss in nearest_infeasible(result, where=where):
-        broken = "; ".join(f"`{text}` {_by(text, amount)}" for text, amount in miss.broken.items())
-        lines.append(f"  trial {miss.trial.number}: {broken}")
+    limits = _limits(result, where)
+
+    def excess(miss: tuple[TrialRecord, Mapping[str, float]]) -> tuple[float, int]:
+        """Return the largest violation relative to its bound; inf where a metric is unknown."""
+        trial, broken = miss
+        return max(amount / abs(limits.get(text) or 1.0) for text, amount in broken.items()), trial.number
+
+    for trial, broken in sorted(misses, key=excess)[:_N_NEAREST]:
+        lines.append(
+            f"  trial {trial.number}: " + "; ".join(f"`{text}` {_by(text, one)}" for text, one in broken.items())
+        )
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from explorer.errors import ExplorerError, Interrupted, ModelError, NotAvailable, NothingFeasible, StudyIncompatible
 from explorer.space.values import SearchSpace, Vocabulary
-from explorer.study.baseline import baseline_sentence, images_sentence, warnings
+from explorer.study.baseline import baseline_sentence, input_sentence, warnings
 from explorer.study.confirm.rounds import ConfirmationBudget, Confirmer, confirm_if_due
 from explorer.study.evaluation import CircuitBreaker, Evaluator, StudyView
 from explorer.study.fork import Fork
@@ -22,7 +22,6 @@ from explorer.study.store.live_status import recording_live_status
 from explorer.study.store.location import StudyLocation
 from explorer.study.store.lock import study_lock
 from explorer.system.disk_errors import explaining_disk_errors
-from explorer.system.hashing import cache_root
 from explorer.system.signals import Interrupt
 
 
@@ -63,10 +62,10 @@ def run_study(
         fork = None if fork_from is None else Fork(fork_from, folder)
         session = _open(space, folder, tools)
         try:
-            if images := images_sentence(session.facts.identity, session.facts.provenance):
-                tools.view.on_note(images)
+            if sentence := input_sentence(session.facts.identity, session.facts.provenance):
+                tools.view.on_note(sentence)
             confirmer = _confirmer(session, tools) if is_confirming else None
-            return _search(session, tools, fork, _Limit(space, began, tools.clock), confirmer)
+            return _search(session, tools, fork, began, confirmer)
         finally:
             session.close()
 
@@ -112,32 +111,25 @@ def _open(space: SearchSpace, folder: Path, tools: StudyTools) -> Session:
     stored = stored_study(space, location)
     prepared = tools.evaluator.prepare(tools.view.on_progress)
     tools.interrupt.check()
-    return open_session(space, tools.vocabulary, location, prepared, stored, cache_root() / "evidence")
+    return open_session(space, tools.vocabulary, location, prepared, stored)
 
 
 def _confirmer(session: Session, tools: StudyTools) -> Confirmer:
     return Confirmer(session, tools.evaluator, tools.view, tools.interrupt, tools.clock)
 
 
-class _Limit:
-    """The limits of a study that began at `began`, by `clock`."""
-
-    def __init__(self, space: SearchSpace, began: float, clock: Callable[[], float]) -> None:
-        self._search = space.search
-        self._began = began
-        self._clock = clock
-
-    def reached(self, n_finished: int) -> str:
-        """Return which limit is reached, in words; empty when none is."""
-        if n_finished >= self._search.n_trials:
-            return f"all {self._search.n_trials} trials are done"
-        if self._search.timeout_s is not None and self._clock() - self._began >= self._search.timeout_s:
-            return f"the time is up ({self._search.timeout_s:g} s)"
-        return ""
+def _reached_limit(session: Session, seconds: float) -> str:
+    """Return which limit of the study is reached after `seconds`, in words; empty when none is."""
+    search = session.space.search
+    if session.n_finished >= search.n_trials:
+        return f"all {search.n_trials} trials are done"
+    if search.timeout_s is not None and seconds >= search.timeout_s:
+        return f"the time is up ({search.timeout_s:g} s)"
+    return ""
 
 
 def _search(
-    session: Session, tools: StudyTools, fork: Fork | None, limit: _Limit, confirmer: Confirmer | None
+    session: Session, tools: StudyTools, fork: Fork | None, began: float, confirmer: Confirmer | None
 ) -> StudyResult:
     view = tools.view
     try:
@@ -148,7 +140,7 @@ def _search(
         if fork is not None:
             view.on_note(fork.adopt_others(session))
         _note_baseline(session.result(), view)
-        _trials(session, tools, limit)
+        _trials(session, tools, began)
         if confirmer is not None:
             confirm_if_due(confirmer, session, view)
     except (Interrupted, NotAvailable, ModelError, StudyIncompatible):
@@ -162,10 +154,10 @@ def _search(
     return result
 
 
-def _trials(session: Session, tools: StudyTools, limit: _Limit) -> None:
+def _trials(session: Session, tools: StudyTools, began: float) -> None:
     """Run trials until a limit is reached or no variant is left. Raises NotAvailable when they all fail alike."""
     breaker = CircuitBreaker("trials", "start the study again to resume it")
-    while not (reason := limit.reached(session.n_finished)):
+    while not (reason := _reached_limit(session, tools.clock() - began)):
         record = _trial(session, tools)
         if record is None:
             reason = f"every variant of the search space was tried ({session.grid.n_variants})"

@@ -7,18 +7,20 @@ trials take about a second, and several through Optuna.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import UsageError
+from explorer.space.values import SearchSpace
 from explorer.study.confirm.confirmation import Confirmation, read_confirmation
 from explorer.study.result import StudyResult
 from explorer.study.store.database import BUSY_TIMEOUT_S, damaged, engine_to_read, translated
 from explorer.study.store.facts import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, StudyFacts, from_checksummed
-from explorer.study.store.journal import Entry, Journal, Needed, require_complete
+from explorer.study.store.journal import Entry, Journal, require_complete
 from explorer.study.store.location import StorageLocation, storage_location
 from explorer.study.store.validation import json_value, require_measured
 
@@ -76,16 +78,16 @@ def load_result(folder: Path, name: str | None = None, storage_url: str | None =
     UsageError when there is no such study, StudyDamaged or StudyError when its database cannot be read, NotAvailable
     when its driver is not installed.
     """
-    place = storage_location(folder, storage_url)
-    stored = read_study(place, name or folder.name, is_only_one_taken=name is None)
+    database = storage_location(folder, storage_url)
+    stored = read_study(database, name or folder.name, is_only_one_taken=name is None)
     if stored is None:
-        require_no_trials(folder, place)
+        require_no_trials(folder, database)
         raise UsageError(f"no study in {folder}: `explore start SPACE.yaml` makes one")
     return stored.result(folder)
 
 
 def read_study(
-    place: StorageLocation,
+    database: StorageLocation,
     name: str,
     is_only_one_taken: bool = False,
     first: int = 0,
@@ -96,25 +98,25 @@ def read_study(
     With `is_only_one_taken`, the database's only study is returned whatever its name. `timeout_s` is how long another
     program may keep a file locked. Raises StudyDamaged, StudyError, NotAvailable, OSError.
     """
-    if isinstance(place, Path) and not place.is_file():
+    if isinstance(database, Path) and not database.is_file():
         return None
-    with translated(place):
-        engine = engine_to_read(place, timeout_s, is_checked=first == 0)
+    with translated(database):
+        engine = engine_to_read(database, timeout_s, is_checked=first == 0)
         try:
             with engine.connect() as connection:
-                return _read(connection, place, name, is_only_one_taken, first)
+                return _read(connection, database, name, is_only_one_taken, first)
         finally:
             engine.dispose()
 
 
-def require_no_trials(folder: Path, place: StorageLocation) -> None:
+def require_no_trials(folder: Path, database: StorageLocation) -> None:
     """Raise StudyDamaged when the folder holds trials of a study that the database does not have."""
     if n_trials := len(Journal(folder).numbers()):
-        raise damaged(place, f"it does not hold the study whose {n_trials} trials are in {folder}")
+        raise damaged(database, f"it does not hold the study whose {n_trials} trials are in {folder}")
 
 
 def _read(
-    connection: Connection, place: StorageLocation, name: str, is_only_one_taken: bool, first: int
+    connection: Connection, database: StorageLocation, name: str, is_only_one_taken: bool, first: int
 ) -> StoredStudy | None:
     from sqlalchemy import inspect, text
 
@@ -137,30 +139,22 @@ def _read(
         if reference is not None:
             require_measured("its reference point", [reference[metric] for metric in objectives])
         with _uncollected():
-            needed = Needed.of(facts.space)
-            entries = tuple(_entry(row.number, row.state, row.value_json, needed) for row in _each_once(rows))
+            entries = tuple(_entry(row.number, row.state, row.value_json, facts.space) for row in rows)
+        for first_one, second in pairwise(entries):  # they are in the order of their numbers
+            if first_one.record.number == second.record.number:
+                raise ValueError(f"trial {second.record.number} is there twice")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise damaged(place, str(error)) from error
+        raise damaged(database, str(error)) from error
     return StoredStudy(facts, entries, reference)
 
 
-def _each_once(rows: Iterable[Any]) -> Iterator[Any]:
-    """Yield the rows, ordered by trial number. Raises ValueError when a trial appears twice."""
-    last = None
-    for row in rows:
-        if row.number == last:
-            raise ValueError(f"trial {row.number} is there twice")
-        last = row.number
-        yield row
-
-
-def _entry(number: int, state: str, text: str, needed: Needed) -> Entry:
+def _entry(number: int, state: str, text: str, space: SearchSpace) -> Entry:
     """Return that trial's entry, checked for what its study needs. Raises as `from_checksummed`."""
     entry = from_checksummed(text)
     record = entry.record
     if record.number != number or (record.state == "failed") != (state == "FAIL"):
         raise ValueError(f"trial {number} is {state}, but its record is of trial {record.number}")
-    require_complete(entry, needed)
+    require_complete(entry, space)
     return entry
 
 

@@ -19,8 +19,7 @@ from explorer.study.comparability import comparability_key, identity_difference,
 from explorer.study.confirm.confirmation import Confirmation, read_confirmation, remove_confirmations
 from explorer.study.evaluation import CanReachFront, Prepared
 from explorer.study.read import StoredStudy, read_study, require_no_trials, study_result
-from explorer.study.result import StudyResult, TrialRecord
-from explorer.study.search.compact import compacted
+from explorer.study.result import StudyResult, TrialRecord, compacted
 from explorer.study.search.first_measurements import FirstMeasurements
 from explorer.study.search.grid import Grid
 from explorer.study.search.proposer import Proposer
@@ -31,6 +30,7 @@ from explorer.study.store.location import StorageLocation, StudyLocation, rememb
 from explorer.study.store.optuna_storage import StudyStorage
 from explorer.study.verdict import judge, violation_shares
 from explorer.system.files import write_bytes, write_text
+from explorer.system.hashing import cache_root
 
 SPACE_NAME = "space.yaml"
 NETWORK_NAME = "network.json"
@@ -43,10 +43,10 @@ def stored_study(space: SearchSpace, location: StudyLocation) -> StoredStudy | N
     """
     from explorer.space.write import difference
 
-    place = storage_location(location.folder, location.storage_url)
-    stored = read_study(place, space.name, is_only_one_taken=location.storage_url is None)
+    database = storage_location(location.folder, location.storage_url)
+    stored = read_study(database, space.name, is_only_one_taken=location.storage_url is None)
     if stored is None:
-        require_no_trials(location.folder, place)
+        require_no_trials(location.folder, database)
         return None
     changes = difference(stored.facts.space, space)
     if stored.facts.space.name != space.name:
@@ -59,15 +59,13 @@ def stored_study(space: SearchSpace, location: StudyLocation) -> StoredStudy | N
 class Session:
     """An open study. Its methods raise StudyError, StudyDamaged, or OSError when the disk is full."""
 
-    def __init__(
-        self, storage: StudyStorage, stored: StoredStudy, vocabulary: Vocabulary, folder: Path, evidence: Path
-    ) -> None:
+    def __init__(self, storage: StudyStorage, stored: StoredStudy, vocabulary: Vocabulary, folder: Path) -> None:
         self.facts = stored.facts
         self.grid = Grid(self.facts.space, vocabulary)
         self._folder = folder
         self._storage = storage
         self._journal = Journal(folder)
-        self._first_measurements = FirstMeasurements(evidence, self.facts.world)
+        self._first_measurements = FirstMeasurements(cache_root() / "first_measurements", self.facts.comparability)
         self._reference_point = stored.reference_point
         self._confirmation = read_confirmation(folder)
         search = self.facts.space.search
@@ -75,7 +73,7 @@ class Session:
         self._proposer = Proposer(self.grid, directions, search.sampler, search.seed)
         self._records: list[TrialRecord] = []
         self._racing = Racing(self.facts.space)
-        self._baseline_evidence: Mapping[str, float] = {}
+        self._baseline_first: Mapping[str, float] = {}
         for entry in stored.entries:
             self._take(entry)
         self._finish_interrupted()
@@ -119,7 +117,7 @@ class Session:
         baseline = None if not self._records else self.result().baseline_values()
         state, checked, violations = judge(outcome, self.space, baseline)
         record = TrialRecord(number, state, checked, violations, started, max(started, finished or time.time()))
-        entry = Entry(record, self._first_measurements_of(record), self.facts.world)
+        entry = Entry(record, self._first_measurements_of(record), self.facts.comparability)
         self._journal.write(entry)
         self._storage.finish(entry, self.space.objectives)
         self._take(entry)
@@ -145,12 +143,8 @@ class Session:
         """Return the metrics that samplers get; for an invalid trial those that an earlier study measured, if any."""
         if record.state == "failed":
             return {}
-        outcome = record.outcome
-        return (
-            self._first_measurements.stored(outcome)
-            if record.state == "invalid"
-            else self._first_measurements.of(outcome)
-        )
+        first = self._first_measurements
+        return first.stored(record.outcome) if record.state == "invalid" else first.of(record.outcome)
 
     def _take(self, entry: Entry) -> None:
         record = compacted(entry.record)
@@ -160,15 +154,15 @@ class Session:
             self._proposer.observe(record.variant, None, {})
             return
         if record.number == 0:
-            self._baseline_evidence = {**record.values(), **entry.first_measurements}
+            self._baseline_first = {**record.values(), **entry.first_measurements}
             self._fix_reference_point(record)
         # Without a baseline, whose record may have been removed, there is nothing to compare with.
         has_objectives = all(objective.metric in entry.first_measurements for objective in self.space.objectives)
-        if not self._baseline_evidence or not has_objectives:
+        if not self._baseline_first or not has_objectives:
             self._proposer.observe(record.variant, None, {})
             return
         values = tuple(entry.first_measurements[objective.metric] for objective in self.space.objectives)
-        shares = violation_shares(self.space.constraints, entry.first_measurements, self._baseline_evidence)
+        shares = violation_shares(self.space.constraints, entry.first_measurements, self._baseline_first)
         self._proposer.observe(record.variant, values, shares)
 
     def _fix_reference_point(self, baseline: TrialRecord) -> None:
@@ -202,7 +196,6 @@ def open_session(
     location: StudyLocation,
     prepared: Prepared,
     stored: StoredStudy | None,
-    evidence: Path,
 ) -> Session:
     """Open the stored study, or create a new one.
 
@@ -211,14 +204,14 @@ def open_session(
     stored study whose baseline has a result.
     """
     folder, storage_url = location.folder, location.storage_url
-    place = storage_location(folder, storage_url)
+    database = storage_location(folder, storage_url)
     facts = StudyFacts(space, prepared.identity, prepared.provenance, comparability_key(space, prepared))
     if stored is not None:
         networks = (folder / NETWORK_NAME, prepared.network_description)
         changes = identity_difference(stored.facts.identity, prepared.identity, networks)
         if changes and _has_baseline(stored, folder):
             raise incompatible(space.name, "data, network, software or device", changes)
-        session = _resumed(stored, facts, place, vocabulary, folder, evidence)
+        session = _resumed(stored, facts, database, vocabulary, folder)
         if session.n_finished and session.result().baseline is not None:
             return session
         session.close()
@@ -230,8 +223,8 @@ def open_session(
     if prepared.network_description is not None:
         write_bytes(folder / NETWORK_NAME, prepared.network_description.read_bytes())
     remember_storage(folder, storage_url)
-    storage = StudyStorage.create(place, facts)
-    return Session(storage, StoredStudy(facts, (), None), vocabulary, folder, evidence)
+    storage = StudyStorage.create(database, facts)
+    return Session(storage, StoredStudy(facts, (), None), vocabulary, folder)
 
 
 def _has_baseline(stored: StoredStudy, folder: Path) -> bool:
@@ -241,15 +234,15 @@ def _has_baseline(stored: StoredStudy, folder: Path) -> bool:
 
 
 def _resumed(
-    stored: StoredStudy, facts: StudyFacts, place: StorageLocation, vocabulary: Vocabulary, folder: Path, evidence: Path
+    stored: StoredStudy, facts: StudyFacts, database: StorageLocation, vocabulary: Vocabulary, folder: Path
 ) -> Session:
     """Open the stored study with the limits (trials, time) of `facts`."""
-    storage = StudyStorage.open(place, facts.space.name)
+    storage = StudyStorage.open(database, facts.space.name)
     try:
         current = replace(stored.facts, space=facts.space)
         if current.to_json() != stored.facts.to_json():
             storage.set_facts(current)
-        return Session(storage, replace(stored, facts=current), vocabulary, folder, evidence)
+        return Session(storage, replace(stored, facts=current), vocabulary, folder)
     except BaseException:
         storage.close()
         raise

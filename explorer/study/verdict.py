@@ -10,7 +10,7 @@ from dataclasses import replace
 from explorer.metrics import METRICS, Constraint
 from explorer.records import Failure, Measurement, TrialOutcome, TrialState
 from explorer.space.values import SearchSpace
-from explorer.study.store.validation import LARGEST_MEASURED
+from explorer.study.store.validation import LARGEST_MEASURED, storable
 
 _LARGEST_SHARE = 1e6
 """Bound of violations: some samplers standardize them, and infinity would hide every difference."""
@@ -52,56 +52,52 @@ def violation_shares(
 
 def _checked(outcome: TrialOutcome, space: SearchSpace, is_baseline: bool) -> TrialOutcome:
     """Return the outcome, with a failure where a value is impossible or one that the study needs is unknown."""
-    if (failure := outcome.failure) is not None:
-        return replace(outcome, failure=Failure(*map(_storable, (failure.kind, failure.reason, failure.log))))
+    if outcome.failure is not None:
+        return replace(outcome, failure=_storable(outcome.failure))
     faults = {name: fault for name, metric in outcome.metrics.items() if (fault := _fault(name, metric))}
     if faults:
-        metrics = {
-            name: Measurement.unknown(f"invalid value: {faults[name]}") if name in faults else metric
-            for name, metric in outcome.metrics.items()
-        }
-        reason = "; ".join(f"{name} is {fault}" for name, fault in sorted(faults.items()))
-        return replace(outcome, metrics=metrics, failure=Failure("invalid value", reason))
+        unknown = {name: Measurement.unknown(f"invalid value: {fault.reason}") for name, fault in faults.items()}
+        return replace(outcome, metrics={**outcome.metrics, **unknown}, failure=faults[min(faults)])
     needed = [objective.metric for objective in space.objectives]
     if is_baseline:
         needed += [constraint.metric for constraint in space.constraints if constraint.is_relative]
-    unmeasured = Measurement.unknown("it was not measured")
-    why = {name: outcome.metrics.get(name, unmeasured).why or unmeasured.why for name in needed}
-    unknown = [f"{name} is not known: {why[name]}" for name in needed if name not in outcome.values()]
-    if unknown:
-        return replace(outcome, failure=Failure("objective unknown", "; ".join(unknown)))
+    for name in needed:
+        measured = outcome.metrics.get(name, Measurement(None))
+        if measured.value is None:
+            why = measured.why or "it was not measured"
+            return replace(outcome, failure=Failure("objective_unknown", {"metric": name, "why": why}))
     return outcome
 
 
-def _storable(text: str) -> str:
-    """Escape lone surrogates, as file names that are not UTF-8 have them; JSON cannot hold them."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _storable(failure: Failure) -> Failure:
+    """Return the failure with texts that can be stored."""
+    values = {name: storable(value) if isinstance(value, str) else value for name, value in failure.values.items()}
+    return Failure(failure.cause, values, storable(failure.log))
 
 
-def _fault(name: str, metric: Measurement) -> str:
-    """Return what is wrong with a metric's value or interval; "" when nothing is."""
+def _fault(name: str, metric: Measurement) -> Failure | None:
+    """Return what is wrong with a metric's value or interval; None when nothing is."""
     value = metric.value
     if value is None:
-        return ""
+        return None
     for number in (value, metric.low, metric.high, metric.n):
-        if number is not None and (fault := _number_fault(number)):
-            return fault
-    unit = METRICS[name].unit if name in METRICS else ""
+        if number is not None and (cause := _number_fault(number)):
+            return Failure(cause, {"metric": name, "value": reprlib.repr(number)})
+    unit, what = METRICS[name].unit if name in METRICS else "", {"metric": name, "value": f"{value:g}"}
     if unit == "ratio" and not 0 <= value <= 1:
-        return f"{value:g}, expected a ratio in [0, 1]"
+        return Failure("no_ratio", what)
     if value < 0:
-        return f"{value:g}, expected no negative number"
+        return Failure("negative", what)
     if value == 0 and unit in _NEVER_ZERO:
-        return f"{value:g}, expected more than 0 {unit}"
-    return ""
+        return Failure("not_above_0", {**what, "unit": unit})
+    return None
 
 
 def _number_fault(value: object) -> str:
+    """Return the cause of a failure where `value` is no number that was measured; "" for others."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{reprlib.repr(value)}, expected a number"
+        return "no_number"
     # Not for a NaN; and a whole number may be larger than any float.
     if not abs(value) <= sys.float_info.max:
-        return f"{reprlib.repr(value)}, expected a finite number"
-    if abs(value) > LARGEST_MEASURED:
-        return f"{value:g}, expected at most {LARGEST_MEASURED:g}"
-    return ""
+        return "not_finite"
+    return "too_large" if abs(value) > LARGEST_MEASURED else ""

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
+from explorer.records import Failure
 from explorer.system import process_tree
 
 _MAX_MESSAGE_BYTES = 16 * 2**20
@@ -39,13 +40,15 @@ class Stop(Protocol):
 class WorkerFailed(Exception):
     """A worker died, hung, or sent something that is not a result. `kind` is equal for equal causes."""
 
-    def __init__(self, kind: str, reason: str, log: str = "", exit_code: int | None = None) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.reason = reason
-        self.log = log
+    def __init__(self, cause: Failure | str, reason: str = "", log: str = "", exit_code: int | None = None) -> None:
+        """Take a failure, or the kind and reason of one that was reported.
+
+        `exit_code` is that of a failure that ends the study; None if only the trial fails.
+        """
+        self.failure = cause if isinstance(cause, Failure) else Failure.reported(cause, reason, log)
+        super().__init__(self.failure.reason)
+        self.kind, self.reason, self.log = self.failure.kind, self.failure.reason, self.failure.log
         self.exit_code = exit_code
-        """The exit code of a failure that ends the study; None if only the trial fails."""
 
 
 class WorkerProcess:
@@ -209,9 +212,9 @@ class WorkerProcess:
         held, limit = self._watchdog.look(self._phase in self._undisturbed), self._watchdog.limit_mib
         if held > limit:
             # Rounded up, so that a value above the limit differs from it.
-            held_text = f"{math.ceil(held)} MiB in phase {self._phase!r}"
-            reason = f"it held {held_text}, and this machine had {limit:.0f} MiB for it"
-            raise self._failed("out of memory", reason, is_patient=False)
+            raise self._ended_by(
+                "out_of_memory", is_patient=False, held_mib=float(math.ceil(held)), limit_mib=float(limit)
+            )
 
     def _drain_log(self) -> None:
         """Read once, so that endless output cannot delay the deadline."""
@@ -231,18 +234,22 @@ class WorkerProcess:
         if status < 0:
             names = {known.value: known.name for known in signal.Signals}  # most real-time signals have none
             name = names.get(-status, str(-status))
-            hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
-            return self._failed(f"signal {name}", f"ended by {name} in phase {self._phase!r}{hint}")
+            return self._ended_by("killed") if name == "SIGKILL" else self._ended_by("signal", signal=name)
         if self._buffer:
             return self._failed("bad result", f"an answer in phase {self._phase!r} that breaks off")
-        return self._failed("no result", f"exited with status {status} in phase {self._phase!r} without a result")
+        return self._ended_by("no_result", status=float(status))
 
     def _timed_out(self, timeout_s: float) -> WorkerFailed:
-        return self._failed(f"timeout in {self._phase}", f"no answer in phase {self._phase!r} for {timeout_s:g} s")
+        return self._ended_by("timeout", seconds=float(timeout_s))
 
-    def _failed(self, kind: str, reason: str, is_patient: bool = True) -> WorkerFailed:
-        self.close(is_patient)
+    def _failed(self, kind: str, reason: str) -> WorkerFailed:
+        self.close()
         return WorkerFailed(kind, reason, self.log)
+
+    def _ended_by(self, cause: str, is_patient: bool = True, **values: float | str) -> WorkerFailed:
+        """End the process, and return its failure in the present phase."""
+        self.close(is_patient)
+        return WorkerFailed(Failure(cause, {"phase": self._phase, **values}, self.log))
 
     def close(self, is_patient: bool = True) -> None:
         """End the process and its tree: SIGTERM, then SIGKILL after 5 s, or at once unless `is_patient`. Idempotent."""

@@ -109,7 +109,7 @@ def _cold_start(found: Observation) -> Lines:
 
 def _memory(found: Observation) -> Lines:
     parts = found.memory_mib
-    measured = {"peak": parts.peak, "of it the bare runtime": parts.runtime, "of it the model": parts.model}
+    measured = {"peak": parts.process_peak, "of it the bare runtime": parts.runtime, "of it the model": parts.model}
     lines = {title: f"{_digits(mib)} MiB, measured" for title, mib in measured.items()}
     return lines | ({} if found.build is None else _calculated(found.build.memory_bytes))
 

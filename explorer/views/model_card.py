@@ -11,7 +11,7 @@ from rich.text import Text
 from explorer.metrics import METRICS
 from explorer.records import Measurement, TrialOutcome
 from explorer.runtimes.int8_range import FULL, REDUCED
-from explorer.study.baseline import baseline_sentence, images_text, warnings
+from explorer.study.baseline import baseline_sentence, input_text, warnings
 from explorer.study.front import FrontView, Standing
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.tasks.task import TensorSpec
@@ -237,7 +237,7 @@ def _images(result: StudyResult) -> str:
         return ""
     shape = result.provenance["identity"]["data"]["input"]["shape"]
     return (
-        f"\nIt takes raw images: {one_line(images_text(shape, known['stated']), 400)}. The model itself does that: "
+        f"\nIt takes raw images: {one_line(input_text(shape, known['stated']), 400)}. The model itself does that: "
         f"(pixel / 255 - mean) / std, with mean {known['mean']} and std {known['std']}.\n"
     )
 

@@ -13,7 +13,7 @@ from explorer.commands.options import ExportOptions, FrontOptions
 from explorer.errors import Interrupted
 from explorer.records import Measurement
 from explorer.study import front
-from explorer.study.confirm.confirmed_values import confirmed_draws
+from explorer.study.confirm.confirmed_values import confirmed_samples
 from explorer.system import files
 from explorer.views.page import html
 
@@ -44,13 +44,13 @@ def test_front_show_report_and_export_draw_the_bootstrap_once(monkeypatch, tmp_p
 
     def counted(*arguments):
         drawn.append(1)
-        return confirmed_draws(*arguments)
+        return confirmed_samples(*arguments)
 
     def written(result, choice, target, data, documents, interrupt):
         documents("made-up", on_test := Measurement(0.89, n=10))
         return on_test
 
-    monkeypatch.setattr(front, "confirmed_draws", counted)
+    monkeypatch.setattr(front, "confirmed_samples", counted)
     monkeypatch.setattr(export, "check_export", lambda result, choice, target: None)
     monkeypatch.setattr(export, "write_export", written)
     study, where = str(REFERENCE), ["latency_ms <= 5"]

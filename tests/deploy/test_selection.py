@@ -12,7 +12,7 @@ from explorer.deploy.selection import Neighbor, Selection, choose
 from explorer.errors import NothingFeasible, UsageError
 from explorer.records import Measurement
 from explorer.space.expressions import parse_constraint
-from explorer.study.confirm.confirmation import Confirmation, Finalist, Repeat, state_of
+from explorer.study.confirm.confirmation import Confirmation, Finalist, Repeat
 from explorer.study.front import front_view
 
 MAKERS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
@@ -124,7 +124,7 @@ def confirmed(result, latencies, test_accuracy=0.5):
         rounds.append(tuple(repeats))
     finalists = tuple(Finalist(number, f"a{number}") for number in range(len(latencies)))
     tests = {number: Measurement(test_accuracy + 0.1 * number) for number in range(len(latencies))}
-    n_trials, last_finished = state_of(result.trials)
+    n_trials, last_finished = result.state
     found = Confirmation(
         0, n_trials, last_finished, finalists, rounds=tuple(rounds), test_accuracies=tests, ended="settled"
     )

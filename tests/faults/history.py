@@ -117,7 +117,7 @@ class History:
         yield "trial 0 is the baseline", result.baseline is not None and result.baseline.variant == Variant()
         states = [state for _, state, _, _ in _rows(self.folder)]
         yield "I4 no trial is running", not {"RUNNING", "WAITING"} & set(states)
-        is_confirmed = result.confirmation is not None and not result.confirmation.is_stale(result.trials)
+        is_confirmed = result.confirmation is not None and not result.is_stale(result.confirmation)
         yield "the finalists are confirmed", is_confirmed
         names = ("trials.csv", "front.csv", "report.html")
         yield "the outputs are there", all((self.folder / name).is_file() for name in names)
@@ -208,7 +208,7 @@ def _artifacts(folder: Path, result: StudyResult) -> Iterator[Claim]:
 def _facts(entry: Entry | Mapping[str, Any]) -> dict[str, Any]:
     """Everything of a trial but what samplers were told, as JSON has it."""
     values = json.loads(json.dumps(entry.to_json() if isinstance(entry, Entry) else entry))
-    return {name: value for name, value in values.items() if name not in ("evidence", "world")}
+    return {name: value for name, value in values.items() if name not in ("first_measurements", "comparability")}
 
 
 def _is_left_over(path: Path) -> bool:

@@ -10,7 +10,6 @@ from explorer.pareto.front import front_mask
 from explorer.pareto.hypervolume import (
     Archive,
     hypervolume,
-    hypervolume_history,
     hypervolume_ratio,
     reference_point,
 )
@@ -87,29 +86,20 @@ def test_hypervolume_whole_numbers_equal_counted_cells(case):
 
 @settings(max_examples=60, deadline=None)
 @given(oracle.tied_points(max_points=8))
-def test_hypervolume_history_never_falls_and_ends_at_the_whole(case):
+def test_archive_hypervolume_never_falls_and_ends_at_the_whole(case):
     points, directions = case
     reference = [3 if direction == "minimize" else 1 for direction in directions]
-    feasible = [index % 3 != 1 for index in range(len(points))]
-    history = hypervolume_history(points, feasible, directions, reference)
-    kept = [point for point, is_kept in zip(points, feasible, strict=True) if is_kept]
+    archive, history = Archive(directions, reference), [0.0]
+    for point in points:
+        archive.add(point)
+        history.append(archive.hypervolume)
     assert (np.diff(history) >= 0).all()
-    assert [history[-1]] == [hypervolume(kept, directions, reference)] if points else history.shape == (0,)
+    assert history[-1] == hypervolume(points, directions, reference)
 
 
-def test_hypervolume_history_infeasible_rows_may_be_unknown():
-    history = hypervolume_history([[np.nan, np.nan], [0.5, 1.0]], [False, True], ACCURACY_LATENCY, [0.0, 2.0])
-    assert history.tolist() == [0.0, 0.5]
-
-
-def test_hypervolume_history_feasible_nan_is_refused():
+def test_archive_nan_is_refused():
     with pytest.raises(ValueError, match="without NaN"):
-        hypervolume_history([[np.nan, 1.0]], [True], ACCURACY_LATENCY, [0.0, 2.0])
-
-
-def test_hypervolume_history_other_lengths_are_refused():
-    with pytest.raises(ValueError, match="one length: 1 and 2"):
-        hypervolume_history([[0.5, 1.0]], [True, True], ACCURACY_LATENCY, [0.0, 2.0])
+        Archive(ACCURACY_LATENCY, [0.0, 2.0]).add([np.nan, 1.0])
 
 
 def test_reference_point_is_the_given_worst_zero_or_above_the_baseline():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.pareto.knee import knee_index, normalized_front
+from explorer.pareto.front import knee_index, normalized_front
 
 MINIMIZE = ("minimize", "minimize")
 

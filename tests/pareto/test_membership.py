@@ -50,16 +50,16 @@ def normal(x: float) -> float:
 @pytest.mark.parametrize("gap", [0.0, 0.5, 1.0, 2.0])
 def test_membership_of_two_gaussians_is_the_closed_form(gap):
     generator = np.random.default_rng(0)
-    draws = np.zeros((20_000, 2, 2))
-    draws[:, :, 0] = generator.normal([0.0, gap], 1.0, (20_000, 2))
+    samples = np.zeros((20_000, 2, 2))
+    samples[:, :, 0] = generator.normal([0.0, gap], 1.0, (20_000, 2))
     expected = normal(gap / math.sqrt(2))
     # The second objective is equal: the faster one alone is on the front.
-    assert membership(draws, DOWN) == pytest.approx([expected, 1 - expected], abs=0.015)
+    assert membership(samples, DOWN) == pytest.approx([expected, 1 - expected], abs=0.015)
 
 
 def test_membership_noise_in_common_cancels():
-    draws = np.random.default_rng(0).normal(0, 10, (500, 1, 1)) + np.array([[[1.0], [1.1]]])
-    assert membership(draws, ("minimize",)).tolist() == [1.0, 0.0]
+    samples = np.random.default_rng(0).normal(0, 10, (500, 1, 1)) + np.array([[[1.0], [1.1]]])
+    assert membership(samples, ("minimize",)).tolist() == [1.0, 0.0]
 
 
 def test_membership_equal_points_belong_both():
@@ -73,27 +73,27 @@ def test_membership_without_uncertainty_is_the_front(rows):
 
 
 def test_membership_point_that_is_not_allowed_is_none_and_dominates_none():
-    draws = np.tile(np.array([[0.0, 0.0], [1.0, 1.0]]), (4, 1, 1))
+    samples = np.tile(np.array([[0.0, 0.0], [1.0, 1.0]]), (4, 1, 1))
     is_allowed = np.array([[True, True], [False, True], [True, False], [False, False]])
-    assert membership(draws, DOWN, is_allowed).tolist() == [0.5, 0.25]
+    assert membership(samples, DOWN, is_allowed).tolist() == [0.5, 0.25]
 
 
-@pytest.mark.parametrize("draws", [np.ones((0, 2, 2)), np.ones((2, 2))])
-def test_membership_without_draws_is_refused(draws):
-    with pytest.raises(ValueError, match="draws must have the shape"):
-        membership(draws, DOWN)
-    with pytest.raises(ValueError, match="draws must have the shape"):
-        ties(draws)
+@pytest.mark.parametrize("samples", [np.ones((0, 2, 2)), np.ones((2, 2))])
+def test_membership_without_draws_is_refused(samples):
+    with pytest.raises(ValueError, match="samples must have the shape"):
+        membership(samples, DOWN)
+    with pytest.raises(ValueError, match="samples must have the shape"):
+        ties(samples)
 
 
 def test_ties_are_those_that_no_objective_tells_apart():
     generator = np.random.default_rng(0)
-    draws = generator.normal(0.0, 1.0, (2000, 3, 2))
-    draws[:, 2, 1] += 10.0
-    assert ties(draws).tolist() == [[False, True, False], [True, False, False], [False, False, False]]
+    samples = generator.normal(0.0, 1.0, (2000, 3, 2))
+    samples[:, 2, 1] += 10.0
+    assert ties(samples).tolist() == [[False, True, False], [True, False, False], [False, False, False]]
 
 
 def test_ties_constant_difference_is_none():
-    draws = np.random.default_rng(0).normal(0.0, 1.0, (2000, 2, 2))
-    draws[:, :, 1] = [1.0, 1.0001]
-    assert not ties(draws).any()
+    samples = np.random.default_rng(0).normal(0.0, 1.0, (2000, 2, 2))
+    samples[:, :, 1] = [1.0, 1.0001]
+    assert not ties(samples).any()

@@ -15,7 +15,7 @@ from explorer.errors import NothingFeasible, StudyIncompatible
 from explorer.metrics import Constraint, Metric
 from explorer.records import Measurement
 from explorer.space.input_spec import InputSpec
-from explorer.study.baseline import baseline_sentence, guessing_info, images_sentence, images_text, warnings
+from explorer.study.baseline import baseline_sentence, guessing_info, input_sentence, input_text, warnings
 from explorer.study.evaluation import Prepared
 from explorer.study.front import front_view
 from explorer.study.read import load_result
@@ -121,17 +121,17 @@ def test_warning_of_a_class_with_control_characters_prints():
     ("shape", "stated", "text"),
     [
         ((3, 32, 32), "unit", "3 channels, 32 × 32, uint8 0-255, normalized by input: unit"),
-        ((1, 24, 48), None, "1 channel, 48 × 24, uint8 0-255, normalized by the mean and std of the training images"),
+        ((1, 24, 48), None, "1 channel, 48 × 24, uint8 0-255, normalized by the mean and std of the training split"),
     ],
 )
-def test_images_text_says_what_the_network_sees(shape, stated, text):
-    assert images_text(shape, stated) == text
-    identity, provenance = {"data": {"input": {"shape": list(shape)}}}, {"input": {"stated": stated}}
-    assert images_sentence(identity, provenance) == f"images: {text}"
+def test_input_text_says_what_the_network_sees(shape, stated, text):
+    assert input_text(shape, stated) == text
+    identity, provenance = {"data": {"input": {"name": "images", "shape": list(shape)}}}, {"input": {"stated": stated}}
+    assert input_sentence(identity, provenance) == f"images: {text}"
 
 
-def test_images_sentence_of_a_study_that_does_not_know_is_empty():
-    assert images_sentence({"data": {"fingerprint": "d0"}}, {}) == ""
+def test_input_sentence_of_a_study_that_does_not_know_is_empty():
+    assert input_sentence({"data": {"fingerprint": "d0"}}, {}) == ""
 
 
 class Guessing(FakeEvaluator):
@@ -141,7 +141,7 @@ class Guessing(FakeEvaluator):
         super().__init__(folder, metrics=lambda variant: {**known_metrics(variant), "accuracy": 0.5})
 
     def prepare(self, on_progress):
-        identity = {"data": {"input": {"shape": [1, 8, 8]}}}
+        identity = {"data": {"input": {"name": "images", "shape": [1, 8, 8]}}}
         return Prepared(identity, {"host": "fake", **PROVENANCE, **task_of(CLASSES)})
 
 

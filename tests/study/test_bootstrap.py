@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from explorer.records import Measurement
-from explorer.study.bootstrap import deviation, round_draws, score_draws, small_sample_factor
+from explorer.study.bootstrap import bootstrap_rounds, bootstrap_scores, deviation, small_sample_factor
 
 SHARES = (0.0, 1.0)
 
@@ -19,39 +19,41 @@ def test_deviation_is_that_of_the_interval():
 
 def test_score_draws_have_the_mean_and_spread_of_a_share(generator):
     hits = (np.arange(1000) < 800).astype(float)
-    draws = score_draws([Measurement(0.8)], [hits], SHARES, generator, 20_000)
-    assert draws.mean() == pytest.approx(0.8, abs=1e-3)
-    assert draws.std() == pytest.approx((0.8 * 0.2 / 1000) ** 0.5, rel=0.03)
+    samples = bootstrap_scores([Measurement(0.8)], [hits], SHARES, generator, 20_000)
+    assert samples.mean() == pytest.approx(0.8, abs=1e-3)
+    assert samples.std() == pytest.approx((0.8 * 0.2 / 1000) ** 0.5, rel=0.03)
 
 
 def test_score_draws_are_paired_by_example(generator):
     better = (np.arange(1000) < 800).astype(float)
     worse = better * (np.arange(1000) >= 5)
-    draws = score_draws([Measurement(0.8), Measurement(0.795)], [better, worse], SHARES, generator)
-    assert (draws[:, 0] >= draws[:, 1]).all()
-    twice = score_draws([Measurement(0.8)] * 2, [better, better], SHARES, generator)
+    samples = bootstrap_scores([Measurement(0.8), Measurement(0.795)], [better, worse], SHARES, generator)
+    assert (samples[:, 0] >= samples[:, 1]).all()
+    twice = bootstrap_scores([Measurement(0.8)] * 2, [better, better], SHARES, generator)
     assert (twice[:, 0] == twice[:, 1]).all()
 
 
 def test_score_draws_without_scores_come_from_the_interval_alone(generator):
     hits = (np.arange(100) < 50).astype(float)
-    draws = score_draws([Measurement(0.5), Measurement(0.9, 0.88, 0.92)], [hits, None], SHARES, generator, 20_000)
-    assert draws[:, 1].std() == pytest.approx(0.0102, rel=0.05)
-    assert abs(np.corrcoef(draws.T)[0, 1]) < 0.03
+    samples = bootstrap_scores(
+        [Measurement(0.5), Measurement(0.9, 0.88, 0.92)], [hits, None], SHARES, generator, 20_000
+    )
+    assert samples[:, 1].std() == pytest.approx(0.0102, rel=0.05)
+    assert abs(np.corrcoef(samples.T)[0, 1]) < 0.03
 
 
 def test_score_draws_of_any_numbers_have_the_mean_and_spread_of_their_mean(generator):
     errors = generator.exponential(3.0, 400)
-    draws = score_draws([Measurement(3.0)], [errors], (0.0, 1e9), generator, 20_000)
-    assert draws.mean() == pytest.approx(errors.mean(), rel=1e-2)
-    assert draws.std() == pytest.approx(errors.std() / 20, rel=0.03)
-    shifted = score_draws([Measurement(3.0)] * 2, [errors, errors + 0.5], (0.0, 1e9), generator)
+    samples = bootstrap_scores([Measurement(3.0)], [errors], (0.0, 1e9), generator, 20_000)
+    assert samples.mean() == pytest.approx(errors.mean(), rel=1e-2)
+    assert samples.std() == pytest.approx(errors.std() / 20, rel=0.03)
+    shifted = bootstrap_scores([Measurement(3.0)] * 2, [errors, errors + 0.5], (0.0, 1e9), generator)
     assert (shifted[:, 1] - shifted[:, 0]) == pytest.approx(0.5)
 
 
 def test_score_draws_from_an_interval_stay_within_the_bounds(generator):
-    draws = score_draws([Measurement(0.1, 0.0, 0.5)], [None], (0.0, 1e9), generator)
-    assert draws.min() == 0.0
+    samples = bootstrap_scores([Measurement(0.1, 0.0, 0.5)], [None], (0.0, 1e9), generator)
+    assert samples.min() == 0.0
 
 
 def test_small_sample_factor_vanishes_with_many():
@@ -65,24 +67,24 @@ def test_round_draws_interval_of_a_difference_holds_the_truth_as_often_as_stated
     n_held = 0
     for _ in range(300):
         values = generator.normal(0, common, (5, 1, 1)) + generator.normal(0, 1, (5, 2, 1))
-        draws = round_draws(values, generator, 500)
-        low, high = np.percentile(draws[:, 0] - draws[:, 1], (2.5, 97.5))
+        samples = bootstrap_rounds(values, generator, 500)
+        low, high = np.percentile(samples[:, 0] - samples[:, 1], (2.5, 97.5))
         n_held += low <= 0 <= high
     assert 0.92 <= n_held / 300 <= 1.0
 
 
 def test_round_draws_missing_rounds_are_left_out(generator):
     values = np.array([[[1.0]], [[np.nan]], [[1.0]], [[np.nan]], [[1.0]]])
-    assert (round_draws(values, generator) == 1.0).all()
+    assert (bootstrap_rounds(values, generator) == 1.0).all()
 
 
 def test_round_draws_one_valid_round_has_no_spread(generator):
     values = np.array([[[2.0]], [[np.nan]], [[np.nan]]])
-    assert (round_draws(values, generator) == 2.0).all()
+    assert (bootstrap_rounds(values, generator) == 2.0).all()
 
 
 def test_round_draws_constant_metric_stays(generator):
     values = np.concatenate([generator.normal(1, 1, (5, 2, 1)), np.full((5, 2, 1), 7.0)], axis=2)
-    draws = round_draws(values, generator)
-    assert (draws[:, :, 1] == 7.0).all()
-    assert draws[:, :, 0].std() > 0.1
+    samples = bootstrap_rounds(values, generator)
+    assert (samples[:, :, 1] == 7.0).all()
+    assert samples[:, :, 0].std() > 0.1

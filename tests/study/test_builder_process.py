@@ -65,6 +65,8 @@ def answer(weights: str = "w0", images: str = "d0", network: Path | None = None)
         "validation": Examples(Path("v.npy"), Path("vl.npy"), "s0", "classification", TASK["facts"]).to_json(),
         "test": Examples(Path("t.npy"), Path("tl.npy"), "d0 test", "classification", TASK["facts"]).to_json(),
         "weights": {"fingerprint": weights, "card": {}},
+        "input": None,
+        "references": [],
         "network_description": None if network is None else str(network),
     }
 

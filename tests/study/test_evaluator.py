@@ -222,7 +222,9 @@ def test_stored_artifact_of_a_stranger_is_not_loaded(tmp_path):
         assert why in outcome.failure.reason
         assert evaluator.quality_on_test_split(Variant(), "a1", lambda _: None).why == outcome.failure.reason
     program.write_bytes(b"another")
-    assert "segment_0.pt2 in" in str(evaluator.remeasure(Variant(), "a1", "again", lambda _: None, always).failure)
+    failure = evaluator.remeasure(Variant(), "a1", "again", lambda _: None, always).failure
+    assert failure is not None
+    assert "segment_0.pt2 in" in failure.reason
     assert psutil.Process().children() == children
 
 

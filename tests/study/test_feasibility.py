@@ -11,12 +11,12 @@ from explorer.records import Measurement
 from explorer.study.confirm.confirmed_values import confirmed
 from explorer.study.confirm.finalists import select_finalists
 from explorer.study.feasibility import (
-    drawn_memberships,
-    drawn_objectives,
     feasible_trials,
     is_surely_feasible,
     objective_points,
     possible_trials,
+    sampled_memberships,
+    sampled_objectives,
 )
 from explorer.study.front import front_view, memberships
 from explorer.study.verdict import judge
@@ -101,15 +101,15 @@ def test_finalists_trial_that_only_a_doubtful_one_dominates_is_one():
 def test_drawn_memberships_point_that_breaks_a_bound_is_no_member_and_dominates_none():
     result = study([(0.9, 4.9), (0.8, 4.95)], FAST)
     drawn = np.array([[[0.9, 4.9], [0.8, 4.95]], [[0.9, 5.1], [0.8, 4.95]], [[0.9, 5.1], [0.8, 5.1]]])
-    probabilities = drawn_memberships(result, result.trials, lambda trials, metrics: drawn)
+    probabilities = sampled_memberships(result, result.trials, lambda trials, metrics: drawn)
     assert probabilities == pytest.approx([1 / 3, 1 / 3])
 
 
 def test_drawn_memberships_bound_moves_with_the_baseline():
     result = study([(0.9, 9.0), (0.86, 1.0)], ACCURATE)
     drawn = np.array([[[0.86, 1.0], [0.9, 9.0]], [[0.86, 1.0], [0.95, 9.0]]])
-    assert drawn_memberships(result, result.trials[1:], lambda trials, metrics: drawn).tolist() == [0.5]
-    objectives, holds = drawn_objectives(result, result.trials[1:], lambda trials, metrics: drawn)
+    assert sampled_memberships(result, result.trials[1:], lambda trials, metrics: drawn).tolist() == [0.5]
+    objectives, holds = sampled_objectives(result, result.trials[1:], lambda trials, metrics: drawn)
     assert objectives.shape == (2, 1, 2)
     assert holds.tolist() == [[True], [False]]
 

@@ -21,7 +21,7 @@ from explorer.study.read import load_result
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     folder = tmp_path / "small"
-    evaluator = FakeEvaluator(folder, failure=lambda variant, number: Failure("x", "y") if number == 3 else None)
+    evaluator = FakeEvaluator(folder, failure=lambda _, number: Failure.reported("x", "y") if number == 3 else None)
     start(small_space(n_trials=10), folder, evaluator)
     return folder
 

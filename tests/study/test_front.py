@@ -10,7 +10,7 @@ from fakes import GAP
 from explorer.errors import UsageError
 from explorer.metrics import Constraint, Objective
 from explorer.study import front
-from explorer.study.confirm.confirmed_values import confirmed_draws
+from explorer.study.confirm.confirmed_values import confirmed_samples
 from explorer.study.front import front_view, memberships
 
 makers = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
@@ -217,7 +217,7 @@ def test_front_view_of_the_searchs_front_is_the_searchs():
 def test_front_view_within_limits_has_the_standings_and_the_bootstrap_samples_of_the_whole(monkeypatch):
     result = makers.make_near_result()
     whole, calls = front_view(result), []
-    monkeypatch.setattr(front, "confirmed_draws", lambda *arguments: calls.append(1) or confirmed_draws(*arguments))
+    monkeypatch.setattr(front, "confirmed_samples", lambda *arguments: calls.append(1) or confirmed_samples(*arguments))
     narrow = whole.within([Constraint("latency_ms", "<=", 1.1)])
     assert narrow == front_view(result, [Constraint("latency_ms", "<=", 1.1)])
     assert set(narrow.numbers) < {trial.number for trial in result.trials}

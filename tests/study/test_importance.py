@@ -72,7 +72,7 @@ def test_parameter_importance_infeasible_trials_count_and_failed_do_not():
     assert parameter_importance(make_result(60, state="infeasible"))[0].n_trials == 60
     result = make_result(60)
     failed = [
-        replace(trial, state="failed", outcome=replace(trial.outcome, failure=Failure("a", "b")))
+        replace(trial, state="failed", outcome=replace(trial.outcome, failure=Failure.reported("a", "b")))
         for trial in result.trials
     ]
     assert parameter_importance(replace(result, trials=tuple(failed)))[0].n_trials == 0

@@ -1,11 +1,12 @@
 import math
+import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 from explorer.metrics import Constraint
-from explorer.study.infeasibility import binding_constraint, nearest_infeasible, nothing_feasible_message
+from explorer.study.infeasibility import nothing_feasible_message
 
 makers = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "views" / "makers.py")))
 
@@ -22,40 +23,34 @@ def study(*amounts):
     return makers.make_result(trials, makers.make_space(constraints=(MEMORY, SPEED)))
 
 
+def misses(result, where=()):
+    """The numbers of the nearest trials, in their order."""
+    return [int(number) for number in re.findall(r"^  trial (\d+):", nothing_feasible_message(result, where), re.M)]
+
+
 def test_nearest_misses_are_ordered_by_the_excess_relative_to_the_bound():
-    result = study((50.0, -0.5), (-10.0, 0.2), (90.0, 0.1), (math.inf, -1.0))
-    assert [(miss.trial.number, miss.excess_ratio) for miss in nearest_infeasible(result, k=9)] == [
-        (1, 0.2),
-        (0, 0.5),
-        (2, 0.9),
-        (3, math.inf),
-    ]
+    assert misses(study((50.0, -0.5), (-10.0, 0.2), (90.0, 0.1), (math.inf, -1.0))) == [1, 0, 2]
+    assert misses(study((math.inf, -1.0), (50.0, -0.5))) == [1, 0]
 
 
 def test_nearest_misses_feasible_and_failed_trials_are_no_misses():
-    assert nearest_infeasible(study((-1.0, -1.0))) == ()
-    assert nearest_infeasible(makers.make_result([makers.make_trial(0, reason="no memory")])) == ()
+    assert misses(study((-1.0, -1.0))) == []
+    assert misses(makers.make_result([makers.make_trial(0, reason="no memory")])) == []
 
 
 def test_nearest_misses_where_counts_too():
-    result = makers.make_small_result()
-    misses = nearest_infeasible(result, k=1, where=[Constraint("latency_ms", "<=", 0.4)])
-    assert [(miss.trial.number, miss.broken) for miss in misses] == [(2, {"latency_ms <= 0.4": 0.09999999999999998})]
+    message = nothing_feasible_message(makers.make_small_result(), [Constraint("latency_ms", "<=", 0.4)])
+    assert "trial 2: `latency_ms <= 0.4` by 0.1 ms" in message
 
 
 def test_binding_constraint_is_the_one_that_most_break():
-    binding = binding_constraint(study((50.0, -0.5), (5.0, 0.2), (90.0, -0.1)))
-    assert (binding.constraint, binding.n_broken, binding.n_broken_alone, binding.n_measured) == (str(MEMORY), 3, 2, 3)
+    message = nothing_feasible_message(study((50.0, -0.5), (5.0, 0.2), (90.0, -0.1)))
+    assert f"`{MEMORY}` is broken by 3 of 3 measured trials, 2 of which break nothing else" in message
 
 
 def test_binding_constraint_tie_goes_to_the_one_that_excludes_alone():
-    assert binding_constraint(study((5.0, 0.2), (-1.0, 0.2), (5.0, -1.0), (5.0, 0.1), (-1.0, 0.2))).constraint == str(
-        SPEED
-    )
-
-
-def test_binding_constraint_nothing_broken_is_none():
-    assert binding_constraint(study((-1.0, -1.0))) is None
+    message = nothing_feasible_message(study((5.0, 0.2), (-1.0, 0.2), (5.0, -1.0), (5.0, 0.1), (-1.0, 0.2)))
+    assert f"constraint: `{SPEED}` is broken by 4 of 5" in message
 
 
 def test_nothing_feasible_message_names_the_constraint_and_the_misses():

@@ -33,7 +33,7 @@ from explorer.study.store.lock import study_lock
 from explorer.study.store.optuna_storage import StudyStorage
 from explorer.study.vocabulary import SAMPLERS
 
-CRASH = Failure("signal SIGSEGV", "the probe died of SIGSEGV while measuring latency")
+CRASH = Failure.reported("signal SIGSEGV", "the probe died of SIGSEGV while measuring latency")
 
 
 def fails_from(first: int, failure: Failure = CRASH):
@@ -122,18 +122,18 @@ def test_study_same_failure_five_times_stops_with_the_cause_and_resumes(tmp_path
 
 
 def test_study_different_failures_do_not_stop_it(tmp_path):
-    evaluator = FakeEvaluator(failure=lambda variant, number: Failure(f"kind {number % 2}", "x") if number else None)
+    evaluator = FakeEvaluator(failure=lambda _, n: Failure.reported(f"kind {n % 2}", "x") if n else None)
     assert len(start(small_space(n_trials=12), tmp_path, evaluator).trials) == 12
 
 
 @pytest.mark.parametrize("kind", ["nothing pruned", "nothing quantized", "width without effect"])
 def test_study_variants_without_effect_do_not_stop_it(tmp_path, kind):
-    evaluator = FakeEvaluator(failure=fails_from(1, Failure(kind, "the network is as it was")))
+    evaluator = FakeEvaluator(failure=fails_from(1, Failure.reported(kind, "the network is as it was")))
     assert len(start(small_space(n_trials=12), tmp_path, evaluator).trials) == 12
 
 
 def test_study_same_failure_between_variants_without_effect_stops_it(tmp_path):
-    without = Failure("nothing pruned", "the network is as it was")
+    without = Failure.reported("nothing pruned", "the network is as it was")
     evaluator = FakeEvaluator(failure=lambda variant, number: (CRASH if number % 2 else without) if number else None)
     with pytest.raises(NotAvailable, match=r"5 trials in a row failed the same way \(signal SIGSEGV\)"):
         start(small_space(n_trials=20), tmp_path, evaluator)

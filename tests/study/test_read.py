@@ -24,7 +24,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def test_load_result_failed_trials_and_all_are_what_was_returned(tmp_path):
-    evaluator = FakeEvaluator(failure=lambda variant, number: Failure("x", "y") if number % 2 else None)
+    evaluator = FakeEvaluator(failure=lambda variant, number: Failure.reported("x", "y") if number % 2 else None)
     result = start(small_space(n_trials=6), tmp_path, evaluator)
     assert load_result(tmp_path) == result
     assert load_result(tmp_path, "small").provenance["identity"] == {"data": {"fingerprint": "d0"}, "torch": "2.15"}

@@ -37,7 +37,7 @@ class Died(Exception):
 
 def outcome(variant: Variant, how: str) -> TrialOutcome:
     if how == "failed":
-        return TrialOutcome(variant, failure=Failure("x", "y"))
+        return TrialOutcome(variant, failure=Failure.reported("x", "y"))
     metrics = {name: Measurement(value) for name, value in known_metrics(variant).items()}
     return TrialOutcome(variant, metrics, "a1", reasons=(GAP,) if how == "invalid" else ())
 
@@ -57,7 +57,7 @@ class TrialsOfASession(RuleBasedStateMachine):
 
     def opened(self) -> Session:
         stored = stored_study(SPACE, StudyLocation(self.folder))
-        return open_session(SPACE, VOCABULARY, StudyLocation(self.folder), PREPARED, stored, self.root / "evidence")
+        return open_session(SPACE, VOCABULARY, StudyLocation(self.folder), PREPARED, stored)
 
     @initialize()
     def baseline(self) -> None:
@@ -173,4 +173,4 @@ def test_session_whose_baseline_was_removed_begins_anew(tmp_path):
 def opened_anew(folder: Path) -> Session:
     (folder / "small").mkdir(exist_ok=True)
     stored = stored_study(RELATIVE, StudyLocation(folder / "small"))
-    return open_session(RELATIVE, VOCABULARY, StudyLocation(folder / "small"), PREPARED, stored, folder / "evidence")
+    return open_session(RELATIVE, VOCABULARY, StudyLocation(folder / "small"), PREPARED, stored)

@@ -65,17 +65,18 @@ def test_judge_impossible_value_is_a_failure(name, value, reason):
 
 
 def test_judge_failure_that_names_a_file_that_is_no_utf_8_can_be_stored():
-    failed = TrialOutcome(Variant(), failure=Failure("missing file", "no such file: '/data/\udcff.npy'"))
+    failed = TrialOutcome(Variant(), failure=Failure.reported("missing file", "no such file: '/data/\udcff.npy'"))
     _, checked, _ = judge(failed, small_space(), BASELINE)
-    assert checked.failure == Failure("missing file", r"no such file: '/data/\udcff.npy'")
+    assert checked.failure == Failure.reported("missing file", r"no such file: '/data/\udcff.npy'")
 
 
 def test_judge_objective_unknown_is_a_failure_that_says_why():
     space = small_space(objectives=[*OBJECTIVES, Objective("energy_mj", "minimize")])
     _, checked, _ = judge(outcome(energy_mj=Measurement.unknown("no permission to read RAPL")), space, BASELINE)
-    assert checked.failure == Failure("objective unknown", "energy_mj is not known: no permission to read RAPL")
+    assert checked.failure == Failure("objective_unknown", {"metric": "energy_mj", "why": "no permission to read RAPL"})
+    assert checked.failure.reason == "energy_mj is not known: no permission to read RAPL"
     _, checked, _ = judge(outcome(), space, BASELINE)
-    assert checked.failure == Failure("objective unknown", "energy_mj is not known: it was not measured")
+    assert checked.failure == Failure("objective_unknown", {"metric": "energy_mj", "why": "it was not measured"})
 
 
 def test_judge_baseline_lacks_the_metric_of_a_relative_bound_is_a_failure():
@@ -84,7 +85,7 @@ def test_judge_baseline_lacks_the_metric_of_a_relative_bound_is_a_failure():
 
 
 def test_judge_failure_stays_what_it_was():
-    failure = Failure("timeout in measuring", "it took more than 60 s")
+    failure = Failure.reported("timeout in measuring", "it took more than 60 s")
     assert judge(TrialOutcome(Variant(), failure=failure), small_space(), BASELINE)[1].failure == failure
 
 

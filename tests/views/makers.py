@@ -12,7 +12,7 @@ from explorer.observation import Estimate, Exit
 from explorer.pareto.hypervolume import hypervolume
 from explorer.records import Failure, Measurement, Stage, TrialOutcome, Variant
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
-from explorer.study.confirm.confirmation import Confirmation, Finalist, PackedScores, Repeat, state_of
+from explorer.study.confirm.confirmation import Confirmation, Finalist, PackedScores, Repeat
 from explorer.study.front import front_view
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.tasks.task import Reference
@@ -56,7 +56,7 @@ def make_trial(number, metrics=None, variant=None, reason=None, violations=None,
     measured = {
         name: value if isinstance(value, Measurement) else Measurement(value) for name, value in (metrics or {}).items()
     }
-    failure = None if reason is None else Failure("made_up", reason)
+    failure = None if reason is None else Failure.reported("made_up", reason)
     outcome = TrialOutcome(variant or Variant(), measured, failure=failure, **known)
     broken = any(amount > 0 for amount in violations.values())
     state = "failed" if failure else "infeasible" if broken else "complete"
@@ -125,7 +125,7 @@ def make_confirmed(result, changes=None, n_rounds=5, finalists=None, invalid=(),
         rounds.append(tuple(repeats))
     confirmation = Confirmation(
         0,
-        *state_of(result.trials),
+        *result.state,
         tuple(_finalist(result.trial(number), n_images) for number in numbers),
         rounds=tuple(rounds),
         test_accuracies={n: Measurement(result.trial(n).values()["accuracy"] - 0.01, n=100) for n in numbers},

@@ -17,9 +17,8 @@ from fakes import GAP
 
 from explorer.measure.metrics import Prices, cost
 from explorer.metrics import Constraint, Objective, ideal_point
-from explorer.pareto.front import front_mask
-from explorer.pareto.hypervolume import hypervolume_history
-from explorer.pareto.knee import knee_index
+from explorer.pareto.front import front_mask, knee_index
+from explorer.pareto.hypervolume import Archive
 from explorer.records import Measurement, Variant
 from explorer.study.front import front_view
 from explorer.views.outputs import trials_csv
@@ -243,8 +242,12 @@ def test_front_js_random_points_have_pythons_front_knee_and_hypervolume(run_node
         if len(directions) > 3:
             assert found["history"] is None
             continue
-        history = hypervolume_history(points, mask.astype(bool).tolist(), directions, reference)
-        assert found["history"] == pytest.approx(history.tolist(), rel=1e-9, abs=1e-12)
+        archive, history = Archive(directions, reference), []
+        for point, is_taken in zip(points, mask, strict=True):
+            if is_taken:
+                archive.add(point)
+            history.append(archive.hypervolume)
+        assert found["history"] == pytest.approx(history, rel=1e-9, abs=1e-12)
 
 
 def with_prices(result, prices):

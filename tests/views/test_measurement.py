@@ -96,6 +96,6 @@ def test_further_facts_are_those_without_lines():
 
 
 def test_trial_facts_have_the_last_output_of_a_failure():
-    assert trial_facts(TrialOutcome(Variant(), failure=Failure("crash", "it died", "last words"))) == {
+    assert trial_facts(TrialOutcome(Variant(), failure=Failure.reported("crash", "it died", "last words"))) == {
         "log": "last words"
     }

@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import StudyDamaged
 from explorer.observation import Anchor, Reason
-from explorer.records import Failure, Measurement, TrialOutcome
-from explorer.study.store.validation import (
-    json_value,
-    require_finite,
-    valid_failure,
-    valid_measurement,
-    valid_reasons,
-)
+from explorer.records import Failure, Measurement
+from explorer.study.store.validation import json_value, require_measured
 from explorer.system.files import flush_to_disk, read_plain_text, write_json
 from explorer.typed_json import from_json, to_json
 
 STAGE = "confirm"
 """The stage of progress while finalists are measured again."""
 
-_FORMAT = 2
+_FORMAT = 3
 
 Ended = Literal["settled", "rounds", "time"]
 """All memberships are settled; or the number of rounds, or the time, was used up first."""
@@ -104,22 +99,6 @@ class Repeat:
         return self.failure is None and not self.reasons
 
 
-class FinishedTrial(Protocol):
-    """What identifies a trial's measurement; a TrialRecord is one."""
-
-    @property
-    def number(self) -> int:
-        """From 0 on."""
-
-    @property
-    def outcome(self) -> TrialOutcome:
-        """Its artifact counts."""
-
-    @property
-    def finished(self) -> float:
-        """Unix time in seconds."""
-
-
 @dataclass(frozen=True, slots=True)
 class Confirmation:
     """The finalists of a study, baseline included, and all repeated measurements of them.
@@ -142,89 +121,35 @@ class Confirmation:
     seconds: float = 0.0
     ended: Ended | None = None
 
-    def is_stale(self, trials: Sequence[FinishedTrial]) -> bool:
-        """Return whether `trials`, all of the study's, differ from those of this confirmation."""
-        artifacts = {trial.number: trial.outcome.artifact for trial in trials}
-        is_same = (self.n_trials, self.last_finished) == state_of(trials)
-        return not is_same or any(artifacts.get(one.trial) != one.artifact for one in self.finalists)
-
     def repeats(self, trial: int) -> list[Repeat | None]:
         """Return that trial's measurement in each round."""
         return [next((repeat for repeat in one if repeat.trial == trial), None) for one in self.rounds]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
-        return {
-            "format": _FORMAT,
-            "seed": self.seed,
-            "of": {"n_trials": self.n_trials, "last_finished": self.last_finished},
-            "finalists": to_json(self.finalists),
-            "left_out": list(self.left_out),
-            "rounds": [[_repeat_to_json(repeat) for repeat in repeats] for repeats in self.rounds],
-            "test_accuracies": {str(n): accuracy.to_json() for n, accuracy in self.test_accuracies.items()},
-            "seconds": self.seconds,
-            "ended": self.ended,
-        }
+        return {"format": _FORMAT, **to_json(self)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Confirmation:
-        """Return the inverse of `to_json`. Raises KeyError, TypeError, ValueError or AttributeError otherwise."""
+        """Return the inverse of `to_json`. Raises KeyError, TypeError or ValueError otherwise."""
         if values["format"] != _FORMAT:
             raise ValueError(f"it has format {values['format']}, this version reads {_FORMAT}")
-        found = cls(
-            seed=int(values["seed"]),
-            n_trials=int(values["of"]["n_trials"]),
-            last_finished=float(values["of"]["last_finished"]),
-            finalists=tuple(from_json(Finalist, finalist) for finalist in values["finalists"]),
-            left_out=tuple(int(number) for number in values["left_out"]),
-            rounds=tuple(tuple(_repeat_from_json(repeat) for repeat in repeats) for repeats in values["rounds"]),
-            test_accuracies={int(n): one for n, one in _measurements(values["test_accuracies"]).items()},
-            seconds=float(values["seconds"]),
-            ended=values["ended"],
-        )
+        found = from_json(cls, {name: value for name, value in values.items() if name != "format"}, "it")
         _check(found)
         return found
 
 
-def state_of(trials: Sequence[FinishedTrial]) -> tuple[int, float]:
-    """Return the number of trials, and when the last one finished (Unix seconds; 0 without any)."""
-    return len(trials), max((trial.finished for trial in trials), default=0.0)
-
-
 def _check(found: Confirmation) -> None:
-    """Raise TypeError or ValueError for values of another type, inconsistent parts, or unreadable scores."""
-    require_finite("its times", (found.last_finished, found.seconds))
+    """Raise ValueError for values beyond measure, inconsistent parts, or unreadable scores."""
     numbers = {finalist.trial for finalist in found.finalists}
     if any({repeat.trial for repeat in repeats} != numbers or len(repeats) != len(numbers) for repeats in found.rounds):
         raise ValueError("a round does not hold every finalist once")
     for finalist in found.finalists:
         finalist.scores()
-    if found.ended not in (None, "settled", "rounds", "time"):
-        raise ValueError(f"it ended with {found.ended!r}")
-
-
-def _repeat_to_json(repeat: Repeat) -> dict[str, Any]:
-    return {
-        "trial": repeat.trial,
-        "metrics": {name: measurement.to_json() for name, measurement in repeat.metrics.items()},
-        "reasons": to_json(repeat.reasons),
-        "failure": to_json(repeat.failure),
-        "anchor": to_json(repeat.anchor),
-    }
-
-
-def _repeat_from_json(values: Mapping[str, Any]) -> Repeat:
-    return Repeat(
-        trial=int(values["trial"]),
-        metrics=_measurements(values["metrics"]),
-        reasons=valid_reasons(values["reasons"]),
-        failure=valid_failure(values["failure"]),
-        anchor=None if values["anchor"] is None else from_json(Anchor, values["anchor"]),
-    )
-
-
-def _measurements(values: Mapping[str, Any]) -> dict[str, Measurement]:
-    return {name: valid_measurement(name, Measurement.from_json(one)) for name, one in values.items()}
+    metrics = [repeat.metrics for repeats in found.rounds for repeat in repeats]
+    for name, measured in chain(*(one.items() for one in metrics), found.test_accuracies.items()):
+        ends = (measured.value, measured.low, measured.high, measured.n)
+        require_measured(str(name), [end for end in ends if end is not None])
 
 
 NAME = "confirmation.json"
@@ -268,6 +193,6 @@ def _read(path: Path, way_out: str) -> Confirmation | None:
         raise StudyDamaged(f"{path} is not {what}: {way_out}") from error
     try:
         return Confirmation.from_json(json_value(text))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise StudyDamaged(f"{path} is not a whole confirmation ({reason}): {way_out}") from error

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from explorer.intervals import student
 from explorer.metrics import is_constant
 from explorer.records import Measurement
-from explorer.study.bootstrap import round_draws, score_draws
+from explorer.study.bootstrap import bootstrap_rounds, bootstrap_scores
 from explorer.study.confirm.confirmation import Confirmation, Repeat
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.verdict import judge
@@ -63,10 +63,10 @@ def confirmed(result: StudyResult, confirmation: Confirmation) -> Confirmed:
     return Confirmed(replace(result, trials=tuple(trials)), tuple(unconfirmed))
 
 
-def confirmed_draws(
+def confirmed_samples(
     finalists: StudyResult, trials: Sequence[TrialRecord], metrics: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Return bootstrap draws [d, n, m] of the metrics, over rounds and validation examples; NaN where unknown.
+    """Return bootstrap samples [d, n, m] of the metrics, over rounds and validation examples; NaN where unknown.
 
     `finalists` is the result of `confirmed`, to which `trials` belong.
     """
@@ -78,12 +78,12 @@ def confirmed_draws(
     for place, trial in enumerate(trials):
         for index, repeat in enumerate(confirmation.repeats(trial.number)):
             values[index, place] = [_value(repeat, trial, metric) for metric in metrics]
-    drawn = round_draws(values, generator)
+    drawn = bootstrap_rounds(values, generator)
     for quality in finalists.task.metrics:
         if quality.name in metrics:
             known = [trial.outcome.metrics.get(quality.name, Measurement(None)) for trial in trials]
             own = [scores.get(trial.number, {}).get(quality.name) for trial in trials]
-            drawn[:, :, metrics.index(quality.name)] = score_draws(known, own, quality.bounds, generator)
+            drawn[:, :, metrics.index(quality.name)] = bootstrap_scores(known, own, quality.bounds, generator)
     return drawn
 
 

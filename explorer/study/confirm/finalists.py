@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from explorer.metrics import is_constant
 from explorer.pareto.membership import may_belong, optimistic
 from explorer.records import Measurement
-from explorer.study.bootstrap import N_BOOTSTRAP, deviation, score_draws
+from explorer.study.bootstrap import N_BOOTSTRAP, bootstrap_scores, deviation
 from explorer.study.confirm.confirmation import Finalist, PackedScores
 from explorer.study.feasibility import (
     directions_of,
-    drawn_memberships,
     is_surely_feasible,
     objective_points,
     possible_trials,
+    sampled_memberships,
     total_deviation,
     value_front,
 )
@@ -66,10 +66,12 @@ def select_finalists(result: StudyResult, seed: int) -> Selection:
     drawn = candidates if result.baseline is None else [*candidates, result.baseline]
     scores = {trial.number: validation_scores(result, trial) for trial in drawn}
     generator = np.random.default_rng(derived_seed(seed, "finalists"))
-    probabilities = drawn_memberships(
+    probabilities = sampled_memberships(
         result,
         candidates,
-        lambda trials, metrics: _draws(result, trials, [scores[t.number] for t in trials], metrics, generator),
+        lambda trials, metrics: _bootstrap_samples(
+            result, trials, [scores[t.number] for t in trials], metrics, generator
+        ),
     )
     is_on_front = value_front(result, candidates)
     order = sorted(range(len(candidates)), key=lambda i: (not is_on_front[i], -probabilities[i], candidates[i].number))
@@ -113,14 +115,14 @@ def _near(result: StudyResult, trials: Sequence[TrialRecord]) -> list[TrialRecor
     return [trial for trial, near in zip(trials, is_near, strict=True) if near]
 
 
-def _draws(
+def _bootstrap_samples(
     result: StudyResult,
     trials: Sequence[TrialRecord],
     scores: Sequence[Mapping[str, NDArray[np.float64]]],
     metrics: Sequence[str],
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Return draws [d, n, m] of metrics: one process per trial for all timed metrics, and each metric's own interval.
+    """Return samples [d, n, m] of metrics: one process per trial for all timed metrics, and each metric's own interval.
 
     NaN where a metric is unknown.
     """
@@ -132,7 +134,7 @@ def _draws(
         values = np.array([one.value for one in measured], dtype=np.float64)
         if metric in qualities:
             own = [of_trial.get(metric) for of_trial in scores]
-            columns.append(score_draws(measured, own, qualities[metric].bounds, generator))
+            columns.append(bootstrap_scores(measured, own, qualities[metric].bounds, generator))
         elif is_constant(metric):
             columns.append(np.tile(values, (N_BOOTSTRAP, 1)))
         else:

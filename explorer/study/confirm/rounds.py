@@ -22,7 +22,6 @@ from explorer.study.confirm.confirmation import (
     Repeat,
     complete,
     read_growing,
-    state_of,
     write_growing,
 )
 from explorer.study.confirm.confirmed_values import confirmed, is_decided
@@ -59,7 +58,7 @@ class ConfirmationBudget:
         return cls(seconds=TIME_SHARE * sum(trial.finished - trial.started for trial in result.trials))
 
 
-def ending(result: StudyResult, confirmation: Confirmation, budget: ConfirmationBudget) -> Ended | None:
+def stopping_rule(result: StudyResult, confirmation: Confirmation, budget: ConfirmationBudget) -> Ended | None:
     """Return why `confirmation`, of the trials of `result`, ends now; None: it needs another round."""
     n_rounds = len(confirmation.rounds)
     if budget.n_rounds is not None:
@@ -109,10 +108,10 @@ class Confirmer:
         """
         self._result = result = self._session.result()
         confirmation = read_growing(result.folder)
-        if confirmation is None or confirmation.is_stale(result.trials):
+        if confirmation is None or result.is_stale(confirmation):
             seed = derived_seed(result.space.search.seed, "confirmation")
             selection = select_finalists(result, seed)
-            confirmation = Confirmation(seed, *state_of(result.trials), selection.finalists, selection.left_out)
+            confirmation = Confirmation(seed, *result.state, selection.finalists, selection.left_out)
         if missing := missing_artifacts(result, confirmation):
             raise NotAvailable(f"{missing}, so there is nothing to measure again: confirm where the study was made")
         return confirmation
@@ -130,7 +129,7 @@ class Confirmer:
         )
         folder = self._result.folder
         while confirmation.ended is None:
-            confirmation = replace(confirmation, ended=ending(self._result, confirmation, budget))
+            confirmation = replace(confirmation, ended=stopping_rule(self._result, confirmation, budget))
             if confirmation.ended is None:
                 confirmation = self._with_round(confirmation, budget.n_rounds, breaker)
             write_growing(folder, confirmation)
@@ -239,7 +238,7 @@ def confirm_if_due(confirmer: Confirmer, session: Session, view: StudyView) -> N
     if not any(trial.is_feasible for trial in result.trials):
         return
     if result.confirmation is not None:
-        if not result.confirmation.is_stale(result.trials):
+        if not result.is_stale(result.confirmation):
             return
         view.on_note(f"the study was confirmed when it had {result.confirmation.n_trials} trials: confirming again")
     try:

@@ -7,24 +7,24 @@ cache shared by all studies. A study's own results are always the fresh measurem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from explorer.records import TrialOutcome
-from explorer.study.store.validation import json_value, require_finite, require_object
+from explorer.study.store.validation import json_value
 from explorer.system.files import write_json
 from explorer.system.hashing import content_key
+from explorer.typed_json import from_json
 
 
 class FirstMeasurements:
     """The first measurements made on this machine, in files of `folder`.
 
-    `world` is the key of all that metrics depend on besides the variant and its artifact (`study.comparability`).
+    `comparability` is the key of all else that metrics depend on (`study.comparability`).
     """
 
-    def __init__(self, folder: Path, world: str) -> None:
+    def __init__(self, folder: Path, comparability: str) -> None:
         self._folder = folder
-        self._world = world
+        self._comparability = comparability
 
     def of(self, outcome: TrialOutcome) -> dict[str, float]:
         """Return the first metrics of this outcome's artifact and variant, stored now if they are new.
@@ -43,20 +43,16 @@ class FirstMeasurements:
 
     def stored(self, outcome: TrialOutcome) -> dict[str, float]:
         """Return the first metrics of this outcome's artifact and variant; empty without any."""
-        return dict(_stored(self._path(outcome)) or {}) if outcome.artifact is not None else {}
+        return {} if outcome.artifact is None else _stored(self._path(outcome)) or {}
 
     def _path(self, outcome: TrialOutcome) -> Path:
-        key = content_key({"artifact": outcome.artifact, "variant": outcome.variant.key("run"), "world": self._world})
-        return self._folder / f"{key}.json"
+        of = {"artifact": outcome.artifact, "variant": outcome.variant.key("run"), "comparability": self._comparability}
+        return self._folder / f"{content_key(of)}.json"
 
 
-def _stored(path: Path) -> Mapping[str, float] | None:
+def _stored(path: Path) -> dict[str, float] | None:
     """Return the file's metrics; None when it is missing or damaged."""
     try:
-        values = json_value(path.read_text(encoding="utf-8"))
-        require_object("evidence", values)
-        require_finite("evidence", values.values())
+        return from_json(dict[str, float], json_value(path.read_text(encoding="utf-8")), "metrics")
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
-    stored: Mapping[str, float] = values
-    return stored

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from explorer.metrics import Constraint, Direction, Objective
 from explorer.pareto.front import front_mask
@@ -58,7 +56,8 @@ class Racing:
             measured = [metrics.get(objective.metric, Measurement(None)) for objective in self._objectives]
             if any(one.value is None for one in measured):
                 return True
-            corner = _corner(measured, self._objectives)
+            values, low, high = np.array([(one.value, one.low, one.high) for one in measured], dtype=np.float64).T
+            corner = optimistic(values, low, high, _directions(self._objectives))
             return not np.isfinite(corner).all() or bool(may_belong([corner], front, _directions(self._objectives))[0])
 
         return can_reach_front
@@ -71,14 +70,6 @@ def _breaks(bound: Constraint, metrics: Mapping[str, Measurement], baseline: Map
         return False
     end = measured.low if bound.comparison == "<=" else measured.high
     return bound.violation({bound.metric: measured.value if end is None else end}, baseline) > 0
-
-
-def _corner(measured: Sequence[Measurement], objectives: Sequence[Objective]) -> NDArray[np.float64]:
-    values, low, high = (
-        [math.nan if end is None else end for end in column]
-        for column in ([m.value for m in measured], [m.low for m in measured], [m.high for m in measured])
-    )
-    return optimistic(values, low, high, _directions(objectives))
 
 
 def _directions(objectives: Sequence[Objective]) -> list[Direction]:

@@ -83,12 +83,12 @@ def connect_to_copy(path: Path, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Co
     a study's; StudyError when it is locked or cannot be read.
     """
     with _copying(path):
-        image = private_copy(path, timeout_s)
+        content = private_copy(path, timeout_s)
         connection = sqlite3.connect(":memory:", check_same_thread=False)
         try:
-            if image:
-                connection.deserialize(image)
-            limit_queries(connection, len(image))
+            if content:
+                connection.deserialize(content)
+            limit_queries(connection, len(content))
             connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA query_only=ON")
             require_plain_schema(connection)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import NotAvailable, StudyError
+from explorer.records import Failure
 from explorer.runtimes.artifact import Artifact
 from explorer.space.values import SearchSpace
 from explorer.study.evaluation import Evaluator
@@ -35,18 +36,19 @@ class Artifacts:
         """Trust an artifact that was just built."""
         self._trusted.add(artifact.folder.name)
 
-    def stored(self, name: str) -> Artifact | str:
+    def stored(self, name: str) -> Artifact | Failure:
         """Return the artifact of that name, or why it is not loaded."""
         folder = self.folder / name
         try:
             artifact = Artifact.read(folder)
             if name not in self._trusted:
                 if damaged := artifact.damaged_files():
-                    return f"{', '.join(damaged)} in {folder} changed since it was made"
+                    return Failure("artifact_changed", {"files": ", ".join(damaged), "folder": str(folder)})
                 if unsafe := artifact.unsafe_files():
-                    return f"{unsafe[0]}: nothing of {folder} is loaded"
+                    return Failure("artifact_unsafe", {"reason": unsafe[0], "folder": str(folder)})
         except (OSError, ValueError, NotAvailable) as error:
-            return f"the artifact {name} does not read ({type(error).__name__}: {error})"
+            values = {"artifact": name, "error": f"{type(error).__name__}: {error}"}
+            return Failure("artifact_unreadable", values)
         self._trusted.add(name)
         return artifact
 

@@ -25,8 +25,9 @@ from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.store.facts import space_from_json
 from explorer.study.store.location import LIVE_STATUS_NAME, storage_location
 from explorer.study.store.lock import held_since
-from explorer.study.store.validation import require_finite, require_texts, require_whole, valid_variant
+from explorer.study.store.validation import storable, valid_variant
 from explorer.system.files import read_plain_text
+from explorer.typed_json import from_json
 
 _DRAFT_NAME = f".{LIVE_STATUS_NAME}.tmp"  # a name that explorer.system.files.remove_drafts removes
 _S_BETWEEN_WRITES = 0.5
@@ -126,7 +127,9 @@ class _RecordingView:
     def _write(self) -> None:
         self._written = self._clock()
         running = None if self._running is None else [self._running[0], self._running[1].to_json()]
-        progress = None if self._progress is None else asdict(self._progress)
+        progress = None
+        if self._progress is not None:
+            progress = asdict(self._progress) | {"note": storable(self._progress.note)}
         try:
             self._draft.write_text(json.dumps({**self._head, "running": running, "progress": progress}), "ascii")
             os.replace(self._draft, self._path)
@@ -140,13 +143,10 @@ def _from_json(values: Mapping[str, Any]) -> LiveStatus:
     """Return the live status. Raises KeyError, TypeError, ValueError or AttributeError for anything else."""
     running, progress = values["running"], values["progress"]
     if running is not None:
-        number, variant = running
-        require_whole("a trial's number", (number,))
+        number, variant = from_json(tuple[int, dict[str, Any]], running, "the running trial")
         running = (number, valid_variant(Variant.from_json(variant)))
     if progress is not None:
-        progress = Progress(**progress)
-        require_texts("progress", (progress.stage, progress.note))
-        require_finite("progress", (progress.done, 0 if progress.total is None else progress.total))
+        progress = from_json(Progress, progress, "progress")
     return LiveStatus(space_from_json(values["space"]), running, progress)
 
 

@@ -12,19 +12,31 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
 
 from explorer.errors import StudyLocked
 from explorer.system.files import read_plain_text, write_json
+from explorer.typed_json import from_json
 
 LOCK_NAME = "study.lock"
 HOLDER_NAME = "study.lock.json"
 _SAME_PROCESS_S = 1.0
 """A reused process id belongs to a process that started later by more than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """The process that holds a study since a Unix time; when it began is in seconds since boot."""
+
+    pid: int
+    host: str
+    boot: str
+    process_started: float
+    since: float
 
 
 @contextmanager
@@ -35,7 +47,7 @@ def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[float]:
     """
     lock, path = FileLock(folder / LOCK_NAME), folder / HOLDER_NAME
     holder = _read_holder(path)
-    if holder is not None and holder["pid"] != os.getpid() and _is_here(holder) and _is_alive(holder):
+    if holder is not None and holder.pid != os.getpid() and _is_here(holder) and _is_alive(holder):
         raise _held(folder, holder)  # before the lock is tried: people delete lock files that look stale
     try:
         lock.acquire(blocking=False)
@@ -45,8 +57,8 @@ def study_lock(folder: Path, on_note: Callable[[str], None]) -> Iterator[float]:
         if (stale := _read_holder(path)) is not None:
             on_note(f"took the study over from {_described(stale)}, which {_end_of(stale)}")
         holder = _own_holder()
-        write_json(path, holder)
-        yield holder["since"]
+        write_json(path, asdict(holder))
+        yield holder.since
     finally:
         with suppress(OSError):  # the folder is gone or read-only; a note that stays is recognized as stale
             path.unlink()
@@ -60,27 +72,27 @@ def held_since(folder: Path) -> float | None:
     taken as true.
     """
     holder = _read_holder(folder / HOLDER_NAME)
-    return float(holder["since"]) if holder is not None and (not _is_here(holder) or _is_alive(holder)) else None
+    return holder.since if holder is not None and (not _is_here(holder) or _is_alive(holder)) else None
 
 
-def _held(folder: Path, holder: dict[str, Any] | None) -> StudyLocked:
+def _held(folder: Path, holder: _Holder | None) -> StudyLocked:
     return StudyLocked(f"the study in {folder} is held by {_described(holder)}: wait for it, or stop that process")
 
 
-def _is_here(holder: dict[str, Any]) -> bool:
-    return bool(holder["host"] == socket.gethostname())
+def _is_here(holder: _Holder) -> bool:
+    return holder.host == socket.gethostname()
 
 
-def _is_alive(holder: dict[str, Any]) -> bool:
+def _is_alive(holder: _Holder) -> bool:
     try:
-        process = psutil.Process(holder["pid"])
+        process = psutil.Process(holder.pid)
         started = _started(process)
         # Killed, and its parent has not noticed: in a container it may stay so for good.
         is_dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return False
-    is_same = abs(started - float(holder.get("process_started", started))) < _SAME_PROCESS_S
-    return is_same and not is_dead and bool(holder["boot"] == _boot_id())
+    is_same = abs(started - holder.process_started) < _SAME_PROCESS_S
+    return is_same and not is_dead and holder.boot == _boot_id()
 
 
 def _started(process: psutil.Process) -> float:
@@ -92,14 +104,8 @@ def _started(process: psutil.Process) -> float:
     return int(after_name[19]) / os.sysconf("SC_CLK_TCK")  # `starttime` of proc(5), its field 22
 
 
-def _own_holder() -> dict[str, Any]:
-    return {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "boot": _boot_id(),
-        "process_started": _started(psutil.Process()),
-        "since": time.time(),
-    }
+def _own_holder() -> _Holder:
+    return _Holder(os.getpid(), socket.gethostname(), _boot_id(), _started(psutil.Process()), time.time())
 
 
 def _boot_id() -> str:
@@ -108,31 +114,24 @@ def _boot_id() -> str:
     return path.read_text(encoding="ascii").strip() if path.is_file() else f"{psutil.boot_time():.0f}"
 
 
-def _read_holder(path: Path) -> dict[str, Any] | None:
+def _read_holder(path: Path) -> _Holder | None:
     """Return the holder's note; None when there is no valid one."""
     try:
-        holder = json.loads(read_plain_text(path))
-    except (FileNotFoundError, ValueError, RecursionError):
+        holder = from_json(_Holder, json.loads(read_plain_text(path)))
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
-    is_whole = isinstance(holder, dict) and {"pid", "host", "boot", "since"} <= holder.keys()
-    is_valid = (
-        is_whole
-        and isinstance(holder["pid"], int)
-        and holder["pid"] > 0
-        and all(isinstance(holder.get(name, 0), int | float) for name in ("since", "process_started"))
-    )
-    return holder if is_valid else None
+    return holder if holder.pid > 0 else None
 
 
-def _described(holder: dict[str, Any] | None) -> str:
+def _described(holder: _Holder | None) -> str:
     if holder is None:
         return "another process"
-    minutes = max(0.0, time.time() - float(holder["since"])) / 60
+    minutes = max(0.0, time.time() - holder.since) / 60
     age = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
-    return f"process {holder['pid']} on {holder['host']}, which began {age} ago"
+    return f"process {holder.pid} on {holder.host}, which began {age} ago"
 
 
-def _end_of(holder: dict[str, Any]) -> str:
-    if _is_here(holder) and holder["boot"] != _boot_id():
+def _end_of(holder: _Holder) -> str:
+    if _is_here(holder) and holder.boot != _boot_id():
         return "ended when the machine was restarted"
     return "ended without saying so"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tokenize
 import zipfile
 import zlib
@@ -16,10 +15,10 @@ from numpy.typing import NDArray
 
 from explorer.measure.results import SCORES
 from explorer.study.result import StudyResult, TrialRecord
+from explorer.study.store.journal import ARTIFACT_NAME
 from explorer.study.store.validation import json_value
 from explorer.system.files import open_plain, read_plain_text
 
-_ARTIFACT = re.compile(r"[A-Za-z0-9_-]+")  # a name and no path, even in an untrusted record
 # No probe writes as much; a damaged or foreign file must not fill the memory.
 _MAX_MEMBER_BYTES = 64 * 2**20
 _Read = TypeVar("_Read")
@@ -86,7 +85,7 @@ def _archive(result: StudyResult, trial: TrialRecord) -> Path | str:
         return "the trial has no artifact: it failed before one was stored"
     try:
         root = (result.folder / "artifacts").resolve()
-        folder = (root / artifact / "measurements").resolve() if _ARTIFACT.fullmatch(artifact) else root
+        folder = (root / artifact / "measurements").resolve() if ARTIFACT_NAME.fullmatch(artifact) else root
     except (OSError, RuntimeError) as error:  # a loop of links
         return f"the trial's artifact cannot be reached: {error}"
     if folder.parent.parent != root:

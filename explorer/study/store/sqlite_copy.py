@@ -60,10 +60,10 @@ def private_copy(path: Path, timeout_s: float) -> bytes:
                 raise TimeoutError("another program writes without end")
     if parts[_LOG] or not _is_cold(parts[_JOURNAL]):
         return _recovered(parts)
-    image = parts[""]
-    if image[_FILE_FORMATS] == _WITH_LOG:
-        image[_FILE_FORMATS] = _WITHOUT_LOG
-    return bytes(image)
+    content = parts[""]
+    if content[_FILE_FORMATS] == _WITH_LOG:
+        content[_FILE_FORMATS] = _WITHOUT_LOG
+    return bytes(content)
 
 
 def limit_queries(connection: sqlite3.Connection, n_bytes: int) -> None:
@@ -133,16 +133,16 @@ def remove_cold(path: Path) -> None:
 def _parts(database: int, file: Path) -> dict[str, bytearray] | None:
     """Return database, rollback journal and log of one moment, by suffix; None when the log was restarted meanwhile.
 
-    Under a shared lock, only pages of the log are copied into the database: an image with some of them gets the others
+    Under a shared lock, only pages of the log are copied into the database: a content with some of them gets the others
     from the log, which is read afterwards. A journal of a reserved database belongs to a waiting writer.
     """
     head = _read_beside(file, _LOG, _LOG_HEADER_BYTES)
-    image = _read(database, MAX_BYTES)
+    content = _read(database, MAX_BYTES)
     log = _read_beside(file, _LOG, MAX_BYTES)
     if not head == log[:_LOG_HEADER_BYTES] == _read_beside(file, _LOG, _LOG_HEADER_BYTES):
         return None
     journal = bytearray() if is_reserved(database) else _read_beside(file, _JOURNAL, MAX_BYTES)
-    return {"": image, _JOURNAL: journal, _LOG: log}
+    return {"": content, _JOURNAL: journal, _LOG: log}
 
 
 def _recovered(parts: Mapping[str, bytes | bytearray]) -> bytes:

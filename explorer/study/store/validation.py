@@ -6,55 +6,39 @@ Each function raises TypeError or ValueError with what was expected; 10,000 reco
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from itertools import chain
+from collections.abc import Collection
 from math import isfinite
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeVar
+
+import pydantic_core
 
 from explorer.errors import VerificationFailed
-from explorer.observation import Reason
 from explorer.parameters import PARAMETERS
-from explorer.records import Failure, Measurement, Stage, TrialState, Variant
+from explorer.records import Variant
 from explorer.space.values import Parameter
-from explorer.typed_json import from_json
 
-STATES = frozenset(get_args(TrialState))
 _NUMBERS = frozenset({int, float})  # what JSON gives; a bool is none
-_NESTED = frozenset({dict, list})
-_WHOLE, _TEXT = frozenset({int}), frozenset({str})
+_WHOLE = frozenset({int})
 _LARGEST = 2**53  # a float is exact up to it; a whole number of JSON may have 4300 digits
 LARGEST_MEASURED = 1e100  # sums, products and ratios of what is measured stay finite
-_DEEPEST = 100  # what shows a record calls itself once a level, and Python bears a thousand calls
+_Number = TypeVar("_Number", int, float)
 
 
 def json_value(text: str | bytes) -> Any:
-    """Parse JSON text. Raises RecursionError if too deep; ValueError for invalid JSON and as `require_plain`."""
-    value = json.loads(text, parse_constant=_refused)
-    require_plain("JSON", value)
-    return value
-
-
-def require_plain(what: str, value: object) -> None:
-    """Raise ValueError unless all numbers within are finite floats, all texts UTF-8, and the depth is at most 100.
+    """Parse JSON text. Raises ValueError for invalid JSON, numbers that no float holds, half of a character, and more
+    than 200 levels.
 
     Then all of it can be computed with, displayed, and written as JSON again.
     """
-    level: list[Any] = [value]
-    for _ in range(_DEEPEST):
-        kinds = set(map(type, level))
-        if not kinds.isdisjoint(_NUMBERS):
-            _require_floats(what, [one for one in level if type(one) in _NUMBERS])
-        if str in kinds:
-            _require_utf_8(what, [one for one in level if type(one) is str])
-        if kinds.isdisjoint(_NESTED):
-            return
-        objects = [one for one in level if type(one) is dict]
-        lists = [one for one in level if type(one) is list]
-        for one in objects:
-            _require_utf_8(what, one)
-        level = [*chain.from_iterable(lists), *chain.from_iterable(one.values() for one in objects)]
-    raise ValueError(f"{what}: nested more than {_DEEPEST} levels deep")
+    pydantic_core.from_json(text)  # which refuses half of a character and deep nesting
+    return json.loads(
+        text,
+        parse_constant=_refused,
+        parse_float=lambda number: _bounded(float(number)),
+        parse_int=lambda number: _bounded(int(number)),
+    )
 
 
 def require_finite(what: str, values: Collection[object]) -> None:
@@ -81,28 +65,15 @@ def require_whole(what: str, values: Collection[object]) -> None:
         raise TypeError(f"{what}: expected whole numbers")
 
 
-def require_texts(what: str, values: Collection[object]) -> None:
-    """Raise TypeError unless all are texts."""
-    if not _TEXT.issuperset(map(type, values)):
-        raise TypeError(f"{what}: expected text")
-
-
-def require_truth(what: str, value: object) -> None:
-    """Raise TypeError unless it is a boolean."""
-    if type(value) is not bool:
-        raise TypeError(f"{what}: expected true or false")
-
-
-def require_object(what: str, value: object) -> None:
-    """Raise TypeError unless it is a JSON object."""
-    if not isinstance(value, dict):
-        raise TypeError(f"{what}: expected an object")
-
-
 def require_list(what: str, value: object) -> None:
     """Raise TypeError unless it is a JSON list: a text, which is iterable too, is none."""
     if not isinstance(value, list):
         raise TypeError(f"{what}: expected a list")
+
+
+def storable(text: str) -> str:
+    """Escape lone surrogates, as file names that are not UTF-8 have them; JSON cannot hold them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def valid_variant(variant: Variant) -> Variant:
@@ -110,36 +81,6 @@ def valid_variant(variant: Variant) -> Variant:
     for name, value in variant.items():
         _require_type(name, value)
     return variant
-
-
-def valid_measurement(name: str, measured: Measurement) -> Measurement:
-    """Return the measurement. Raises TypeError or ValueError unless value and ends are finite where known."""
-    ends = (measured.value, measured.low, measured.high, measured.n)
-    require_measured(name, [end for end in ends if end is not None])
-    require_texts(name, [] if measured.why is None else [measured.why])
-    return measured
-
-
-def valid_failure(values: Mapping[str, Any] | None) -> Failure | None:
-    """Return the failure that `dataclasses.asdict` gave, or None. Raises TypeError."""
-    if values is None:
-        return None
-    return from_json(Failure, values)
-
-
-def valid_reasons(values: object) -> tuple[Reason, ...]:
-    """Return the reasons why times are not valid. Raises TypeError or ValueError."""
-    require_list("the reasons", values)
-    assert isinstance(values, list)
-    return tuple(from_json(Reason, reason) for reason in values)
-
-
-def valid_stage(values: Mapping[str, Any]) -> Stage:
-    """Return the stage that `dataclasses.asdict` gave. Raises TypeError."""
-    stage = Stage(**values)
-    if type(stage.name) is not str or type(stage.is_cached) is not bool:
-        raise TypeError("a stage: expected its name, and whether it is cached")
-    return stage
 
 
 def require_valid_parameter(parameter: Parameter) -> None:
@@ -153,23 +94,10 @@ def _require_type(name: str, value: object) -> None:
         raise TypeError(f"{name}: its value is of another type")
 
 
-def _require_floats(what: str, numbers: Collection[float]) -> None:
-    """Raise ValueError unless all are finite floats."""
-    try:
-        # The sum, which takes less time, may be too large where no number is.
-        if not isfinite(sum(map(abs, numbers))) and not all(map(isfinite, numbers)):
-            raise ValueError(f"{what}: a number is not finite")
-    except OverflowError as error:
-        raise ValueError(f"{what}: a number is too large") from error
-
-
-def _require_utf_8(what: str, texts: Iterable[str]) -> None:
-    """Raise ValueError for a lone surrogate, which JSON can express and no file can hold."""
-    if not (text := "".join(texts)).isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"{what}: a text has half of a character") from error
+def _bounded(number: _Number) -> _Number:
+    if not abs(number) <= sys.float_info.max:
+        raise ValueError("JSON: a number is too large")
+    return number
 
 
 def _refused(constant: str) -> NoReturn:

@@ -1,7 +1,7 @@
-// The knee, as in explorer/pareto/knee.py, and the trials that the recommendation names.
+// The knee, as in explorer/pareto/front.py, and the trials that the recommendation names.
 import { ends, isBefore, minimized, rowsOf } from "explore/columns";
 
-// As in explorer/pareto/knee.py: smaller differences on the normalized front are rounding and not a preference.
+// As in explorer/pareto/front.py: smaller differences on the normalized front are rounding and not a preference.
 const KNEE_SCALE = 1e9;
 // One point of a quality metric that is a ratio.
 const TOLERATED_LOSS = 0.01;

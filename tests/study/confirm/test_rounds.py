@@ -220,7 +220,7 @@ def test_confirm_not_settled_ends_with_the_most_rounds(tmp_path):
     assert (len(result.confirmation.rounds), result.confirmation.ended) == (MAX_ROUNDS, "rounds")
 
 
-@pytest.mark.parametrize("bad", [Failure("crash", "the probe died"), (STEAL,)])
+@pytest.mark.parametrize("bad", [Failure.reported("crash", "the probe died"), (STEAL,)])
 def test_confirm_finalist_without_valid_rounds_is_said_to_be_unconfirmed(tmp_path, bad):
     def measured(variant, name):
         return bad if variant == Variant(width=0.5) else settled(variant, name)
@@ -259,7 +259,7 @@ def test_confirm_finalist_without_valid_rounds_may_get_them_in_further_ones(tmp_
 def test_confirm_finalist_that_fails_is_waited_for_unless_it_fails_in_every_round(tmp_path, n_bad, n_rounds):
     def measured(variant, name):
         is_bad = variant == Variant(width=0.5) and round_of(name) <= n_bad
-        return Failure("crash", "the probe died") if is_bad else settled(variant, name)
+        return Failure.reported("crash", "the probe died") if is_bad else settled(variant, name)
 
     confirmation = run(tmp_path, fake(tmp_path, again=measured), clock=lambda: 0.0).confirmation
     assert (len(confirmation.rounds), confirmation.ended) == (n_rounds, "settled")
@@ -282,7 +282,7 @@ def test_confirm_invalid_take_is_made_again_twice_at_most_within_its_round(tmp_p
     assert n_rounds == {1.0: 5, 0.75: 5, 0.5: n_valid, 0.25: 5}
 
 
-HANGS = Failure("timeout in warm-up", "no answer within 60 s")
+HANGS = Failure.reported("timeout in warm-up", "no answer within 60 s")
 
 
 @pytest.mark.parametrize("is_later", [False, True])
@@ -318,7 +318,7 @@ def test_confirm_other_results_between_failures_do_not_stop_it(tmp_path, is_othe
     def measured(variant, name):
         if variant["width"] in (0.5, 0.75):
             return HANGS
-        return Failure("crash", "it died") if is_other and variant["width"] == 0.25 else settled(variant, name)
+        return Failure.reported("crash", "it died") if is_other and variant["width"] == 0.25 else settled(variant, name)
 
     assert run(tmp_path, fake(tmp_path, again=measured)).confirmation.ended is not None
 
@@ -415,12 +415,12 @@ def test_confirm_stale_after_more_trials_shows_the_search_and_is_made_again(tmp_
     small = {**SPACE, "pruning_ratio": (0.0, 0.2)}
     run(tmp_path, space=small_space(**small))
     grown = run(tmp_path, space=small_space(**{**small, "n_trials": 6}), is_confirming=False)
-    assert grown.confirmation.is_stale(grown.trials)
+    assert grown.is_stale(grown.confirmation)
     summary = front_view(grown)
     assert (summary.is_confirmed, summary.is_stale) == (False, True)
     view = RecordingView()
     result = run(tmp_path, view=view, space=small_space(**{**small, "n_trials": 6}))
-    assert not result.confirmation.is_stale(result.trials)
+    assert not result.is_stale(result.confirmation)
     assert any("confirmed when it had 4 trials: confirming again" in note for note in view.notes)
 
 

@@ -23,6 +23,8 @@ from explorer.study.store.location import LIVE_STATUS_NAME, study_folder
 from explorer.study.store.lock import HOLDER_NAME, study_lock
 from explorer.system.files import remove_drafts
 
+BROKEN = Failure.reported("broken", "broken")
+
 
 def drafts(folder):
     return list(folder.rglob(".*.tmp"))
@@ -68,7 +70,9 @@ def test_study_that_is_being_prepared_is_there_before_its_database(tmp_path):
     assert sight.since is not None
 
 
-@pytest.mark.parametrize(("error", "failure"), [(Interrupted("now"), None), (None, Failure("broken", "broken"))])
+@pytest.mark.parametrize(
+    ("error", "failure"), [(Interrupted("now"), None), (None, Failure.reported("broken", "broken"))]
+)
 def test_live_status_is_gone_with_a_run_that_ended_early(tmp_path, error, failure):
     def stop(variant, number):
         if error is not None:
@@ -115,7 +119,9 @@ def test_live_status_keeps_every_kind_of_variant_and_progress(tmp_path):
         view.on_trial_start(7, variant)
         view.on_progress(progress)
         found = read_live_status(tmp_path, 1.0)
-    assert found == LiveStatus(small_space(width=((0.25, 1.0), 1.0)), (7, variant), progress)
+    assert found == LiveStatus(
+        small_space(width=((0.25, 1.0), 1.0)), (7, variant), replace(progress, note="<b>\\ud800")
+    )
 
 
 def test_progress_within_a_stage_is_written_now_and_then_and_told_always(tmp_path):
@@ -249,7 +255,11 @@ def test_poller_believes_the_holders_note_only_while_it_lives(folder, change, is
 def test_poller_sees_a_study_that_is_begun_anew(tmp_path):
     folder = tmp_path / "small"
     with pytest.raises(NotAvailable, match="baseline"):
-        start(small_space(n_trials=3), folder, FakeEvaluator(folder, failure=lambda v, n: Failure("broken", "broken")))
+        start(
+            small_space(n_trials=3),
+            folder,
+            FakeEvaluator(folder, failure=lambda v, n: BROKEN),
+        )
     watch = StudyPoller(folder)
     assert [trial.state for trial in watch.poll().result.trials] == ["failed"]
     start(small_space(n_trials=3), folder)

@@ -36,7 +36,7 @@ def test_print_trial_baseline_stands_beside_guessing_and_no_other_does(makers):
     provenance = {
         "references": makers.references(0.1, "cat", 0.92),
         "input": {"stated": "unit", "mean": [0.0], "std": [1.0]},
-        "identity": {"data": {"input": {"shape": [1, 8, 8]}}},
+        "identity": {"data": {"input": {"name": "images", "shape": [1, 8, 8]}}},
     }
     result = makers.make_small_result(provenance=provenance)
     text = printed(print_trial, front_view(result), result.trials[0], width=2000)

@@ -21,7 +21,7 @@ from explorer.metrics import METRICS, Constraint, ideal_point
 from explorer.pareto.hypervolume import hypervolume, hypervolume_ratio
 from explorer.pareto.knee import knee_index
 from explorer.pareto.membership import membership, ties
-from explorer.records import Measurement
+from explorer.records import Measurement, TrialState
 from explorer.study.baseline import guessing_info, warnings
 from explorer.study.confirm.confirmed_values import Confirmed, Unconfirmed, confirmed, confirmed_draws
 from explorer.study.feasibility import (
@@ -251,7 +251,7 @@ class FrontView:
         return feasible & self.confirmed if self.is_confirmed else feasible
 
     @property
-    def counts(self) -> Counter[str]:
+    def counts(self) -> Counter[TrialState]:
         """The number of trials in each state, as the search measured them."""
         return Counter(trial.state for trial in self.searched.trials)
 
@@ -365,8 +365,8 @@ def _require_metrics(result: StudyResult, where: Sequence[Constraint]) -> None:
     for name in (bound.metric for bound in where):
         if METRICS[name].origin == "task" and name not in {*of_task, *known}:
             raise UsageError(
-                f"expected a metric of {result.name}, one of {', '.join(known)}; got {name!r}, which belongs to another "
-                "task"
+                f"expected a metric of {result.name}, one of {', '.join(known)}; got {name!r}, which belongs to "
+                "another task"
             )
 
 

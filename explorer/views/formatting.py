@@ -9,7 +9,7 @@ from typing import Any
 
 from explorer.metrics import METRICS, Direction
 from explorer.parameters import PARAMETERS
-from explorer.records import Measurement, Variant
+from explorer.records import Measurement, TrialState, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.baseline import baseline_sentence, images_sentence
 from explorer.study.result import StudyResult
@@ -194,6 +194,13 @@ def variant_text(variant: Variant, names: tuple[str, ...], glyphs: Glyphs) -> st
         text = parameter_text(value)
         words.append(text if isinstance(value, str) and text != "none" else f"{parameter_title(name)} {text}")
     return glyphs.dot.join(words)
+
+
+def states_text(counts: Mapping[TrialState, int]) -> str:
+    """Return `4 feasible, 1 infeasible, 0 failed`, and the number of invalid trials where there are any."""
+    n_invalid = counts["invalid"]
+    text = f"{counts['complete']} feasible, {counts['infeasible']} infeasible, {counts['failed']} failed"
+    return f"{text}, {n_invalid} invalid" if n_invalid else text
 
 
 def duration_text(seconds: float) -> str:

@@ -17,13 +17,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 from explorer.study.front import FrontView
-from explorer.study.result import StudyResult
 from explorer.views.page.columns import trial_reasons
 from explorer.views.page.data import MAX_PLAIN, page_data, trial_rows
 from explorer.views.server.feed import Feed, FeedState
@@ -78,37 +76,25 @@ _HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The position of a client: the number of trials it has in this epoch, their metrics, and its last state."""
+    """The position of a client: it has the first `n_trials` of the study with this digest; and its last state."""
 
-    epoch: int
     n_trials: int
-    metrics: tuple[str, ...]
+    digest: str
     state: FeedState | None = None
 
 
 def parse_position(last_event_id: str | None, state: FeedState) -> Position | None:
     """Return the position of a client that sends `last_event_id`: how many trials it has, and their digest if known.
 
-    Return None when the trials are not those of this study.
+    Return None when the study never had so many trials, or when the text is no position.
     """
     if last_event_id is None:
         n_trials = max(0, state.version - _N_REPEATED)
-        return Position(state.epoch, n_trials, _metrics(state.result, n_trials))
+        return Position(n_trials, state.digest(n_trials))
     number, separator, digest = last_event_id.partition("-")
     if not (number.isascii() and number.isdecimal() and len(number) < 10) or int(number) > state.version:
         return None
-    if separator and digest != _digest(state.result, int(number)):
-        return None
-    return Position(state.epoch, int(number), _metrics(state.result, int(number)))
-
-
-def _digest(result: StudyResult, n_trials: int) -> str:
-    """Return a digest that distinguishes the first `n_trials` of this study, with its limits and confirmation."""
-    last = result.trials[n_trials - 1] if n_trials else None
-    known = result.confirmation
-    confirmed = known and (known.n_trials, known.last_finished, len(known.rounds), known.seconds, known.ended)
-    facts = (result.space, last and (last.number, last.started, last.finished), confirmed)
-    return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return Position(int(number), digest if separator else state.digest(int(number)))
 
 
 def new_events(feed: Feed, state: FeedState, position: Position | None) -> tuple[list[bytes], Position]:
@@ -120,40 +106,35 @@ def new_events(feed: Feed, state: FeedState, position: Position | None) -> tuple
         is_same_timing = state.timing is not None and position.state.timing == state.timing
         if position.state is state or is_same_timing:
             return [], position
-    is_continued = position is not None and position.epoch == state.epoch
-    if position is not None and is_continued and position.n_trials == state.version:
-        here = replace(position, state=state)
-    else:
-        here = Position(state.epoch, state.version, _metrics(state.result, state.version), state)
+    here = Position(state.version, state.digest(state.version), state)
     events: list[tuple[str, dict[str, Any]]] = []
-    if position is None or not is_continued or state.version - position.n_trials > MAX_PLAIN:
+    if (
+        position is None
+        or not 0 <= state.version - position.n_trials <= MAX_PLAIN
+        or position.digest != state.digest(position.n_trials)
+    ):
         events.append(("reset", {}))
     elif state.version > position.n_trials:
-        events.append(("trials", _trials(feed.front(state), position, here)))
+        events.append(("trials", _trials(feed.front(state), position.n_trials)))
     events.append(("live", live_state(feed, state)))
-    name = f"{state.version}-{_digest(state.result, state.version)}"
+    name = f"{here.n_trials}-{here.digest}"
     return [_message(event, values, name) for event, values in events], here
 
 
-def _trials(front: FrontView, position: Position, here: Position) -> dict[str, Any]:
+def _trials(front: FrontView, first: int) -> dict[str, Any]:
     """Return the new trials, with what the snapshot says of all trials where that may have changed."""
-    first = position.n_trials
+    result = front.searched
     values = {
         "first": first,
-        "version": here.n_trials,
+        "version": len(result.trials),
         "trials": trial_rows(front, first),
-        "reasons": trial_reasons(front.searched, first),
+        "reasons": trial_reasons(result, first),
     }
     # The baseline determines bounds and reference point; a trial may be the first with a metric.
-    if first == 0 or position.metrics != here.metrics:
+    if first == 0 or replace(result, trials=result.trials[:first]).metric_names() != result.metric_names():
         snapshot = page_data(front, is_packed=True)
         values.update({name: snapshot[name] for name in _HEADER})
     return values
-
-
-def _metrics(result: StudyResult, n_trials: int) -> tuple[str, ...]:
-    """Return the names of the metrics of the first `n_trials`."""
-    return replace(result, trials=result.trials[:n_trials]).metric_names()
 
 
 def _message(event: str, values: dict[str, Any], name: str) -> bytes:

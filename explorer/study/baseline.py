@@ -9,7 +9,7 @@ from explorer.metrics import Metric
 from explorer.models.registry import is_own
 from explorer.records import Measurement
 from explorer.study.result import StudyResult
-from explorer.tasks.task import Reference, Task, task_named
+from explorer.tasks.task import DEFAULT_TASK, Reference, Task, task_named
 
 
 def guessing_info(result: StudyResult) -> dict[str, Any] | None:
@@ -52,25 +52,26 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
     return () if is_better else (_warning(result, metric, measured, references),)
 
 
-def images_text(shape: Sequence[int], stated: str | None) -> str:
-    """Return `3 channels, 32 × 32, uint8 0-255, normalized by input: unit`, for images of `shape` (c, h, w).
+def pixels_text(shape: Sequence[int], stated: str | None) -> str:
+    """Return `3 channels, 32 × 32, uint8 0-255, normalized by input: unit`, for inputs of `shape` (c, h, w).
 
     `stated` is the `input` of the search space; None for a family.
     """
     channels, height, width = shape
-    by = "the mean and std of the training images" if stated is None else f"input: {stated}"
+    by = "the mean and std of the training data" if stated is None else f"input: {stated}"
     plural = "" if channels == 1 else "s"
     return f"{channels} channel{plural}, {width} × {height}, uint8 0-255, normalized by {by}"
 
 
-def images_sentence(identity: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
-    """Return `images: ...` for the images that the study's network gets; "" for others, and where nothing is known."""
+def pixels_sentence(identity: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    """Return `images: ...`, in the task's word, for the pixels that the network gets; "" for others, and if unknown."""
     data = identity.get("data")
     known = data.get("input") if isinstance(data, Mapping) else None
     shape = known.get("shape") if isinstance(known, Mapping) else None
     if not isinstance(shape, list | tuple) or len(shape) != 3 or "input" not in provenance:
         return ""
-    return f"images: {images_text(shape, provenance['input']['stated'])}"
+    nouns = task_named(str(provenance.get("task", {}).get("name", DEFAULT_TASK))).noun[1]
+    return f"{nouns}: {pixels_text(shape, provenance['input']['stated'])}"
 
 
 def _quality(result: StudyResult) -> tuple[Metric, Measurement | None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from explorer.errors import ExplorerError, Interrupted, ModelError, NotAvailable, NothingFeasible, StudyIncompatible
 from explorer.space.values import SearchSpace, Vocabulary
-from explorer.study.baseline import baseline_sentence, images_sentence, warnings
+from explorer.study.baseline import baseline_sentence, pixels_sentence, warnings
 from explorer.study.confirm.rounds import ConfirmationBudget, Confirmer, confirm_if_due
 from explorer.study.evaluation import CircuitBreaker, Evaluator, StudyView
 from explorer.study.fork import Fork
@@ -63,8 +63,8 @@ def run_study(
         fork = None if fork_from is None else Fork(fork_from, folder)
         session = _open(space, folder, tools)
         try:
-            if images := images_sentence(session.facts.identity, session.facts.provenance):
-                tools.view.on_note(images)
+            if pixels := pixels_sentence(session.facts.identity, session.facts.provenance):
+                tools.view.on_note(pixels)
             confirmer = _confirmer(session, tools) if is_confirming else None
             return _search(session, tools, fork, _Limit(space, began, tools.clock), confirmer)
         finally:

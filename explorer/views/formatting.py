@@ -11,7 +11,7 @@ from explorer.metrics import METRICS, Direction
 from explorer.parameters import PARAMETERS
 from explorer.records import Measurement, TrialState, Variant
 from explorer.space.values import SearchSpace
-from explorer.study.baseline import baseline_sentence, images_sentence
+from explorer.study.baseline import baseline_sentence, pixels_sentence
 from explorer.study.result import StudyResult
 
 _UNITS = {"ratio": "%", "1/s": "inputs/s", "count": "", "10^6 MACs": "MMACs", "USD": "$ per million"}
@@ -240,7 +240,7 @@ def weights_sentence(result: StudyResult) -> str:
 
 
 def baseline_said(result: StudyResult) -> str:
-    """Return sentences about the baseline's accuracy against guessing and its images; "" if neither is known."""
-    images = images_sentence(result.provenance.get("identity", {}), result.provenance)
-    said = [one_line(text, MAX_SENTENCE) for text in (baseline_sentence(result), images) if text]
+    """Return sentences about the baseline's quality against guessing and its pixels; "" if neither is known."""
+    pixels = pixels_sentence(result.provenance.get("identity", {}), result.provenance)
+    said = [one_line(text, MAX_SENTENCE) for text in (baseline_sentence(result), pixels) if text]
     return " ".join(f"{text[:1].upper()}{text[1:]}." for text in said)

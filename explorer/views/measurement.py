@@ -6,7 +6,7 @@ from typing import Any
 
 from explorer.measure.utilization import utilization_sentence
 from explorer.measure.validity import MAX_DISPERSION
-from explorer.observation import Estimate, MemoryBytes, Observation, Section
+from explorer.observation import Estimate, Exit, MemoryBytes, Observation, Section
 from explorer.records import TrialOutcome
 from explorer.study.result import TrialRecord
 from explorer.views.formatting import Glyphs, one_line, share_text
@@ -19,8 +19,11 @@ _SHOWN_APART = {
 }  # fmt: skip
 
 
-def measurement_lines(trial: TrialRecord, glyphs: Glyphs) -> dict[str, Lines]:
-    """Return sections by title, each with lines by name; none of a trial that was not measured."""
+def measurement_lines(trial: TrialRecord, glyphs: Glyphs, nouns: str) -> dict[str, Lines]:
+    """Return sections by title, each with lines by name; none of a trial that was not measured.
+
+    `nouns` is what the task calls its examples.
+    """
     found = trial.outcome.observation
     if found is None:
         return {}
@@ -29,7 +32,7 @@ def measurement_lines(trial: TrialRecord, glyphs: Glyphs) -> dict[str, Lines]:
         "cold start": _cold_start(found),
         "memory, measured and calculated": _memory(found),
         "use of the machine": _utilization(found),
-        "latency of each path": _exits(found, glyphs),
+        "latency of each path": _paths(found, glyphs, nouns),
         **{section.title: _section(section, glyphs) for section in found.sections},
     }
     return {title: lines for title, lines in sections.items() if lines}
@@ -66,7 +69,7 @@ def _timing(found: Observation, glyphs: Glyphs) -> Lines:
         "interval": f"as narrow as was asked{reached}" if timing.is_narrow else f"NOT narrow{reached}",
         "answers while timing": f"{timing.n_answers}, compared with those of the accuracy pass"
         if timing.n_answers
-        else "NOT compared: those of this artifact depend on the images that share their batch",
+        else "NOT compared: those of this artifact depend on what shares their batch",
         "processor": f"the timed thread had its core for {found.processor_share:.1%} of the time",
     }
 
@@ -135,14 +138,20 @@ def _utilization(found: Observation) -> Lines:
     }
 
 
-def _exits(found: Observation, glyphs: Glyphs) -> Lines:
-    if len(found.exits) < 2:
+def paths_of(found: Observation) -> dict[str, Exit]:
+    """Return the exits of the network by title, the final head last; one entry for a network without early exits."""
+    n_early = len(found.exits) - 1
+    return {f"exit {n}" if n <= n_early else "the final head": one for n, one in enumerate(found.exits, 1)}
+
+
+def _paths(found: Observation, glyphs: Glyphs, nouns: str) -> Lines:
+    paths = paths_of(found)
+    if len(paths) < 2:
         return {}
     lines: Lines = {}
-    for place, one in enumerate(found.exits, 1):
+    for title, one in paths.items():
         time = "" if one.latency_ms is None else f"{glyphs.dot}latency {_measured(one.latency_ms, glyphs)}"
-        title = f"exit {place}" if place < len(found.exits) else "the last"
-        lines[title] = f"{share_text(one.share)} of the images{time}"
+        lines[title] = f"{share_text(one.share)} of the {nouns}{time}"
     return lines
 
 

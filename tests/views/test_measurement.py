@@ -22,7 +22,7 @@ FOUND = make_observation(
 
 
 def lines(makers, observed=FOUND):
-    return measurement_lines(makers.make_trial(0, {"accuracy": 0.9}, observed=observed), Glyphs())
+    return measurement_lines(makers.make_trial(0, {"accuracy": 0.9}, observed=observed), Glyphs(), "images")
 
 
 def test_measurement_lines_say_raw_times_beside_the_anchors_slowness(makers):
@@ -59,7 +59,7 @@ def test_measurement_lines_say_where_fewer_threads_worked_than_were_asked_for(ma
 def test_measurement_lines_have_the_share_and_latency_of_each_path(makers):
     assert lines(makers)["latency of each path"] == {
         "exit 1": "25 % of the images · latency 0.5 ms (0.4–0.6, n 40)",
-        "the last": "75 % of the images",
+        "the final head": "75 % of the images",
     }
 
 

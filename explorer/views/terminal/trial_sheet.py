@@ -50,7 +50,7 @@ def print_trial(console: Console, front: FrontView, trial: TrialRecord) -> None:
     known = front.result.trial(trial.number) if trial.number in front.confirmed else None
     console.print(_metrics(trial.outcome.metrics, {} if known is None else known.outcome.metrics, glyphs))
     sections = {
-        **measurement_lines(trial, glyphs),
+        **measurement_lines(trial, glyphs, result.task.noun[1]),
         "constraints": {text: violation_text(text, amount) for text, amount in trial.violations.items()},
         "stages": {
             f"{i + 1} {s.name}": duration_text(s.seconds) + (" (cached)" if s.is_cached else "")

@@ -29,7 +29,7 @@ from explorer.views.formatting import (
     varying_parameters,
 )
 from explorer.views.front_svg import front_svg
-from explorer.views.measurement import paths_of
+from explorer.views.trial import paths_of
 
 
 class Chosen(Protocol):

@@ -30,10 +30,9 @@ from explorer.views.formatting import (
     varying_parameters,
     violation_text,
 )
-from explorer.views.measurement import cell_text, further_facts, measurement_lines, paths_of
 from explorer.views.page.columns import known
 from explorer.views.terminal.trial_sheet import flattened
-from explorer.views.trial_info import confirmed_info
+from explorer.views.trial import cell_text, confirmed_info, further_facts, measurement_lines, paths_of
 
 _N_BINS = 48
 _PERCENTS = (5, 25, 50, 75, 90, 95, 99)

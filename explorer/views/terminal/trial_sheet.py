@@ -25,9 +25,8 @@ from explorer.views.formatting import (
     value_text,
     violation_text,
 )
-from explorer.views.measurement import further_facts, measurement_lines
 from explorer.views.terminal.tables import print_baseline, table_box
-from explorer.views.trial_info import trial_info
+from explorer.views.trial import further_facts, measurement_lines, trial_info
 
 
 def print_trial(console: Console, front: FrontView, trial: TrialRecord) -> None:

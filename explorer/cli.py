@@ -150,12 +150,9 @@ def dashboard(
 ) -> None:
     """Serve the dashboard of a study that is running or finished, until Ctrl-C."""
     from explorer.commands.dashboard import dashboard as run
-    from explorer.commands.dashboard import require_allowed
     from explorer.commands.serving import Address
 
-    address = Address(host, port, allow_remote)
-    require_allowed(address)
-    run(_folder(study, studies), address)
+    run(_folder(study, studies), Address(host, port, allow_remote))
 
 
 @app.command()

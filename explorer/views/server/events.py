@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -27,35 +27,6 @@ from explorer.views.page.data import MAX_PLAIN, page_data, trial_rows
 from explorer.views.server.feed import Feed, FeedState
 from explorer.views.server.snapshots import live_state
 from explorer.web.responses import compact_json
-
-
-@final
-class Wakeup:
-    """A wake-up call from any thread to one coroutine, constructed in its event loop. A call takes microseconds."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
-        self._is_called = False
-
-    def wake(self) -> None:
-        """Wake the coroutine; from any thread."""
-        if self._is_called:
-            return
-        self._is_called = True
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and the coroutine with it
-            self._loop.call_soon_threadsafe(self._event.set)
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Wait for a call, and return whether one came in time. State changed before the call is visible afterwards."""
-        try:
-            await asyncio.wait_for(self._event.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        self._is_called = False
-        self._event.clear()
-        return True
-
 
 MAX_STREAMS = 24
 HEARTBEAT_S = 15.0
@@ -149,7 +120,7 @@ class EventStreams:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._wakeups: set[Wakeup] = set()
+        self._wakeups: set[Callable[[], None]] = set()
         self._is_stopped = False
 
     @property
@@ -161,7 +132,7 @@ class EventStreams:
         """End every stream, and each that is opened from now on; from any thread."""
         self._is_stopped = True
         for wakeup in tuple(self._wakeups):
-            wakeup.wake()
+            wakeup()
 
     async def stream(self, last_event_id: str | None) -> AsyncIterator[bytes]:
         """Yield the events for a client at the position `last_event_id`, until it leaves or the server stops.
@@ -169,22 +140,37 @@ class EventStreams:
         A slow client delays no other: its own coroutine waits for it, and then sends what is new by then. When the
         server stops, the last state is still sent.
         """
-        wakeup = Wakeup()
-        self._wakeups.add(wakeup)
-        self._feed.listen(wakeup.wake)
+        loop, has_news = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and this coroutine with it
+                loop.call_soon_threadsafe(has_news.set)
+
+        self._wakeups.add(wake)
+        self._feed.listen(wake)
         try:
             yield f"retry: {_RETRY_MS}\n\n".encode("ascii")
             position = parse_position(last_event_id, self._feed.state())
             is_last = False
             while not is_last:
                 is_last = self._is_stopped
+                has_news.clear()
                 messages, position = new_events(self._feed, self._feed.state(), position)
                 for message in messages:
                     yield message
                 if messages and not is_last:
                     await asyncio.sleep(S_BETWEEN_PUSHES)
-                while not self._is_stopped and not await wakeup.wait(HEARTBEAT_S):
+                while not self._is_stopped and not await _is_set(has_news, HEARTBEAT_S):
                     yield b": still here\n\n"
         finally:
-            self._feed.leave(wakeup.wake)
-            self._wakeups.discard(wakeup)
+            self._feed.leave(wake)
+            self._wakeups.discard(wake)
+
+
+async def _is_set(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait for the event, and return whether it came in time."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    return True

@@ -15,7 +15,7 @@ from explorer.errors import NothingFeasible, StudyIncompatible
 from explorer.metrics import Constraint, Metric
 from explorer.records import Measurement
 from explorer.space.input_spec import InputSpec
-from explorer.study.baseline import baseline_sentence, guessing_info, images_sentence, images_text, warnings
+from explorer.study.baseline import baseline_sentence, guessing_info, pixels_sentence, pixels_text, warnings
 from explorer.study.evaluation import Prepared
 from explorer.study.front import front_view
 from explorer.study.read import load_result
@@ -121,17 +121,17 @@ def test_warning_of_a_class_with_control_characters_prints():
     ("shape", "stated", "text"),
     [
         ((3, 32, 32), "unit", "3 channels, 32 × 32, uint8 0-255, normalized by input: unit"),
-        ((1, 24, 48), None, "1 channel, 48 × 24, uint8 0-255, normalized by the mean and std of the training images"),
+        ((1, 24, 48), None, "1 channel, 48 × 24, uint8 0-255, normalized by the mean and std of the training data"),
     ],
 )
-def test_images_text_says_what_the_network_sees(shape, stated, text):
-    assert images_text(shape, stated) == text
+def test_pixels_text_says_what_the_network_sees(shape, stated, text):
+    assert pixels_text(shape, stated) == text
     identity, provenance = {"data": {"input": {"shape": list(shape)}}}, {"input": {"stated": stated}}
-    assert images_sentence(identity, provenance) == f"images: {text}"
+    assert pixels_sentence(identity, provenance) == f"images: {text}"
 
 
-def test_images_sentence_of_a_study_that_does_not_know_is_empty():
-    assert images_sentence({"data": {"fingerprint": "d0"}}, {}) == ""
+def test_pixels_sentence_of_a_study_that_does_not_know_is_empty():
+    assert pixels_sentence({"data": {"fingerprint": "d0"}}, {}) == ""
 
 
 class Guessing(FakeEvaluator):

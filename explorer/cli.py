@@ -150,9 +150,12 @@ def dashboard(
 ) -> None:
     """Serve the dashboard of a study that is running or finished, until Ctrl-C."""
     from explorer.commands.dashboard import dashboard as run
+    from explorer.commands.dashboard import require_allowed
     from explorer.commands.serving import Address
 
-    run(_folder(study, studies), Address(host, port, allow_remote))
+    address = Address(host, port, allow_remote)
+    require_allowed(address)  # before a study is looked for
+    run(_folder(study, studies), address)
 
 
 @app.command()

@@ -38,6 +38,11 @@ _S_BETWEEN_LOOKS = 1.0
 _OPENED = "whoever sees the link reads the study and can export bundles into its folder"
 
 
+def require_allowed(address: Address) -> None:
+    """Raise UsageError if the dashboard would be open to other machines without --allow-remote."""
+    address.require_allowed("the dashboard", f"{_OPENED}, and the connection is not encrypted")
+
+
 def dashboard(folder: Path, address: Address) -> None:
     """Serve the study in `folder` until Ctrl-C.
 
@@ -46,7 +51,7 @@ def dashboard(folder: Path, address: Address) -> None:
     from explorer.views.server.feed import Feed
     from explorer.views.server.thread import Server
 
-    address.require_allowed("the dashboard", f"{_OPENED}, and the connection is not encrypted")
+    require_allowed(address)
     poller = StudyPoller(folder)
     sight = poller.poll()
     space = sight.result.space

@@ -29,16 +29,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, final, get_ar
 from explorer.errors import ExplorerError, UsageError
 from explorer.records import Measurement, Variant
 from explorer.space.expressions import parse_constraint
-from explorer.study.front import FrontEntry, FrontView, front_view
+from explorer.study.front import FrontView, front_view
 from explorer.study.read import load_result
 from explorer.study.store.location import studies_folder, study_folder
+from explorer.views.outputs import front_table, trial_table, write_outputs
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
     from explorer.deploy.selection import Choice
-    from explorer.study.result import StudyResult, TrialRecord
+    from explorer.study.result import StudyResult
     from explorer.system.signals import Interrupt
 
 __all__ = ["ExplorerError", "ExportOptions", "RunOptions", "SelectedTrial", "Source", "Study", "load", "run"]
@@ -146,11 +147,13 @@ class Study:
         Raises UsageError for another `source`, and for "confirmed" when there are no such values.
         """
         if self._source(source) == "search":
-            return _frame(self._result, sorted(self._result.trials, key=lambda trial: trial.number))
+            trials = sorted(self._result.trials, key=lambda trial: trial.number)
+            return _frame(self._result, trial_table(self._result, trials))
         view = self._view
         trials = sorted((t for t in view.result.trials if t.number in view.confirmed), key=lambda trial: trial.number)
         probability = [view.standings[trial.number].probability for trial in trials]
-        return _frame(replace(view.result, trials=tuple(trials)), trials, probability=probability)
+        table = trial_table(replace(view.result, trials=tuple(trials)), trials)
+        return _frame(view.result, table | {"probability": probability})
 
     def front(self, source: Source | None = None, where: Sequence[str] = ()) -> DataFrame:
         """Return the trials of the front, best in the first objective first.
@@ -162,8 +165,7 @@ class Study:
         Raises UsageError for another `source`, for "confirmed" when there are no such values, and for a limit that
         does not read.
         """
-        summary = self._front(source, where)
-        return _frame(self._result, [entry.trial for entry in summary.entries], **_standing(summary.entries))
+        return _frame(self._result, front_table(self._front(source, where)))
 
     def recommend(self, where: Sequence[str] = (), best: str | None = None) -> SelectedTrial:
         """Select the knee of the front within the limits `where`, or the trial that is `best` in a metric.
@@ -218,7 +220,7 @@ class Study:
 
         result, summary = self._result, self._front(None, ())
         names = [*varying_parameters(result.space), *displayed_metrics(result)]
-        front = _frame(result, [entry.trial for entry in summary.entries], **_standing(summary.entries))
+        front = _frame(result, front_table(summary))
         columns = ["trial", *names, "knee", *(["probability"] if summary.is_confirmed else [])]
         table = front[columns].to_html(index=False, na_rep="", float_format="{:.4g}".format, escape=True)
         return f"<p>{escape(self._in_words())}</p>{table}"
@@ -280,7 +282,6 @@ def run(space: str | Path, **options: Unpack[RunOptions]) -> Study:
     from explorer.study.evaluator import MeasuringEvaluator
     from explorer.study.loop import StudyTools, run_study
     from explorer.study.vocabulary import installed_part, vocabulary
-    from explorer.views.outputs import write_outputs
     from explorer.views.terminal.plain import QuietView
 
     _check_options("run", options, RunOptions)
@@ -307,42 +308,14 @@ def run(space: str | Path, **options: Unpack[RunOptions]) -> Study:
     return Study(result)
 
 
-def _frame(result: StudyResult, trials: Sequence[TrialRecord], **more: Sequence[object]) -> DataFrame:
-    """Return the trials as a DataFrame with the columns that `Study` documents, then those of `more`."""
+def _frame(result: StudyResult, table: Mapping[str, list[Any]]) -> DataFrame:
+    """Return a table of explorer.views.outputs as a DataFrame with the types that `Study` documents."""
     import pandas as pd
 
-    metrics = result.metric_names()
-    rows = [[_measurement(trial, name) for name in metrics] for trial in trials]
-    columns: dict[str, Any] = {
-        "trial": pd.Series([trial.number for trial in trials], dtype="int64"),
-        "state": pd.Series([trial.state for trial in trials], dtype="str"),
-        "feasible": pd.Series([trial.is_feasible for trial in trials], dtype="bool"),
-    }
-    for name in result.space.parameters:
-        columns[name] = pd.Series([trial.variant[name] for trial in trials])
-    for place, name in enumerate(metrics):
-        columns[name] = pd.Series([row[place].value for row in rows], dtype="float64")
-    for place, name in enumerate(metrics):
-        columns[f"{name}_low"] = pd.Series([row[place].low for row in rows], dtype="float64")
-        columns[f"{name}_high"] = pd.Series([row[place].high for row in rows], dtype="float64")
-    kinds = {"knee": "bool", "ties": "object"}
-    for name, values in more.items():
-        columns[name] = pd.Series(list(values), dtype=kinds.get(name, "float64"))
+    kinds: dict[str, Any] = {"trial": "int64", "state": "str", "feasible": "bool", "knee": "bool", "ties": "object"}
+    kinds |= dict.fromkeys(result.space.parameters)  # inferred
+    columns = {name: pd.Series(values, dtype=kinds.get(name, "float64")) for name, values in table.items()}
     return pd.DataFrame(columns)
-
-
-def _measurement(trial: TrialRecord, metric: str) -> Measurement:
-    return trial.outcome.metrics.get(metric) or Measurement(None)
-
-
-def _standing(entries: Sequence[FrontEntry]) -> dict[str, list[object]]:
-    """The columns that only a front has."""
-    return {
-        "knee": [entry.is_knee for entry in entries],
-        "probability": [entry.probability for entry in entries],
-        "test_accuracy": [None if entry.test_accuracy is None else entry.test_accuracy.value for entry in entries],
-        "ties": [entry.ties for entry in entries],
-    }
 
 
 def _reason(choice: Choice) -> str:

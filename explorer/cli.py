@@ -154,7 +154,7 @@ def dashboard(
     from explorer.commands.serving import Address
 
     address = Address(host, port, allow_remote)
-    require_allowed(address)
+    require_allowed(address)  # before a study is looked for
     run(_folder(study, studies), address)
 
 
@@ -184,7 +184,7 @@ def export(options: ExportOptions) -> None:
 def verify(
     bundle: Bundle,
     data: Data = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out accuracy, classes, latency and memory.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out accuracy, labels, latency and memory.")] = False,
     signature: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its maker's signature of manifest.json, by ssh-keygen.")
     ] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
 
 _Made = TypeVar("_Made")
 
@@ -38,10 +39,15 @@ def from_json(kind: type[_Made], value: Any, what: str = "") -> _Made:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join([what or kind.__name__, *map(str, first["loc"][1:])])
-        raise TypeError(f"{place}: {first['msg']}, got {first['input']!r:.100}") from error
+        raise TypeError(f"{place}: {error_text(first)}, got {first['input']!r:.100}") from error
     except PydanticSerializationError as error:
         raise TypeError(f"{what or kind.__name__}: {error}") from error
     return made
+
+
+def error_text(details: ErrorDetails) -> str:
+    """Return one of pydantic's errors in words; of an error that a validator raised, its own words alone."""
+    return details["msg"].removeprefix("Value error, ")
 
 
 @cache

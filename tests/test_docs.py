@@ -124,7 +124,7 @@ def test_walk_of_a_runtime_gives_the_networks_logits(walk, monkeypatch, tmp_path
 
 def test_walk_of_a_data_set_can_be_prepared(walk, monkeypatch, tmp_path):
     from explorer.data.preparing import prepare
-    from explorer.data.source import DATASETS, image_shape, locate
+    from explorer.data.source import DATASETS, input_shape, locate
     from explorer.data.splits import split
     from explorer.space.values import DataSettings
     from explorer.tasks.classification import Classification
@@ -134,7 +134,7 @@ def test_walk_of_a_data_set_can_be_prepared(walk, monkeypatch, tmp_path):
     settings = DataSettings("stripes", validation=100, calibration=50)
     source = locate(settings, tmp_path)
     dataset = prepare(settings, tmp_path, lambda _: None)
-    assert image_shape(source) == dataset.input_shape == (1, 16, 16)
+    assert input_shape(source) == dataset.input_shape == (1, 16, 16)
     assert dataset.facts["classes"] == ["horizontal", "vertical"]
     assert len(split(dataset, settings, Classification()).validation) == 100
 

@@ -10,19 +10,20 @@ from typing import Any
 from rich.console import Console
 
 from explorer.commands.printing import console, print_json
-from explorer.data.source import image_shape, locate
+from explorer.data.source import input_shape, locate
 from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
-from explorer.models.base import trained_cards
+from explorer.models.base import trained_shapes
 from explorer.models.registry import is_own, shipped, source_file
 from explorer.runtimes.runtime import runtime
 from explorer.space.read import Overrides, load_space
 from explorer.space.values import SearchSpace, Vocabulary
 from explorer.study.baseline import input_text
 from explorer.study.vocabulary import installed_part, n_possible_trials, vocabulary
+from explorer.tasks.task import task_named
 
-_TRIAL_S = 6.5  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller images take less
+_TRIAL_S = 6.5  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller inputs take less
 _TRAINING_S = {"default": 14 * 60.0, "long": 80 * 60.0, "shipped": 5 * 3600.0, "quick": 90.0}
 _SMALL_TRAINING_S = {"digits": 30.0, "cluttered_digits": 120.0}
 _SMALL_SHAPES = {"digits": [1, 8, 8], "cluttered_digits": [1, 15, 15]}
@@ -92,29 +93,29 @@ def _estimate(space: SearchSpace, n_trials: int) -> dict[str, float]:
 
 
 def _is_trained(space: SearchSpace) -> bool:
-    """Return whether the cache has weights of this recipe for images of the data set's size.
+    """Return whether the cache has weights of this recipe for inputs of the data set's size.
 
     The exact key has the data's fingerprint, which takes too long to compute here.
     """
-    shapes = [card["image_shape"] for card in trained_cards(space.model, space.recipe)]
     small = _SMALL_SHAPES.get(space.data.name)
-    return any(shape == small if small else shape[0] == 3 for shape in shapes)
+    return any(shape == small if small else shape[0] == 3 for shape in trained_shapes(space.model, space.recipe))
 
 
 def _data(space: SearchSpace, root: Path | None) -> list[Finding]:
-    """Return findings about the location and shape of the images. Raise UsageError for an `input` of other images."""
+    """Return findings about the location and shape of the inputs. Raise UsageError for an `input` of other channels."""
     try:
         source = locate(space.data, root)
-        shape = image_shape(source)
+        shape = input_shape(source)
     except ExplorerError as error:
         return [Finding("data", False, str(error))]
     verb = "found at" if source.is_present else "will be downloaded to"
     found = Finding("data", True, f"{source.dataset} ({source.kind}) {verb} {source.location}")
     if shape is None:
         return [found]
+    nouns = task_named(space.task).noun[1]
     if space.input is not None:
         space.input.statistics(shape[0])
-    return [found, Finding("images", True, input_text(shape, None if space.input is None else str(space.input)))]
+    return [found, Finding(nouns, True, input_text(shape, None if space.input is None else str(space.input)))]
 
 
 def _own_code(space: SearchSpace) -> list[Finding]:

@@ -119,7 +119,7 @@ def _off_measuring_cores(space: SearchSpace) -> AbstractContextManager[None]:
 
 
 @final
-class BothViews:
+class BothViews(StudyView):
     """A view that passes every call on to two others; `on_begin` is called once, before the first of them."""
 
     def __init__(self, first: StudyView, second: StudyView, on_begin: Callable[[], None] = lambda: None) -> None:

@@ -19,7 +19,7 @@ from explorer.system.signals import Interrupt
 from explorer.views.outputs import front_csv, write_report
 from explorer.views.terminal.tables import print_front
 from explorer.views.terminal.trial_sheet import print_trial
-from explorer.views.trial_info import trial_info
+from explorer.views.trial import trial_info
 
 
 def _result(folder: Path) -> StudyResult:

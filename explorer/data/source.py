@@ -44,7 +44,7 @@ def plugin(name: str) -> DatasetPlugin:
     return cast(DatasetPlugin, data)
 
 
-def image_shape(source: Source) -> tuple[int, int, int] | None:
+def input_shape(source: Source) -> tuple[int, int, int] | None:
     """Return (channels, height, width) of the images of `source`; None if unknown before reading it."""
     shape_of = getattr(plugin(source.dataset), "image_shape", None)
     try:

@@ -32,6 +32,7 @@ from explorer.runtimes.int8_range import Int8Range
 from explorer.runtimes.runtime import RUNTIMES
 from explorer.space.values import DEFAULT_SCENARIO
 from explorer.tasks.task import TASKS, TensorSpec, task_named
+from explorer.typed_json import error_text
 
 _OPEN = "0" * 64
 _SEAL = re.compile(rb'"seal": ?"([0-9a-f]{64})"')
@@ -55,7 +56,7 @@ def has_its_checksum(content: bytes) -> bool:
 def first_error(error: ValidationError) -> tuple[str, str]:
     """Return the dotted name of the first invalid field, and what is wrong with it."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return ".".join(map(str, first["loc"])), first["msg"]
+    return ".".join(map(str, first["loc"])), error_text(first)
 
 
 FORMAT: Literal[2] = 2

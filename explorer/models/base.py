@@ -134,19 +134,20 @@ def find_weights(
     return folder if (folder / WEIGHTS).is_file() and (folder / CARD).is_file() else None
 
 
-def trained_cards(family: str, recipe: str) -> list[dict[str, Any]]:
-    """Return the cards of all weights in the cache of this family and recipe, for any data."""
-    cards = []
+def trained_shapes(family: str, recipe: str) -> list[list[int]]:
+    """Return the shapes (c, h, w) of the images that cached weights of this family and recipe were trained on."""
+    shapes = []
     for path in sorted((cache_root() / "weights").glob(f"*/{CARD}")):
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
             facts = (card["family"], card["version"], card["recipe"]["name"])
+            shape = card["image_shape"]
             is_wanted = facts == (family, family_named(family).version, recipe)
         except (OSError, ValueError, KeyError, TypeError):
             continue  # invalid for `load_or_train` as well
         if is_wanted:
-            cards.append(card)
-    return cards
+            shapes.append(shape)
+    return shapes
 
 
 def weights_folder(key: str) -> Path:

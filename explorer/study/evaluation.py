@@ -45,8 +45,11 @@ class CircuitBreaker:
             )
 
 
-class StudyView(Protocol):
-    """Displays a running study. No method raises for want of a terminal: a view that cannot write becomes silent."""
+class StudyView:
+    """Displays a running study. No method raises for want of a terminal: a view that cannot write becomes silent.
+
+    A view defines the methods of the events that it displays; here each does nothing.
+    """
 
     def on_progress(self, progress: Progress) -> None:
         """Display progress of long work: preparing the data, training, building or measuring."""

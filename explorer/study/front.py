@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.metrics import Constraint, ideal_point
+from explorer.errors import UsageError
+from explorer.metrics import METRICS, Constraint, ideal_point
 from explorer.pareto.front import knee_index
 from explorer.pareto.hypervolume import hypervolume, hypervolume_ratio
 from explorer.pareto.membership import membership, ties
-from explorer.records import Measurement
+from explorer.records import Measurement, TrialState
 from explorer.study.baseline import guessing_info, warnings
 from explorer.study.confirm.confirmed_values import Confirmed, Unconfirmed, confirmed, confirmed_samples
 from explorer.study.feasibility import (
@@ -244,7 +245,7 @@ class FrontView:
         return feasible & self.confirmed if self.is_confirmed else feasible
 
     @property
-    def counts(self) -> Counter[str]:
+    def counts(self) -> Counter[TrialState]:
         """The number of trials in each state, as the search measured them."""
         return Counter(trial.state for trial in self.searched.trials)
 
@@ -278,8 +279,10 @@ class FrontView:
     def within(self, where: Sequence[Constraint]) -> FrontView:
         """Return the front of the trials that also satisfy `where`, by the same bootstrap samples.
 
-        Raises UsageError for a bound relative to a baseline that is missing, ValueError for NaN objectives.
+        Raises UsageError for a metric of another task and for a bound relative to a baseline that is missing,
+        ValueError for NaN objectives.
         """
+        _require_metrics(self.searched, where)
         view = replace(self, where=tuple(where), whole=self.whole or self)
         view._all.within(view.where)  # what cannot be judged raises here
         return view
@@ -344,7 +347,8 @@ def front_view(
 
     Of a confirmed study, of its finalists with their confirmed values, unless `is_search` asks for the search's;
     `allow_invalid` does too, since what is invalid is no finalist.
-    Raises UsageError for a bound relative to a baseline that the study does not have, ValueError for NaN objectives.
+    Raises UsageError for a metric of another task and for a bound relative to a baseline that the study does not have,
+    ValueError for NaN objectives.
     """
     confirmation = result.confirmation
     is_stale = confirmation is not None and result.is_stale(confirmation)
@@ -356,6 +360,17 @@ def front_view(
         trials = tuple(known.get(trial.number, trial) for trial in result.trials)
         view = FrontView(result, replace(result, trials=trials), finalists=finalists)
     return view.within(where) if where else view
+
+
+def _require_metrics(result: StudyResult, where: Sequence[Constraint]) -> None:
+    """Raise UsageError for a constraint on a metric of another task, which no trial of the study can have."""
+    of_task, known = {metric.name for metric in result.task.metrics}, result.metric_names()
+    for name in (bound.metric for bound in where):
+        if METRICS[name].origin == "task" and name not in {*of_task, *known}:
+            raise UsageError(
+                f"expected a metric of {result.name}, one of {', '.join(known)}; got {name!r}, which belongs to "
+                "another task"
+            )
 
 
 def memberships(result: StudyResult) -> dict[int, float]:

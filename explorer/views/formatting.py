@@ -9,7 +9,7 @@ from typing import Any
 
 from explorer.metrics import METRICS, Direction
 from explorer.parameters import PARAMETERS
-from explorer.records import Measurement, Variant
+from explorer.records import Measurement, TrialState, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.baseline import baseline_sentence, input_sentence
 from explorer.study.result import StudyResult
@@ -196,6 +196,13 @@ def variant_text(variant: Variant, names: tuple[str, ...], glyphs: Glyphs) -> st
     return glyphs.dot.join(words)
 
 
+def states_text(counts: Mapping[TrialState, int]) -> str:
+    """Return `4 feasible, 1 infeasible, 0 failed`, and the number of invalid trials where there are any."""
+    n_invalid = counts["invalid"]
+    text = f"{counts['complete']} feasible, {counts['infeasible']} infeasible, {counts['failed']} failed"
+    return f"{text}, {n_invalid} invalid" if n_invalid else text
+
+
 def duration_text(seconds: float) -> str:
     """Return `0.3 s`, `18 s`, `3 min 20 s` or `2 h 05 min`."""
     whole = max(0, round(seconds))
@@ -233,7 +240,7 @@ def weights_sentence(result: StudyResult) -> str:
 
 
 def baseline_said(result: StudyResult) -> str:
-    """Return sentences about the baseline's accuracy against guessing and its input; "" if neither is known."""
+    """Return sentences about the baseline's quality against guessing and its input; "" if neither is known."""
     pixels = input_sentence(result.provenance.get("identity", {}), result.provenance)
     said = [one_line(text, MAX_SENTENCE) for text in (baseline_sentence(result), pixels) if text]
     return " ".join(f"{text[:1].upper()}{text[1:]}." for text in said)

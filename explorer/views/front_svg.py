@@ -1,11 +1,13 @@
-"""The front as an SVG picture without scripts, for a bundle's model card."""
+"""The front as an SVG picture without scripts, for a bundle's model card: its numbers here, its shapes in front.svg."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import Any
+
+import jinja2
 
 from explorer.study.front import FrontView
 from explorer.views.formatting import one_line, scale_of, share_text
@@ -26,7 +28,25 @@ from explorer.views.points import (
 )
 
 WIDTH, HEIGHT = 640, 400
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 52, 52
+LEFT, RIGHT, TOP, BOTTOM = 64, WIDTH - 16, 52, HEIGHT - 52  # of the frame
+
+_COLORS = {"ink": INK, "grid": GRID, "faint": FAINT, "line": LINE, "knee": KNEE}
+_CIRCLES = {
+    "front": {"r": 5, "fill": FRONT, "stroke": FRONT, "stroke-width": 1.5},
+    "other": {"r": 5, "fill": "white", "stroke": FRONT, "stroke-width": 1.5},
+    "near": {"r": 4.5, "fill": "white", "stroke": FRONT, "stroke-width": 1.3, "stroke-dasharray": "2 2"},
+    "feasible": {"r": 3.5, "fill": FAINT},
+}
+_CROSSES = {"infeasible": "M-3 -3L3 3M3 -3L-3 3", "invalid": "M0 -4.5L4.5 0L0 4.5L-4.5 0Z"}
+_LEGEND = {
+    "front": "front",
+    "other": "through another objective",
+    "near": "near it",
+    "feasible": "feasible",
+    "infeasible": "infeasible",
+    "invalid": "invalid",
+    "baseline": "baseline",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +75,10 @@ class Axis:
         return self.low <= value <= self.high
 
     def at(self, value: float) -> float:
-        """Return the position of a value in pixels."""
-        low, high, here = (math.log(v) if self.is_log else v for v in (self.low, self.high, value))
-        return self.start + (self.end - self.start) * (here - low) / (high - low)
+        """Return the position of a value in pixels, at most that of the nearer end."""
+        within = min(self.high, max(self.low, value))
+        low, high, here = (math.log(v) if self.is_log else v for v in (self.low, self.high, within))
+        return round(self.start + (self.end - self.start) * (here - low) / (high - low), 1)
 
     def ticks(self) -> list[float]:
         """Return ticks: 1, 2 and 5 of each decade on a logarithmic axis, else multiples of such a number."""
@@ -70,22 +91,6 @@ class Axis:
         return [i * step for i in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The two axes of the picture."""
-
-    x: Axis
-    y: Axis
-
-    def of(self, point: Point) -> tuple[float, float]:
-        """Return the position of a point in pixels."""
-        return self.x.at(_scaled(point, self.x.name)), self.y.at(_scaled(point, self.y.name))
-
-    def has(self, point: Point) -> bool:
-        """Return whether a point lies inside."""
-        return self.x.has(_scaled(point, self.x.name)) and self.y.has(_scaled(point, self.y.name))
-
-
 def front_svg(front: FrontView, chosen: int) -> str:
     """Return an SVG of every measured trial in the first two objectives, with a step line and the chosen trial marked.
 
@@ -93,178 +98,116 @@ def front_svg(front: FrontView, chosen: int) -> str:
     and not on the step line. A confirmed front has confirmed values. The frame encloses the feasible trials; infeasible
     and invalid ones may lie outside.
     """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("explorer", "views"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("front.svg").render(
+        title=f"front of {one_line(front.searched.name)}",
+        chosen=chosen,
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=RIGHT,
+        top=TOP,
+        bottom=BOTTOM,
+        colors=_COLORS,
+        circles=_CIRCLES,
+        crosses=_CROSSES,
+        **_numbers(front, chosen),
+    )
+
+
+def _numbers(front: FrontView, chosen: int) -> dict[str, Any]:
+    """Return what the picture draws, in pixels: axes, legend, steps, ties and marks; empty without a feasible trial."""
     metrics = [objective.metric for objective in front.searched.objectives]
     y, x = metrics[0], metrics[1] if len(metrics) > 1 else TRIAL_AXIS
     placed = [p for p in measured_points(front) if p.value(x) is not None and p.value(y) is not None]
     framed = [point for point in placed if point.is_feasible or point.trial == chosen]
-    title = f"front of {one_line(front.searched.name)}"
     if not framed:
-        return _page(title, [])
-    frame = Frame(
-        Axis.of(x, [_scaled(point, x) for point in framed], LEFT, WIDTH - RIGHT),
-        Axis.of(y, [_scaled(point, y) for point in framed], HEIGHT - BOTTOM, TOP),
-    )
-    points = [point for point in placed if frame.has(point)]
+        return {}
+    across = Axis.of(x, [_displayed(point, x) for point in framed], LEFT, RIGHT)
+    down = Axis.of(y, [_displayed(point, y) for point in framed], BOTTOM, TOP)
+    points = [p for p in placed if across.has(_displayed(p, x)) and down.has(_displayed(p, y))]
+    at = {point.trial: (across.at(_displayed(point, x)), down.at(_displayed(point, y))) for point in points}
     plain = staircase(points, x, y, axis_directions(front.searched))
     if x == TRIAL_AXIS:
         plain = tuple(point.trial for point in points if point.group == "front")
-    steps = [] if x == TRIAL_AXIS else [point for point in points if point.trial in plain]
     is_level_first = x != TRIAL_AXIS and front.searched.objectives[1].direction == "minimize"
     order = sorted(points, key=lambda point: (point.trial == chosen, point.group == "front", point.is_feasible))
-    return _page(
-        title,
-        [
-            *_legend(points, plain, chosen),
-            *_grid(frame),
-            *_steps(steps, frame, is_level_first),
-            *_links(points, frame),
-            *(_mark(point, frame, chosen, point.trial in plain) for point in order),
+    ties = [(at[p.trial], at[other]) for p in points for other in p.ties if other in at and p.trial < other]
+    return {
+        "axes": {
+            name: {"label": axis_label(axis.name), "ticks": [(axis.at(tick), f"{tick:g}") for tick in axis.ticks()]}
+            for name, axis in (("x", across), ("y", down))
+        },
+        "legend": _legend(points, plain, chosen),
+        "steps": "" if x == TRIAL_AXIS else _steps(sorted(at[trial] for trial in plain if trial in at), is_level_first),
+        "ties": [f"M{one[0]} {one[1]}L{other[0]} {other[1]}" for one, other in ties],
+        "marks": [
+            {
+                "trial": point.trial,
+                "kind": _kind(point, plain),
+                "x": at[point.trial][0],
+                "y": at[point.trial][1],
+                "title": _words(point),
+                "is_baseline": point.is_baseline,
+                "bars": _bars(point, across, down) if point.trial == chosen or point.group in ("front", "near") else "",
+            }
+            for point in order
         ],
-    )
+    }
 
 
-def _page(title: str, parts: Sequence[str]) -> str:
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-            f'height="{HEIGHT}" font-family="system-ui, sans-serif" font-size="13" fill="{INK}">',
-            f"<title>{escape(title)}</title>",
-            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-            f'<text x="{LEFT}" y="20" font-weight="600">{escape(title)}</text>',
-            *parts,
-            "</svg>",
-            "",
-        ]
-    )
-
-
-def _scaled(point: Point, axis: str) -> float:
+def _displayed(point: Point, axis: str) -> float:
     """Return a point's displayed value on an axis; the point must have one."""
     value = point.value(axis)
     assert value is not None
     return value * scale_of(axis)
 
 
-def _grid(frame: Frame) -> list[str]:
-    lines, bottom = [], HEIGHT - BOTTOM
-    for tick in frame.x.ticks():
-        at = f"{frame.x.at(tick):.1f}"
-        lines.append(f'<path d="M{at} {TOP}V{bottom}" stroke="{GRID}"/>')
-        lines.append(f'<text x="{at}" y="{bottom + 18}" text-anchor="middle">{tick:g}</text>')
-    for tick in frame.y.ticks():
-        at = f"{frame.y.at(tick):.1f}"
-        lines.append(f'<path d="M{LEFT} {at}H{WIDTH - RIGHT}" stroke="{GRID}"/>')
-        lines.append(f'<text x="{LEFT - 8}" y="{at}" dy="4" text-anchor="end">{tick:g}</text>')
-    across, down = (LEFT + WIDTH - RIGHT) / 2, (TOP + bottom) / 2
-    names = [escape(axis_label(axis.name)) for axis in (frame.x, frame.y)]
-    lines.append(f'<text x="{across}" y="{HEIGHT - 10}" text-anchor="middle">{names[0]}</text>')
-    turned = f'transform="rotate(-90 16 {down})" text-anchor="middle"'
-    return [*lines, f'<text x="16" y="{down}" {turned}>{names[1]}</text>']
+def _kind(point: Point, plain: Collection[int]) -> str:
+    """Return the kind of a point's mark; `plain` are the trials on the step line."""
+    return "other" if point.group == "front" and point.trial not in plain else point.group
 
 
-def _steps(points: Sequence[Point], frame: Frame, is_level_first: bool) -> list[str]:
-    """Return the step line through `points`, none of which dominates another."""
-    if len(points) < 2:
-        return []
-    (across, down), *others = [frame.of(point) for point in sorted(points, key=lambda p: _scaled(p, frame.x.name))]
-    path = f"M{across:.1f} {down:.1f}"
-    for right, level in others:
-        path += f"H{right:.1f}V{level:.1f}" if is_level_first else f"V{level:.1f}H{right:.1f}"
-    return [f'<path d="{path}" fill="none" stroke="{LINE}" stroke-width="1.5"/>']
-
-
-def _links(points: Sequence[Point], frame: Frame) -> list[str]:
-    """Return a dotted line between every two points that are tied in all objectives."""
-    at = {point.trial: frame.of(point) for point in points}
-    pairs = [(at[p.trial], at[other]) for p in points for other in p.ties if other in at and p.trial < other]
-    look = f'stroke="{LINE}" stroke-width="1.6" stroke-dasharray="2 3"'
-    return [f'<path d="M{one[0]:.1f} {one[1]:.1f}L{other[0]:.1f} {other[1]:.1f}" {look}/>' for one, other in pairs]
-
-
-def _mark(point: Point, frame: Frame, chosen: int, is_plain: bool) -> str:
-    """Return a trial as SVG, with intervals if it is chosen, on or near the front; `is_plain`: on the step line."""
-    across, down = frame.of(point)
-    square = _square(across, down, 16) if point.is_baseline else ""
-    bars = _bars(point, frame) if point.trial == chosen or point.group in ("front", "near") else ""
-    if point.trial == chosen:
-        return bars + _chosen(point.trial, across, down) + square
-    title = f"<title>{escape(_words(point))}</title>"
-    return bars + _glyph(point.group, is_plain, across, down, title) + square
-
-
-def _legend(points: Sequence[Point], plain: Collection[int], chosen: int) -> list[str]:
-    """Return a line below the title that explains each kind of mark in the picture."""
-    found = {(p.group, p.group != "front" or p.trial in plain) for p in points if p.trial != chosen}
-    drawn, across = [], float(LEFT) + 6
-    for (group, is_plain), words in _KINDS.items():
-        if (group, is_plain) in found:
-            drawn.append(_glyph(group, is_plain, across, 38))
-            drawn.append(f'<text x="{across + 10:.0f}" y="42" font-size="11.5">{words}</text>')
+def _legend(points: Sequence[Point], plain: Collection[int], chosen: int) -> list[tuple[str, str, float]]:
+    """Return (kind, words, position) of each kind of mark in the picture."""
+    found = {_kind(point, plain) for point in points if point.trial != chosen}
+    found |= {"baseline"} if any(point.is_baseline for point in points) else set()
+    entries, across = [], float(LEFT) + 6
+    for kind, words in _LEGEND.items():
+        if kind in found:
+            entries.append((kind, words, round(across, 1)))
             across += 30 + 6.5 * len(words)
-    if any(point.is_baseline for point in points):
-        drawn.append(_square(across, 38, 10))
-        drawn.append(f'<text x="{across + 10:.0f}" y="42" font-size="11.5">baseline</text>')
-    return drawn
+    return entries
 
 
-_KINDS = {
-    ("front", True): "front",
-    ("front", False): "through another objective",
-    ("near", True): "near it",
-    ("feasible", True): "feasible",
-    ("infeasible", True): "infeasible",
-    ("invalid", True): "invalid",
-}
-
-
-def _glyph(group: str, is_plain: bool, across: float, down: float, title: str = "") -> str:
-    """Return the mark of a group; `is_plain`: on the step line."""
-    if group in _CROSSES:
-        path = f'<path transform="translate({across:.1f} {down:.1f})" d="{_CROSSES[group]}"'
-        return f'{path} fill="none" stroke="{FAINT}" stroke-width="1.4">{title}</path>'
-    look = {
-        "front": f'r="5" fill="{FRONT if is_plain else "white"}" stroke="{FRONT}" stroke-width="1.5"',
-        "near": f'r="4.5" fill="white" stroke="{FRONT}" stroke-width="1.3" stroke-dasharray="2 2"',
-        "feasible": f'r="3.5" fill="{FAINT}"',
-    }[group]
-    return f'<circle cx="{across:.1f}" cy="{down:.1f}" {look}>{title}</circle>'
-
-
-_CROSSES = {"infeasible": "M-3 -3L3 3M3 -3L-3 3", "invalid": "M0 -4.5L4.5 0L0 4.5L-4.5 0Z"}
-
-
-def _square(across: float, down: float, size: int) -> str:
-    """Return the mark of the baseline."""
-    at = f'x="{across - size / 2:.1f}" y="{down - size / 2:.1f}"'
-    return f'<rect {at} width="{size}" height="{size}" fill="none" stroke="{INK}"/>'
+def _steps(places: Sequence[tuple[float, float]], is_level_first: bool) -> str:
+    """Return the step line through `places`, from left to right, none of which dominates another."""
+    if len(places) < 2:
+        return ""
+    (across, down), *others = places
+    path = f"M{across} {down}"
+    for right, level in others:
+        path += f"H{right}V{level}" if is_level_first else f"V{level}H{right}"
+    return path
 
 
 def _words(point: Point) -> str:
     """Return `trial 3, on the front with 97 %`, with the reason if it is infeasible or invalid."""
     words = f"trial {point.trial}"
-    if point.group in ("infeasible", "invalid"):
+    if not point.is_feasible:
         return f"{words}, {point.group}: {point.reason}"
     return words if point.probability is None else f"{words}, on the front with {share_text(point.probability)}"
 
 
-def _chosen(trial: int, across: float, down: float) -> str:
-    ring = f'<circle cx="{across:.1f}" cy="{down:.1f}" r="10" fill="none" stroke="{KNEE}" stroke-width="2.5"/>'
-    dot = f'<circle cx="{across:.1f}" cy="{down:.1f}" r="5" fill="{KNEE}"/>'
-    is_right = across > WIDTH - 110
-    at = f'x="{across + (-16 if is_right else 16):.1f}" y="{down + 18:.1f}"'
-    side = "end" if is_right else "start"
-    return f'{ring}{dot}<text {at} text-anchor="{side}" font-weight="600">trial {trial}</text>'
-
-
-def _bars(point: Point, frame: Frame) -> str:
+def _bars(point: Point, across: Axis, down: Axis) -> str:
     """Return the 95 % intervals, clipped at the frame."""
-    across, down = frame.of(point)
     path = ""
-    for axis, is_level in ((frame.x, True), (frame.y, False)):
+    for axis, other in ((across, down), (down, across)):
         measured = point.metrics.get(axis.name)
-        if measured is None or measured.low is None or measured.high is None:
-            continue
-        scaled = (end * scale_of(axis.name) for end in (measured.low, measured.high))
-        low, high = (axis.at(min(axis.high, max(axis.low, end))) for end in scaled)
-        path += f"M{low:.1f} {down:.1f}H{high:.1f}" if is_level else f"M{across:.1f} {low:.1f}V{high:.1f}"
-    return f'<path d="{path}" fill="none" stroke="{FAINT}" stroke-width="1.2"/>' if path else ""
+        if measured is not None and measured.low is not None and measured.high is not None:
+            low, high = (axis.at(end * scale_of(axis.name)) for end in (measured.low, measured.high))
+            level = other.at(_displayed(point, other.name))
+            path += f"M{low} {level}H{high}" if axis is across else f"M{level} {low}V{high}"
+    return path

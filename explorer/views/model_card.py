@@ -29,6 +29,7 @@ from explorer.views.formatting import (
     varying_parameters,
 )
 from explorer.views.front_svg import front_svg
+from explorer.views.trial import paths_of
 
 
 class Chosen(Protocol):
@@ -112,8 +113,8 @@ were measured, in {processes}; the SHA-256 of each is in `manifest.json`.
 
 ## The variant
 
-`{variant}`. {exits}{int8}
-{images}
+`{variant}`. {paths}{int8}
+{pixels}
 ## Run it
 
     pip install -r requirements.txt
@@ -121,8 +122,8 @@ were measured, in {processes}; the SHA-256 of each is in `manifest.json`.
 
 From Python, in this folder:
 
-    from run import {class_name}
-    {outputs}, exits = {class_name}().run({inputs})   # {dtype} [n, {shape}]
+    from run import {task.class_name}
+    {task.output_name}, exits = {task.class_name}().run({task.input_name})   # {dtype} [n, {shape}]
 
 (Python then leaves a folder `__pycache__` here, which `explore verify` calls surplus: delete it before.)
 
@@ -159,11 +160,9 @@ def model_card(chosen: Chosen, name: str, on_test: Measurement) -> str:
     return _CARD.format(
         name=name,
         description=one_line(task.description(result.task_facts), 400),
+        task=task,
         nouns=task.noun[1],
         file=task.noun[0].upper(),
-        class_name=task.class_name,
-        inputs=task.input_name,
-        outputs=task.output_name,
         study=one_line(result.name),
         how=chosen.how,
         objections="".join(f"\n**It {objection}.**\n" for objection in chosen.objections),
@@ -181,10 +180,10 @@ def model_card(chosen: Chosen, name: str, on_test: Measurement) -> str:
         quality=quality.title.capitalize(),
         test=_measured(quality.name, on_test),
         variant=variant_text(variant, tuple(variant.to_json()), Glyphs(dot=", ")),
-        exits=_exits(trial.outcome, task.noun[1]),
+        paths=_paths(trial.outcome, task.noun[1]),
         int8=_int8(trial.outcome),
         guessing=_guessing(result),
-        images=_images(result),
+        pixels=_pixels(result),
         dtype=spec.dtype,
         shape=", ".join(map(str, spec.shape)),
         tag=name.lower(),
@@ -230,15 +229,15 @@ def _guessing(result: StudyResult) -> str:
     return "".join(f"{one_line(text, MAX_SENTENCE)}.\n\n" for text in said)
 
 
-def _images(result: StudyResult) -> str:
-    """Describe the input images and the normalization inside the model; empty where the study does not have them."""
+def _pixels(result: StudyResult) -> str:
+    """Describe the inputs and the normalization inside the model; empty where the study does not have them."""
     known = result.provenance.get("input")
     if known is None:
         return ""
     shape = result.provenance["identity"]["data"]["input"]["shape"]
     return (
-        f"\nIt takes raw images: {one_line(input_text(shape, known['stated']), 400)}. The model itself does that: "
-        f"(pixel / 255 - mean) / std, with mean {known['mean']} and std {known['std']}.\n"
+        f"\nIt takes raw {result.task.noun[1]}: {one_line(input_text(shape, known['stated']), 400)}. "
+        f"The model itself does that: (pixel / 255 - mean) / std, with mean {known['mean']} and std {known['std']}.\n"
     )
 
 
@@ -248,11 +247,10 @@ def _int8(outcome: TrialOutcome) -> str:
     return "" if build is None else _INT8.get(str(build.int8_range), "")
 
 
-def _exits(outcome: TrialOutcome, nouns: str) -> str:
+def _paths(outcome: TrialOutcome, nouns: str) -> str:
     """State the share of examples at each exit; empty for a network with one exit."""
-    shares = [] if outcome.observation is None else [one.share for one in outcome.observation.exits]
-    if len(shares) < 2:
+    paths = {} if outcome.observation is None else paths_of(outcome.observation)
+    if len(paths) < 2:
         return ""
-    places = [*(f"exit {i}" for i in range(1, len(shares))), "the final head"]
-    parts = [f"{share:.0%} at {place}" for share, place in zip(shares, places, strict=True)]
+    parts = [f"{one.share:.0%} at {title}" for title, one in paths.items()]
     return f"Of the validation {nouns} leave: {', '.join(parts)}."

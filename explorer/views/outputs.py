@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from explorer.study.front import FrontEntry, FrontView, front_view
+from explorer.records import Measurement
+from explorer.study.front import FrontView, front_view
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.system.files import write_text
 from explorer.views.formatting import parameter_text
@@ -17,47 +18,60 @@ from explorer.views.formatting import parameter_text
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def trials_csv(result: StudyResult) -> str:
-    """Return every trial: number, state, feasible, each parameter, each metric, `<metric>_low`, `<metric>_high`.
+def trial_table(result: StudyResult, trials: Sequence[TrialRecord]) -> dict[str, list[Any]]:
+    """Return columns by name: trial, state, feasible, each parameter, each metric, `<metric>_low`, `<metric>_high`.
 
-    Numbers have all digits (repr); an unknown one is an empty cell.
+    They have the metrics of `result`. Unknown numbers are None; a width per stage is a tuple.
     """
-    trials = sorted(result.trials, key=lambda trial: trial.number)
-    metrics = result.metric_names()
-    return _csv(_columns(result, metrics), (_cells(result, metrics, trial) for trial in trials))
+    unknown = Measurement(None)
+    names = result.metric_names()
+    measured = {name: [trial.outcome.metrics.get(name, unknown) for trial in trials] for name in names}
+    ends = {f"{name}_{end}": [getattr(one, end) for one in measured[name]] for name in names for end in ("low", "high")}
+    return {
+        "trial": [trial.number for trial in trials],
+        "state": [trial.state for trial in trials],
+        "feasible": [trial.is_feasible for trial in trials],
+        **{name: [trial.variant[name] for trial in trials] for name in result.space.parameters},
+        **{name: [one.value for one in measured[name]] for name in names},
+        **ends,
+    }
+
+
+def front_table(front: FrontView) -> dict[str, list[Any]]:
+    """Return the front with the columns of `trial_table` and `knee`, `probability`, `test_accuracy`, `ties`.
+
+    A confirmed front has confirmed values; without a confirmation the last three are None, None and empty tuples.
+    """
+    tests = [entry.test_accuracy for entry in front.entries]
+    return {
+        **trial_table(front.searched, [entry.trial for entry in front.entries]),
+        "knee": [entry.is_knee for entry in front.entries],
+        "probability": [entry.probability for entry in front.entries],
+        "test_accuracy": [None if test is None else test.value for test in tests],
+        "ties": [entry.ties for entry in front.entries],
+    }
+
+
+def trials_csv(result: StudyResult) -> str:
+    """Return every trial as CSV with the columns of `trial_table`; an unknown number is an empty cell."""
+    return _csv(trial_table(result, sorted(result.trials, key=lambda trial: trial.number)))
 
 
 def front_csv(front: FrontView) -> str:
-    """Return the front with the columns of `trials_csv` and `knee`, `probability`, `test_accuracy`, `ties`.
-
-    A confirmed front has confirmed values, and `ties` are trial numbers separated by spaces; without a confirmation the
-    last three columns are empty.
-    """
-    result, metrics = front.searched, front.searched.metric_names()
-    rows = ([*_cells(result, metrics, entry.trial), *_standing(entry)] for entry in front.entries)
-    return _csv([*_columns(result, metrics), "knee", "probability", "test_accuracy", "ties"], rows)
+    """Return the front as CSV with the columns of `front_table`; `ties` are trial numbers separated by spaces."""
+    table = front_table(front)
+    return _csv(table | {"ties": [" ".join(map(str, ties)) for ties in table["ties"]]})
 
 
-def _standing(entry: FrontEntry) -> list[str]:
-    test = None if entry.test_accuracy is None else entry.test_accuracy.value
-    return [_flag(entry.is_knee), _text(entry.probability), _text(test), " ".join(map(str, entry.ties))]
+def _csv(table: Mapping[str, list[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_cell, table))  # names of metrics too: a foreign database may have any
+    writer.writerows(map(_cell, row) for row in zip(*table.values(), strict=True))
+    return text.getvalue()
 
 
-def _columns(result: StudyResult, metrics: Sequence[str]) -> list[str]:
-    """Return the heading; names of metrics are escaped, since a foreign database may have any."""
-    ends = [f"{metric}_{end}" for metric in metrics for end in ("low", "high")]
-    return [_text(name) for name in ("trial", "state", "feasible", *result.space.parameters, *metrics, *ends)]
-
-
-def _cells(result: StudyResult, metrics: Sequence[str], trial: TrialRecord) -> list[str]:
-    measured = [trial.outcome.metrics.get(metric) for metric in metrics]
-    parameters = [_text(trial.variant[name]) for name in result.space.parameters]
-    values = [_text(None if m is None else m.value) for m in measured]
-    ends = [_text(None if m is None else end) for m in measured for end in ((m.low, m.high) if m else (None, None))]
-    return [str(trial.number), trial.state, _flag(trial.is_feasible), *parameters, *values, *ends]
-
-
-def _text(value: Any) -> str:
+def _cell(value: Any) -> str:
     """Return a cell: all digits of a number, empty for None, text that no spreadsheet runs."""
     if value is None:
         return ""
@@ -65,18 +79,6 @@ def _text(value: Any) -> str:
         return repr(value)
     text = parameter_text(value)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-
-
-def _flag(value: bool) -> str:
-    return "True" if value else "False"
-
-
-def _csv(columns: list[str], rows: Iterable[list[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def trials_json(result: StudyResult) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from explorer.data.preparing import prepare
-from explorer.data.source import DATASETS, image_shape, locate
+from explorer.data.source import DATASETS, input_shape, locate
 from explorer.data.splits import split
 from explorer.errors import DataNotAvailable
 from explorer.space.values import DataSettings
@@ -65,7 +65,7 @@ def test_dataset_is_located_and_prepared_as_raw_images_with_labels(settings_and_
 
 def test_dataset_shape_that_is_told_before_it_is_read_is_that_of_its_images(settings_and_root):
     settings, root = settings_and_root
-    told = image_shape(locate(settings, root))
+    told = input_shape(locate(settings, root))
     assert told in (None, prepare(settings, root, lambda _: None).input_shape)
 
 

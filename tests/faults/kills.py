@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import processes
 
 # isort: split
+import scripted_runtime
 import steps
 from disturbance import MAY_END_WITH, Disturbance
 from history import Claim, History, last_words, tidy
@@ -162,6 +163,7 @@ def _require_end(place: Place, history: History, code: int, n_trials: int, n_dea
 
 
 def _tried(place: Place) -> list[tuple[object, object]]:
+    scripted_runtime.register()  # reading a study asks for its family
     return [(trial.variant, trial.values()) for trial in load_result(place.study).trials]
 
 

@@ -22,7 +22,7 @@ from explorer.study.store import lock
 from explorer.study.store.lock import held_since, study_lock
 from explorer.views.page.columns import trial_columns
 from explorer.views.terminal.run_counts import TrialEta
-from explorer.views.trial_info import trial_info
+from explorer.views.trial import trial_info
 
 _DAY_S = 86_400.0
 

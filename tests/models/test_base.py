@@ -14,7 +14,7 @@ import torch
 
 from explorer.errors import ExplorerError, ModelError
 from explorer.models import base
-from explorer.models.base import BaseNetwork, TrainingData, find_weights, trained_cards, weights_key
+from explorer.models.base import BaseNetwork, TrainingData, find_weights, trained_shapes, weights_key
 from explorer.models.recipes import RECIPES, Cycle, Recipe
 from explorer.models.store import load_or_train
 from explorer.records import Progress, Variant
@@ -112,13 +112,13 @@ def test_find_weights_of_what_was_not_trained_is_none() -> None:
     assert find_weights(FAMILY, "data", "splits", "default") is None
 
 
-def test_trained_cards_are_those_of_the_family_and_recipe_whatever_else_lies_there(tmp_path: Path) -> None:
+def test_trained_shapes_are_those_of_the_family_and_recipe_whatever_else_lies_there(tmp_path: Path) -> None:
     card = trained().card
     (tmp_path / "weights" / "damaged").mkdir()
     (tmp_path / "weights" / "damaged" / "card.json").write_text("{")
 
-    assert trained_cards(FAMILY, "tiny") == [card]
-    assert trained_cards(FAMILY, "default") == []
+    assert trained_shapes(FAMILY, "tiny") == [card["image_shape"]]
+    assert trained_shapes(FAMILY, "default") == []
 
 
 def test_weights_key_follows_everything_that_determines_the_weights() -> None:

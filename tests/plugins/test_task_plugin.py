@@ -10,13 +10,16 @@ import pytest
 
 from explorer.build.builder import Builder
 from explorer.deploy.study_data import data_at_hand, quality_on_test
-from explorer.errors import SpaceError
+from explorer.errors import SpaceError, UsageError
 from explorer.metrics import METRICS
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
+from explorer.space.expressions import parse_constraint
 from explorer.space.read import parse_space
 from explorer.space.values import SearchSpace
 from explorer.space.write import dump_space
+from explorer.study.front import front_view
+from explorer.study.read import load_result
 from explorer.study.vocabulary import vocabulary
 from explorer.tasks.task import TASKS, Examples, task_named
 
@@ -152,3 +155,9 @@ def test_plugin_network_that_is_pruned_recovers_by_the_tasks_loss(space, tmp_pat
         "recover",
     ]
     assert pruned.facts.n_parameters < 0.6 * whole.facts.n_parameters
+
+
+def test_limit_on_a_metric_of_another_task_names_those_of_the_study(package):
+    result = load_result(Path(__file__).parents[2] / "studies" / "reference")
+    with pytest.raises(UsageError, match=r"one of accuracy, latency_ms, .*; got 'r2', which belongs to another task"):
+        front_view(result, [parse_constraint("r2 >= 0.5")])

@@ -69,7 +69,7 @@ def read_live_status(folder: Path, since: float) -> LiveStatus | None:
 
 
 @final
-class _RecordingView:
+class _RecordingView(StudyView):
     """Passes all events to `view` and records new trials and stages, and progress at most twice a second.
 
     While a probe takes times there are no events, so nothing is written.

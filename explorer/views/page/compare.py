@@ -1,7 +1,7 @@
 """Comparison of two trials: their difference in every metric with its 95 % interval.
 
-Both trials classified the same images and were timed on the same images in the same order. Where the raw samples are
-stored, differences are paired, image by image. Elsewhere the interval of the difference follows from the two intervals
+Both trials answered the same examples and were timed on them in the same order. Where the raw samples are stored,
+differences are paired, example by example. Elsewhere the interval of the difference follows from the two intervals
 (MOVER, Zou & Donner 2008), which is wider. These intervals cover the noise within one measurement, not that between
 measurements. The intervals of confirmed values, medians over rounds, cover both; confirmed finalists are compared by
 them.
@@ -105,7 +105,7 @@ def _difference(
         return _paired_scores(*raw.scores[name], raw.noun)
     is_same_size = trials[0].variant["batch_size"] == trials[1].variant["batch_size"]
     if name == "latency_mean_ms" and raw.times_ns is not None and is_same_size:
-        paired = _paired_mean(value, *raw.times_ns)
+        paired = _paired_mean(value, *raw.times_ns, raw.noun)
         if paired is not None:
             return paired
     return _independent(value, a, b)
@@ -148,7 +148,7 @@ def _paired_scores(one: NDArray[np.float64], other: NDArray[np.float64], noun: s
     return _difference_with(value, value - half, value + half, f"paired: other scores on {where} {noun}")
 
 
-def _paired_mean(value: float, one: NDArray[np.int64], other: NDArray[np.int64]) -> Difference | None:
+def _paired_mean(value: float, one: NDArray[np.int64], other: NDArray[np.int64], noun: str) -> Difference | None:
     """Return the paired difference of the mean latencies in ms, of times [q]; None with fewer than two queries."""
     n = min(len(one), len(other))
     if n < 2:
@@ -156,7 +156,7 @@ def _paired_mean(value: float, one: NDArray[np.int64], other: NDArray[np.int64])
     gaps_ms = (other[:n] - one[:n]) / 1e6
     half = Z * float(np.std(gaps_ms, ddof=1)) / math.sqrt(n)
     return _difference_with(
-        value, value - half, value + half, f"paired: {n} queries of the same images in the same order"
+        value, value - half, value + half, f"paired: {n} queries of the same {noun} in the same order"
     )
 
 

@@ -173,7 +173,7 @@ def page_data(front: FrontView, is_packed: bool | None = None) -> dict[str, Any]
         "reference_point": finite(result.reference_point),
         "ideal_point": finite(ideal_point(result.objectives)),
         "n_trials": n_possible_trials(result.space),
-        "trials": _packed_rows(front, metrics, ticks) if is_packed else _plain_rows(front, metrics, ticks),
+        "trials": _rows(front, metrics, ticks, is_packed),
         "confirmation": page_confirmation(front),
         "reasons": packed_reasons(reasons) if is_packed and reasons else reasons,
     }
@@ -181,34 +181,30 @@ def page_data(front: FrontView, is_packed: bool | None = None) -> dict[str, Any]
 
 def trial_rows(front: FrontView, first: int) -> dict[str, Any]:
     """Return the plain "trials" of the snapshot for the trials from position `first` on."""
-    return _plain_rows(front, metric_columns(front.result, first), parameter_ticks(front.result), first)
+    return _rows(front, metric_columns(front.result, first), parameter_ticks(front.result), first=first)
 
 
-def _plain_rows(
-    front: FrontView, metrics: Mapping[str, Columns], ticks: Mapping[str, Ticks], first: int = 0
+def _rows(
+    front: FrontView,
+    metrics: Mapping[str, Columns],
+    ticks: Mapping[str, Ticks],
+    is_packed: bool = False,
+    first: int = 0,
 ) -> dict[str, Any]:
-    result, standing = front.result, confirmation_columns(front, first)
+    result, form = front.result, packed if is_packed else as_list
+    columns, standing = trial_columns(result, first), confirmation_columns(front, first)
     return {
-        **{name: as_list(column) for name, column in trial_columns(result, first).items()},
-        "parameters": {name: as_list(parameter_column(result, name, ticks[name], first)) for name in ticks},
+        **({"n": len(result.trials)} if is_packed else {}),
+        **{name: form(column) for name, column in columns.items()},
+        **({"finished": packed_times(columns["finished"])} if is_packed else {}),
+        "parameters": {name: form(parameter_column(result, name, ticks[name], first)) for name in ticks},
         "metrics": {
-            name: {end: as_list(rounded(columns[end])) for end in ("value", "low", "high")}
-            for name, columns in metrics.items()
+            name: packed_metric(metric)
+            if is_packed
+            else {end: as_list(rounded(metric[end])) for end in ("value", "low", "high")}
+            for name, metric in metrics.items()
         },
-        **{name: None if column is None else as_list(column) for name, column in standing.items()},
-    }
-
-
-def _packed_rows(front: FrontView, metrics: Mapping[str, Columns], ticks: Mapping[str, Ticks]) -> dict[str, Any]:
-    result, columns = front.result, trial_columns(front.result)
-    times = packed_times(columns.pop("finished"))
-    return {
-        "n": len(result.trials),
-        **{name: packed(column) for name, column in columns.items()},
-        "finished": times,
-        "parameters": {name: packed(parameter_column(result, name, ticks[name])) for name in ticks},
-        "metrics": {name: packed_metric(columns) for name, columns in metrics.items()},
-        **{name: None if column is None else packed(column) for name, column in confirmation_columns(front).items()},
+        **{name: None if column is None else form(column) for name, column in standing.items()},
     }
 
 

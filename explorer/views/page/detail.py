@@ -30,10 +30,9 @@ from explorer.views.formatting import (
     varying_parameters,
     violation_text,
 )
-from explorer.views.measurement import cell_text, further_facts, measurement_lines
 from explorer.views.page.columns import known
 from explorer.views.terminal.trial_sheet import flattened
-from explorer.views.trial_info import confirmed_info
+from explorer.views.trial import cell_text, confirmed_info, further_facts, measurement_lines, paths_of
 
 _N_BINS = 48
 _PERCENTS = (5, 25, 50, 75, 90, 95, 99)
@@ -59,8 +58,8 @@ def trial_detail(front: FrontView, number: int) -> dict[str, Any] | None:
         if isinstance(part, str):
             why[name] = part
     if observation is None:
-        why["exits"] = "the trial was not measured"
-    sections = [] if observation is None else [_exits(result, observation), *observation.sections]
+        why[f"where {result.task.noun[1]} leave"] = "the trial was not measured"
+    sections = [] if observation is None else [_paths(result, observation), *observation.sections]
     return {
         "trial": trial.number,
         "state": now.state,
@@ -75,7 +74,7 @@ def trial_detail(front: FrontView, number: int) -> dict[str, Any] | None:
         "invalid": [one_line(reason, _MAX_TEXT) for reason in trial.outcome.invalid],
         "measurement": [
             {"title": title, "lines": [[name, text] for name, text in lines.items()]}
-            for title, lines in measurement_lines(trial, Glyphs()).items()
+            for title, lines in measurement_lines(trial, Glyphs(), result.task.noun[1]).items()
         ],
         "violations": [
             {"text": text, "amount": known(amount), "words": violation_text(text, amount)}
@@ -198,14 +197,13 @@ def section_info(section: Section) -> dict[str, Any]:
     }
 
 
-def _exits(result: StudyResult, found: Observation) -> Section:
-    """Return the share of examples and the quality at each exit."""
+def _paths(result: StudyResult, found: Observation) -> Section:
+    """Return the share of examples and the quality at each exit of the network."""
     task = result.task
-    rows: list[tuple[str | float, ...]] = []
-    for place, one in enumerate(found.exits, 1):
-        name = f"exit {place}{', the last' if place == len(found.exits) else ''}"
-        rows.append((name, one.share, *([] if one.quality is None else [one.quality])))
-    return Section(f"Where {task.noun[1]} leave", ("exit", "share", task.main_metric.title), tuple(rows))
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
+        (title, one.share, *([] if one.quality is None else [one.quality])) for title, one in paths_of(found).items()
+    )
+    return Section(f"Where {task.noun[1]} leave", ("exit", "share", task.main_metric.title), rows)
 
 
 def _memory(values: Mapping[str, float]) -> list[dict[str, Any]] | str:

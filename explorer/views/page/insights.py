@@ -5,7 +5,9 @@
                      "why": text | null: why there are no shares}],
      "history": {"at": [finished trials], "values": [number], "is_share": of the box up to the ideal point,
                  "why": text | null: why there is no curve} | null: up to three objectives the page computes it,
-     "steadiness": explorer.views.machine_stability}
+     "steadiness": {"sentence", "readings": [{"trial", "round": 0 in the search, "slowness": the anchor's median time
+                    over its reference, above 1 where the machine was slower, "spread": the standard deviation of its
+                    windows' medians as a ratio, "is_invalid"}]: up to 600 evenly spaced, and 600 invalid ones}}
 
 They take about a second for a large study and are not part of the snapshot.
 """
@@ -17,16 +19,20 @@ from typing import Any
 import numpy as np
 
 from explorer.metrics import ideal_point
+from explorer.observation import Anchor
 from explorer.pareto.front import front_mask
 from explorer.pareto.hypervolume import hypervolume
 from explorer.study.feasibility import directions_of
 from explorer.study.importance import parameter_importance
 from explorer.study.result import StudyResult
-from explorer.views.machine_stability import stability_info
+from explorer.views.formatting import one_line
 from explorer.views.page.columns import known
 
 _IN_PAGE = 3  # objectives of which page/hypervolume.js computes the volume
 _N_PLACES = 60  # of the curve
+_MAX_READINGS = 600
+_USUAL_PERCENT = (5, 95)
+_NO_ANCHOR = "the trials were measured without an anchor"
 _NO_REFERENCE = "The curve begins with the baseline, which fixes the reference point."
 
 
@@ -36,7 +42,7 @@ def insights(result: StudyResult) -> dict[str, Any]:
         "n_trials": len(result.trials),
         "importance": [importance.to_json() for importance in parameter_importance(result)],
         "history": _history(result) if len(result.objectives) > _IN_PAGE else None,
-        "steadiness": stability_info(result).to_json(),
+        "steadiness": machine_stability(result),
     }
 
 
@@ -72,3 +78,61 @@ def _history(result: StudyResult) -> dict[str, Any]:
 
 def _no_history(why: str) -> dict[str, Any]:
     return {"at": [], "values": [], "is_share": False, "why": why}
+
+
+Reading = tuple[int, int, Anchor, bool]
+"""A measurement: its trial, its round (0 in the search), its anchor, and whether it is invalid."""
+
+
+def machine_stability(result: StudyResult) -> dict[str, Any]:
+    """Return the anchor's times in the trials and the rounds of the confirmation, and a sentence that sums them up."""
+    found = _readings(result)
+    chosen = set(np.linspace(0, len(found) - 1, _MAX_READINGS).round().astype(int).tolist())
+    chosen |= set([place for place, (*_, is_invalid) in enumerate(found) if is_invalid][:_MAX_READINGS])
+    return {
+        "sentence": _stability_sentence(found) if found else f"Not known: {one_line(_why_no_anchor(result))}.",
+        "readings": [
+            {
+                "trial": trial,
+                "round": number,
+                "slowness": known(anchor.slowness),
+                "spread": known(anchor.dispersion),
+                "is_invalid": is_invalid,
+            }
+            for place, (trial, number, anchor, is_invalid) in enumerate(found)
+            if place in chosen
+        ],
+    }
+
+
+def _readings(result: StudyResult) -> list[Reading]:
+    """Return the measurements with an anchor, in chronological order."""
+    searched = [(trial.number, trial.outcome.observation, trial.outcome.reasons) for trial in result.trials]
+    found = [(trial, 0, one.anchor, bool(reasons)) for trial, one, reasons in searched if one is not None]
+    rounds = () if result.confirmation is None else result.confirmation.rounds
+    for number, repeats in enumerate(rounds, 1):
+        found += [(one.trial, number, one.anchor, bool(one.reasons)) for one in repeats]
+    return [(trial, number, anchor, is_invalid) for trial, number, anchor, is_invalid in found if anchor is not None]
+
+
+def _why_no_anchor(result: StudyResult) -> str:
+    observed = [trial.outcome.observation for trial in result.trials]
+    return next((one.why_no_anchor for one in observed if one is not None and one.why_no_anchor), _NO_ANCHOR)
+
+
+def _stability_sentence(readings: list[Reading]) -> str:
+    """State the range of the speed from the 5th to the 95th percentile of the valid measurements."""
+    valid = [anchor.slowness for *_, anchor, is_invalid in readings if not is_invalid]
+    n_invalid = len(readings) - len(valid)
+    doubtful = {0: "", 1: " One measurement is not valid."}.get(n_invalid, f" {n_invalid} measurements are not valid.")
+    if len(valid) < 2:
+        return f"One measurement does not tell how steady the machine was.{doubtful}"
+    low, high = np.percentile(valid, _USUAL_PERCENT)
+    n_rounds = len({number for _, number, *_ in readings} - {0})
+    rounds = f", those of {n_rounds} confirmation rounds included" if n_rounds else ""
+    moved = 100 * float(high / low - 1)
+    share = f"{moved:.0f}" if moved >= 9.5 else f"{moved:.1f}"
+    return (
+        f"The machine's speed moved by {share} % during the study ({len(readings)} measurements{rounds}); "
+        f"times are corrected as far as each variant feels it.{doubtful}"
+    )

@@ -17,47 +17,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 from explorer.study.front import FrontView
-from explorer.study.result import StudyResult
 from explorer.views.page.columns import trial_reasons
 from explorer.views.page.data import MAX_PLAIN, page_data, trial_rows
 from explorer.views.server.feed import Feed, FeedState
 from explorer.views.server.snapshots import live_state
 from explorer.web.responses import compact_json
-
-
-@final
-class Wakeup:
-    """A wake-up call from any thread to one coroutine, constructed in its event loop. A call takes microseconds."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
-        self._is_called = False
-
-    def wake(self) -> None:
-        """Wake the coroutine; from any thread."""
-        if self._is_called:
-            return
-        self._is_called = True
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and the coroutine with it
-            self._loop.call_soon_threadsafe(self._event.set)
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Wait for a call, and return whether one came in time. State changed before the call is visible afterwards."""
-        try:
-            await asyncio.wait_for(self._event.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        self._is_called = False
-        self._event.clear()
-        return True
-
 
 MAX_STREAMS = 24
 HEARTBEAT_S = 15.0
@@ -78,37 +47,25 @@ _HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The position of a client: the number of trials it has in this epoch, their metrics, and its last state."""
+    """The position of a client: it has the first `n_trials` of the study with this digest; and its last state."""
 
-    epoch: int
     n_trials: int
-    metrics: tuple[str, ...]
+    digest: str
     state: FeedState | None = None
 
 
 def parse_position(last_event_id: str | None, state: FeedState) -> Position | None:
     """Return the position of a client that sends `last_event_id`: how many trials it has, and their digest if known.
 
-    Return None when the trials are not those of this study.
+    Return None when the study never had so many trials, or when the text is no position.
     """
     if last_event_id is None:
         n_trials = max(0, state.version - _N_REPEATED)
-        return Position(state.epoch, n_trials, _metrics(state.result, n_trials))
+        return Position(n_trials, state.digest(n_trials))
     number, separator, digest = last_event_id.partition("-")
     if not (number.isascii() and number.isdecimal() and len(number) < 10) or int(number) > state.version:
         return None
-    if separator and digest != _digest(state.result, int(number)):
-        return None
-    return Position(state.epoch, int(number), _metrics(state.result, int(number)))
-
-
-def _digest(result: StudyResult, n_trials: int) -> str:
-    """Return a digest that distinguishes the first `n_trials` of this study, with its limits and confirmation."""
-    last = result.trials[n_trials - 1] if n_trials else None
-    known = result.confirmation
-    confirmed = known and (known.n_trials, known.last_finished, len(known.rounds), known.seconds, known.ended)
-    facts = (result.space, last and (last.number, last.started, last.finished), confirmed)
-    return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return Position(int(number), digest if separator else state.digest(int(number)))
 
 
 def new_events(feed: Feed, state: FeedState, position: Position | None) -> tuple[list[bytes], Position]:
@@ -120,40 +77,35 @@ def new_events(feed: Feed, state: FeedState, position: Position | None) -> tuple
         is_same_timing = state.timing is not None and position.state.timing == state.timing
         if position.state is state or is_same_timing:
             return [], position
-    is_continued = position is not None and position.epoch == state.epoch
-    if position is not None and is_continued and position.n_trials == state.version:
-        here = replace(position, state=state)
-    else:
-        here = Position(state.epoch, state.version, _metrics(state.result, state.version), state)
+    here = Position(state.version, state.digest(state.version), state)
     events: list[tuple[str, dict[str, Any]]] = []
-    if position is None or not is_continued or state.version - position.n_trials > MAX_PLAIN:
+    if (
+        position is None
+        or not 0 <= state.version - position.n_trials <= MAX_PLAIN
+        or position.digest != state.digest(position.n_trials)
+    ):
         events.append(("reset", {}))
     elif state.version > position.n_trials:
-        events.append(("trials", _trials(feed.front(state), position, here)))
+        events.append(("trials", _trials(feed.front(state), position.n_trials)))
     events.append(("live", live_state(feed, state)))
-    name = f"{state.version}-{_digest(state.result, state.version)}"
+    name = f"{here.n_trials}-{here.digest}"
     return [_message(event, values, name) for event, values in events], here
 
 
-def _trials(front: FrontView, position: Position, here: Position) -> dict[str, Any]:
+def _trials(front: FrontView, first: int) -> dict[str, Any]:
     """Return the new trials, with what the snapshot says of all trials where that may have changed."""
-    first = position.n_trials
+    result = front.searched
     values = {
         "first": first,
-        "version": here.n_trials,
+        "version": len(result.trials),
         "trials": trial_rows(front, first),
-        "reasons": trial_reasons(front.searched, first),
+        "reasons": trial_reasons(result, first),
     }
     # The baseline determines bounds and reference point; a trial may be the first with a metric.
-    if first == 0 or position.metrics != here.metrics:
+    if first == 0 or replace(result, trials=result.trials[:first]).metric_names() != result.metric_names():
         snapshot = page_data(front, is_packed=True)
         values.update({name: snapshot[name] for name in _HEADER})
     return values
-
-
-def _metrics(result: StudyResult, n_trials: int) -> tuple[str, ...]:
-    """Return the names of the metrics of the first `n_trials`."""
-    return replace(result, trials=result.trials[:n_trials]).metric_names()
 
 
 def _message(event: str, values: dict[str, Any], name: str) -> bytes:
@@ -168,7 +120,7 @@ class EventStreams:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._wakeups: set[Wakeup] = set()
+        self._wakeups: set[Callable[[], None]] = set()
         self._is_stopped = False
 
     @property
@@ -180,7 +132,7 @@ class EventStreams:
         """End every stream, and each that is opened from now on; from any thread."""
         self._is_stopped = True
         for wakeup in tuple(self._wakeups):
-            wakeup.wake()
+            wakeup()
 
     async def stream(self, last_event_id: str | None) -> AsyncIterator[bytes]:
         """Yield the events for a client at the position `last_event_id`, until it leaves or the server stops.
@@ -188,22 +140,37 @@ class EventStreams:
         A slow client delays no other: its own coroutine waits for it, and then sends what is new by then. When the
         server stops, the last state is still sent.
         """
-        wakeup = Wakeup()
-        self._wakeups.add(wakeup)
-        self._feed.listen(wakeup.wake)
+        loop, has_news = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and this coroutine with it
+                loop.call_soon_threadsafe(has_news.set)
+
+        self._wakeups.add(wake)
+        self._feed.listen(wake)
         try:
             yield f"retry: {_RETRY_MS}\n\n".encode("ascii")
             position = parse_position(last_event_id, self._feed.state())
             is_last = False
             while not is_last:
                 is_last = self._is_stopped
+                has_news.clear()
                 messages, position = new_events(self._feed, self._feed.state(), position)
                 for message in messages:
                     yield message
                 if messages and not is_last:
                     await asyncio.sleep(S_BETWEEN_PUSHES)
-                while not self._is_stopped and not await wakeup.wait(HEARTBEAT_S):
+                while not self._is_stopped and not await _is_set(has_news, HEARTBEAT_S):
                     yield b": still here\n\n"
         finally:
-            self._feed.leave(wakeup.wake)
-            self._wakeups.discard(wakeup)
+            self._feed.leave(wake)
+            self._wakeups.discard(wake)
+
+
+async def _is_set(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait for the event, and return whether it came in time."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    return True

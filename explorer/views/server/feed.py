@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import Any, Literal, final
 from explorer.measure.probing import TIMING_STAGE
 from explorer.records import Progress, Variant
 from explorer.study.confirm.confirmation import STAGE as CONFIRM_STAGE
+from explorer.study.evaluation import StudyView
 from explorer.study.front import FrontView, front_view
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.views.terminal.run_counts import StageEta, TrialEta
@@ -23,9 +25,6 @@ Listener = Callable[[], None]
 class FeedState:
     """The state of a study at one moment.
 
-    Within one `epoch` the search space and the confirmation stay and trials are only appended; a new epoch begins
-    when a
-    study is restarted or confirmed, or its limits change.
     running             number and variant of the trial that is being evaluated
     stage_seconds_left  estimated seconds until the stage of `progress` ends
     confirming          progress of the confirmation while finalists are measured again, whatever the stage of each
@@ -34,7 +33,6 @@ class FeedState:
 
     result: StudyResult
     status: Status
-    epoch: int = 0
     progress: Progress | None = None
     running: tuple[int, Variant] | None = None
     stage_seconds_left: float | None = None
@@ -46,15 +44,24 @@ class FeedState:
         return len(self.result.trials)
 
     @property
-    def timing(self) -> tuple[int, int, int | None] | None:
-        """The trial whose times a probe is taking, as (epoch, version, number); None when none is."""
+    def timing(self) -> tuple[int, int | None] | None:
+        """The trial whose times a probe is taking, as (version, number); None when none is."""
         if self.progress is None or self.progress.stage != TIMING_STAGE:
             return None
-        return self.epoch, self.version, None if self.running is None else self.running[0]
+        return self.version, None if self.running is None else self.running[0]
+
+    def digest(self, n_trials: int) -> str:
+        """Return a digest that distinguishes the first `n_trials` of this study, with its limits and confirmation."""
+        last = self.result.trials[n_trials - 1] if n_trials else None
+        one = self.result.confirmation
+        is_stale = one is not None and one.n_trials != self.version  # then confirmed values are no longer shown
+        confirmed = one and (is_stale, one.n_trials, one.last_finished, len(one.rounds), one.seconds, one.ended)
+        facts = (self.result.space, last and (last.number, last.started, last.finished), confirmed)
+        return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 @final
-class Feed:
+class Feed(StudyView):
     """A `StudyView` for the dashboard: stores the latest state, and notifies its listeners.
 
     The writing thread only replaces one frozen value and calls the listeners. While a probe takes times they are not
@@ -117,12 +124,6 @@ class Feed:
         """Store the confirmation."""
         self.update(result_so_far, "running")
 
-    def on_note(self, text: str, is_error: bool = False) -> None:
-        """Do nothing: notes are for the terminal."""
-
-    def close(self) -> None:
-        """Do nothing: the server outlives the terminal's view."""
-
     def update(
         self,
         result: StudyResult,
@@ -132,10 +133,8 @@ class Feed:
         eta: TrialEta | None = None,
     ) -> None:
         """Store the study's state. `eta` belongs to a run whose trials are not reported to this feed."""
-        before = self._state.result
-        epoch = self._state.epoch + (not _is_continued(before, result))
         self._eta = self._eta if eta is None else eta
-        self._change(result=result, status=status, epoch=epoch, running=running, progress=progress)
+        self._change(result=result, status=status, running=running, progress=progress)
 
     def end(self, status: Status) -> None:
         """Store that the study does not run any more."""
@@ -159,23 +158,3 @@ class Feed:
         if progress is None or running is not None or status != "running":
             return None
         return progress if progress.stage == CONFIRM_STAGE else self._state.confirming
-
-
-def _is_continued(before: StudyResult, after: StudyResult) -> bool:
-    """Return whether `after` has all trials of `before`, and maybe more.
-
-    If it has the last trial, it has everything before it as well.
-    """
-    n = len(before.trials)
-    if after.space is not before.space and after.space != before.space:
-        return False
-    if after.confirmation is not before.confirmation and after.confirmation != before.confirmation:
-        return False
-    confirmation = after.confirmation
-    if confirmation is not None and n == confirmation.n_trials != len(after.trials):
-        return False  # with more trials it is stale, and the confirmed values are no longer shown
-    return not n or (len(after.trials) >= n and _identity(after.trials[n - 1]) == _identity(before.trials[-1]))
-
-
-def _identity(trial: TrialRecord) -> tuple[int, float, float]:
-    return trial.number, trial.started, trial.finished

@@ -141,4 +141,6 @@ def _has_moved_on(old: FeedState, new: FeedState) -> bool:
     """Return whether the trials are a twentieth more, others, or final."""
     if new.result is old.result:
         return False
-    return new.epoch != old.epoch or new.status != "running" or new.version >= (1 + _GROWTH) * old.version
+    if new.status != "running" or new.version >= (1 + _GROWTH) * old.version or new.version < old.version:
+        return True
+    return new.digest(old.version) != old.digest(old.version)

@@ -24,12 +24,13 @@ from explorer.views.formatting import (
     glyphs_for,
     metric_title,
     one_line,
+    states_text,
     value_text,
     variant_text,
     varying_parameters,
 )
 from explorer.views.terminal.plain import PlainView, QuietView, closing_text
-from explorer.views.terminal.run_counts import RunCounts, RunCountsInfo, StageEta
+from explorer.views.terminal.run_counts import RunCounts, StageEta
 
 # Drawing takes milliseconds of a core, which would disturb measurements beside it if it were more frequent.
 _SECONDS_BETWEEN_FRAMES = 0.25
@@ -46,7 +47,7 @@ def make_view(space: SearchSpace, stream: TextIO, is_quiet: bool = False) -> Stu
 
 
 @final
-class LiveView:
+class LiveView(StudyView):
     """The progress of a study on one screen, drawn at events, at most four times a second."""
 
     def __init__(self, space: SearchSpace, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
@@ -102,9 +103,8 @@ class LiveView:
             return
         self._is_closed = True
         self._live.stop()
-        info = self._counts.info()
-        if info.n_done:
-            self._console.print(Text(closing_text(info, self._counts.elapsed_s(), self._glyphs)))
+        if self._counts.n_done:
+            self._console.print(Text(closing_text(self._counts, self._glyphs)))
 
     def _draw(self, is_due: bool = False) -> None:
         """Draw a frame if it is due or the last one is a quarter of a second old."""
@@ -118,33 +118,27 @@ class LiveView:
 
     def frame(self) -> RenderableType:
         """Return the screen as it is now."""
-        info = self._counts.info()
-        parts: list[RenderableType] = [self._heading(info)]
+        parts: list[RenderableType] = [self._heading()]
         if self._trial is not None:
             number, variant = self._trial
             parts.append(Text(f"trial {number}  {variant_text(variant, self._parameters, self._glyphs)}"))
         if self._confirming is not None:
             parts.append(Text(f"measuring the finalists again: {one_line(self._confirming.note)}"))
         parts.append(self._stage())
-        if info.n_done:
-            parts += [Text(), self._front(info), self._bests(info)]
-        if info.failures:
+        if self._counts.n_done:
+            parts += [Text(), self._front(), self._bests()]
+        if self._counts.failures:
             parts += [Text(), Text("last failures", style="bold")]
-            parts += [Text(f"  trial {number}: {one_line(reason)}") for number, reason in info.failures]
+            parts += [Text(f"  trial {number}: {one_line(reason)}") for number, reason in self._counts.failures]
         return Group(*parts)
 
-    def _heading(self, info: RunCountsInfo) -> RenderableType:
-        counts = [f"{info.n_complete} feasible", f"{info.n_infeasible} infeasible", f"{info.n_failed} failed"]
-        counts += [f"{info.n_invalid} invalid"] if info.n_invalid else []
-        words = self._glyphs.dot.join([f"{info.n_done} of {info.n_trials} trials", *counts, f"{info.n_cached} cached"])
-        left = (
-            ""
-            if not info.seconds_left or info.seconds_left < 1.0
-            else f"  about {duration_text(info.seconds_left)} left"
-        )
+    def _heading(self) -> RenderableType:
+        info, left = self._counts, self._counts.seconds_left
+        counts = [f"{info.n_done} of {info.n_trials} trials", states_text(info.states), f"{info.n_cached} cached"]
+        name = Text.assemble((self._space.name, "bold"), "  ", self._glyphs.dot.join(counts))
         share = info.n_done / info.n_trials if info.n_trials else 1.0
-        name = Text.assemble((self._space.name, "bold"), "  ", words)
-        return Group(name, Text.assemble(self._bar(share), f" {100 * share:3.0f} %", left))
+        about = f"  about {duration_text(left)} left" if left and left >= 1.0 else ""
+        return Group(name, Text.assemble(self._bar(share), f" {100 * share:3.0f} %", about))
 
     def _stage(self) -> RenderableType:
         progress = self._progress
@@ -158,7 +152,8 @@ class LiveView:
                 words.append(f"  about {duration_text(self._stage_left)} left")
         return words.append(f"  {one_line(progress.note)}", style="dim")
 
-    def _front(self, info: RunCountsInfo) -> Text:
+    def _front(self) -> Text:
+        info = self._counts
         words = Text(f"front  {info.n_front} variant{'' if info.n_front == 1 else 's'}", style="bold")
         if info.hypervolume_ratio is not None:
             words.append(f"{self._glyphs.dot}hypervolume {100 * info.hypervolume_ratio:.1f} %")
@@ -166,10 +161,10 @@ class LiveView:
             words.append(f"{self._glyphs.dot}hypervolume {info.hypervolume:.4g}")
         return words
 
-    def _bests(self, info: RunCountsInfo) -> RenderableType:
+    def _bests(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         table.add_row("", Text("best", style="dim"), "", Text("baseline", style="dim"), "")
-        for best in info.bests:
+        for best in self._counts.bests.values():
             baseline = "" if best.baseline is None else value_text(best.metric, best.baseline)
             if best.value is None:
                 table.add_row(Text(f"  {metric_title(best.metric)}"), "none feasible yet", "", baseline, "")

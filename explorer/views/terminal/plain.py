@@ -9,6 +9,7 @@ from typing import TextIO, final
 from explorer.records import Progress, Variant
 from explorer.space.values import SearchSpace
 from explorer.study.confirm.confirmation import STAGE as CONFIRM_STAGE
+from explorer.study.evaluation import StudyView
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.system.terminal import PatientStream
 from explorer.views.formatting import (
@@ -18,33 +19,22 @@ from explorer.views.formatting import (
     glyphs_for,
     metric_title,
     one_line,
+    states_text,
     value_text,
     variant_text,
     varying_parameters,
 )
-from explorer.views.terminal.run_counts import RunCounts, RunCountsInfo, StageEta
+from explorer.views.terminal.run_counts import RunCounts, StageEta
 
 _SECONDS_BETWEEN_PROGRESS = 10.0
 
 
 @final
-class QuietView:
+class QuietView(StudyView):
     """Prints errors only."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = PatientStream(stream)
-
-    def on_progress(self, progress: Progress) -> None:
-        """Print nothing."""
-
-    def on_trial_start(self, number: int, variant: Variant) -> None:
-        """Print nothing."""
-
-    def on_trial_end(self, record: TrialRecord, result_so_far: StudyResult) -> None:
-        """Print nothing."""
-
-    def on_confirmed(self, result_so_far: StudyResult) -> None:
-        """Print nothing."""
 
     def on_note(self, text: str, is_error: bool = False) -> None:
         """Print the sentence if it is an error."""
@@ -52,12 +42,9 @@ class QuietView:
             self._stream.write(f"{one_line(text, limit=2000)}\n")
             self._stream.flush()
 
-    def close(self) -> None:
-        """Print nothing."""
-
 
 @final
-class PlainView:
+class PlainView(StudyView):
     """One line per trial and a few per stage, without control codes: for pipes, logs and dumb terminals."""
 
     def __init__(self, space: SearchSpace, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,18 +82,15 @@ class PlainView:
         """Print one line: the trial, its objectives or the reason why it has none, its variant."""
         is_on_front = self._counts.end_trial(result_so_far)
         self._is_in_trial = False
-        info = self._counts.info()
+        info, left = self._counts, self._counts.seconds_left
         outcome = outcome_text(record, result_so_far, self._glyphs)
         words = [f"trial {record.number} ({info.n_done}/{info.n_trials}): {outcome}"]
         words.append(variant_text(record.variant, self._parameters, self._glyphs))
         if is_on_front:
             words.append("on the front")
-        if info.seconds_left is not None and info.seconds_left >= 1.0:
-            words.append(f"about {duration_text(info.seconds_left)} left")
+        if left is not None and left >= 1.0:
+            words.append(f"about {duration_text(left)} left")
         self._line(self._glyphs.dot.join(words))
-
-    def on_confirmed(self, result_so_far: StudyResult) -> None:
-        """Print nothing: a note follows."""
 
     def on_note(self, text: str, is_error: bool = False) -> None:
         """Print the sentence."""
@@ -114,8 +98,8 @@ class PlainView:
 
     def close(self) -> None:
         """Print one line that sums up."""
-        if not self._is_closed and self._counts.info().n_done:
-            self._line(closing_text(self._counts.info(), self._counts.elapsed_s(), self._glyphs))
+        if not self._is_closed and self._counts.n_done:
+            self._line(closing_text(self._counts, self._glyphs))
         self._is_closed = True
 
     def _line(self, text: str) -> None:
@@ -151,12 +135,10 @@ def outcome_text(record: TrialRecord, result: StudyResult, glyphs: Glyphs) -> st
     return glyphs.dot.join([*words, *([f"infeasible: not {broken}"] if broken else [])])
 
 
-def closing_text(info: RunCountsInfo, elapsed_s: float, glyphs: Glyphs) -> str:
+def closing_text(info: RunCounts, glyphs: Glyphs) -> str:
     """Return the counts, the size of the front and the hypervolume of a run in one line."""
     volume = "" if info.hypervolume_ratio is None else f"{glyphs.dot}hypervolume {100 * info.hypervolume_ratio:.1f} %"
-    counts = f"{info.n_complete} feasible, {info.n_infeasible} infeasible, {info.n_failed} failed"
-    counts += f", {info.n_invalid} invalid" if info.n_invalid else ""
     return (
-        f"{info.n_done} trials in {duration_text(elapsed_s)}: {counts}, {info.n_cached} from the cache"
-        f"{glyphs.dot}{info.n_front} on the front{volume}"
+        f"{info.n_done} trials in {duration_text(info.elapsed_s)}: {states_text(info.states)}, {info.n_cached} from "
+        f"the cache{glyphs.dot}{info.n_front} on the front{volume}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -10,7 +10,7 @@ from typing import final
 
 from explorer.metrics import Objective, ideal_point
 from explorer.pareto.hypervolume import Archive, hypervolume
-from explorer.records import Progress
+from explorer.records import Progress, TrialState
 from explorer.space.values import SearchSpace
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.vocabulary import n_possible_trials
@@ -105,86 +105,35 @@ class Best:
     baseline: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunCountsInfo:
-    """The counts at one moment.
-
-    `n_trials` is the number of trials that the study can have, `n_cached` of those for which nothing had to be built.
-    `seconds_left` is None before the first trial of this run has ended. `hypervolume_ratio` is the share of the box
-    between reference and ideal point, None when either does not exist. `failures` are the last three, newest first, as
-    (trial, reason).
-    """
-
-    n_trials: int
-    n_done: int
-    n_complete: int
-    n_infeasible: int
-    n_failed: int
-    n_invalid: int
-    n_cached: int
-    n_front: int
-    hypervolume: float | None
-    hypervolume_ratio: float | None
-    bests: tuple[Best, ...]
-    failures: tuple[tuple[int, str], ...]
-    seconds_left: float | None
-
-
-@final
-class _Count:
-    """Counts, best values and front of trials for one reference point (None before the baseline is known)."""
-
-    def __init__(self, objectives: tuple[Objective, ...], reference: Mapping[str, float] | None) -> None:
-        self.reference = reference
-        self.n_seen = 0
-        self.n_cached = 0
-        self.states = {"complete": 0, "infeasible": 0, "failed": 0, "invalid": 0}
-        self.failures: deque[tuple[int, str]] = deque(maxlen=_N_FAILURES)
-        self.bests = {objective.metric: Best(objective.metric) for objective in objectives}
-        self._objectives = objectives
-        directions = [objective.direction for objective in objectives]
-        corner = [0.0 if reference is None else reference[objective.metric] for objective in objectives]
-        self.front = Archive(directions, corner)
-        ideal = ideal_point(objectives)
-        self._box = 0.0
-        if reference is not None and ideal is not None:
-            self._box = hypervolume([[ideal[objective.metric] for objective in objectives]], directions, corner)
-
-    def add(self, trial: TrialRecord) -> bool:
-        """Count one trial; return whether it is on the front now."""
-        self.n_seen += 1
-        self.states[trial.state] += 1
-        self.n_cached += is_from_cache(trial)
-        if trial.outcome.failure is not None:
-            self.failures.appendleft((trial.number, trial.outcome.failure.reason))
-        values = trial.values()
-        if not trial.is_feasible or any(objective.metric not in values for objective in self._objectives):
-            return False
-        for objective in self._objectives:
-            value, best = values[objective.metric], self.bests[objective.metric]
-            if best.value is None or _is_better(objective, value, best.value):
-                self.bests[objective.metric] = replace(best, value=value, trial=trial.number)
-        return self.front.add([values[objective.metric] for objective in self._objectives])
-
-    def hypervolume(self) -> tuple[float | None, float | None]:
-        """Return the hypervolume and its share of the box; None without a reference point or a box."""
-        if self.reference is None:
-            return None, None
-        volume = self.front.hypervolume
-        return volume, volume / self._box if self._box > 0 else None
-
-
 @final
 class RunCounts:
-    """The counts of a study; adding a trial takes one comparison with the front."""
+    """The counts of a study, of all of its trials so far; adding a trial takes one comparison with the front.
+
+    n_trials  the number of trials that the study can have
+    n_done    finished trials; `states` of them by state, `n_cached` of those for which nothing had to be built
+    bests     by objective
+    failures  the last three as (trial, reason), newest first
+    """
 
     def __init__(self, space: SearchSpace, clock: Callable[[], float]) -> None:
         """`clock` returns monotonic seconds."""
-        self._space = space
-        self._n_possible = n_possible_trials(space)
+        self.n_trials = n_possible_trials(space)
+        self._objectives = space.objectives
         self._eta = TrialEta(space, clock)
-        self._count = _Count(space.objectives, None)
-        self._baseline: Mapping[str, float] = {}
+        self._begin(None)
+
+    def _begin(self, reference: Mapping[str, float] | None) -> None:
+        """Count from the first trial on, for one reference point (None before the baseline is known)."""
+        self._reference = reference
+        self.n_done = self.n_cached = 0
+        self.states: Counter[TrialState] = Counter()
+        self.failures: deque[tuple[int, str]] = deque(maxlen=_N_FAILURES)
+        self.bests = {objective.metric: Best(objective.metric) for objective in self._objectives}
+        directions = [objective.direction for objective in self._objectives]
+        corner = [0.0 if reference is None else reference[name] for name in self.bests]
+        self._front = Archive(directions, corner)
+        ideal = None if reference is None else ideal_point(self._objectives)
+        self._box = 0.0 if ideal is None else hypervolume([[ideal[name] for name in self.bests]], directions, corner)
 
     def start_trial(self) -> None:
         """Note that a trial of this run begins."""
@@ -193,37 +142,54 @@ class RunCounts:
     def end_trial(self, result: StudyResult) -> bool:
         """Count the new trials of `result`; return whether the last one is on the front."""
         self._eta.end_trial()
-        if result.reference_point != self._count.reference:
-            # The reference point is known only once the baseline is: count again with it.
-            self._count = _Count(self._space.objectives, result.reference_point)
-        self._baseline = result.baseline_values()
+        if result.reference_point != self._reference:
+            self._begin(result.reference_point)
         is_on_front = False
-        for trial in result.trials[self._count.n_seen :]:
-            is_on_front = self._count.add(trial)
+        for trial in result.trials[self.n_done :]:
+            is_on_front = self._add(trial)
+        baseline = result.baseline_values()
+        self.bests = {name: replace(best, baseline=baseline.get(name)) for name, best in self.bests.items()}
         return is_on_front
 
-    def info(self) -> RunCountsInfo:
-        """Return the counts as they are now."""
-        count = self._count
-        volume, share = count.hypervolume()
-        return RunCountsInfo(
-            n_trials=self._n_possible,
-            n_done=count.n_seen,
-            n_complete=count.states["complete"],
-            n_infeasible=count.states["infeasible"],
-            n_failed=count.states["failed"],
-            n_invalid=count.states["invalid"],
-            n_cached=count.n_cached,
-            n_front=count.front.n_points,
-            hypervolume=volume,
-            hypervolume_ratio=share,
-            bests=tuple(replace(b, baseline=self._baseline.get(b.metric)) for b in count.bests.values()),
-            failures=tuple(count.failures),
-            seconds_left=self._eta.seconds_left(count.n_seen),
-        )
+    def _add(self, trial: TrialRecord) -> bool:
+        """Count one trial; return whether it is on the front now."""
+        self.n_done += 1
+        self.states[trial.state] += 1
+        self.n_cached += is_from_cache(trial)
+        if trial.outcome.failure is not None:
+            self.failures.appendleft((trial.number, trial.outcome.failure.reason))
+        values = trial.values()
+        if not trial.is_feasible or any(name not in values for name in self.bests):
+            return False
+        for objective in self._objectives:
+            value, best = values[objective.metric], self.bests[objective.metric]
+            if best.value is None or _is_better(objective, value, best.value):
+                self.bests[objective.metric] = replace(best, value=value, trial=trial.number)
+        return self._front.add([values[name] for name in self.bests])
 
+    @property
+    def n_front(self) -> int:
+        """The number of trials on the front."""
+        return self._front.n_points
+
+    @property
+    def hypervolume(self) -> float | None:
+        """The front's hypervolume; None without a reference point."""
+        return None if self._reference is None else self._front.hypervolume
+
+    @property
+    def hypervolume_ratio(self) -> float | None:
+        """Its share of the box between reference and ideal point; None when either does not exist."""
+        return self._front.hypervolume / self._box if self._box > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The estimated seconds until the study ends; None before the first trial of this run has ended."""
+        return self._eta.seconds_left(self.n_done)
+
+    @property
     def elapsed_s(self) -> float:
-        """Return the seconds since the run began."""
+        """The seconds since the run began."""
         return self._eta.elapsed_s()
 
 

@@ -30,6 +30,7 @@ from explorer.views.formatting import (
     parameter_title,
     share_text,
     short_unit,
+    states_text,
     ties_text,
     varying_parameters,
 )
@@ -73,10 +74,8 @@ def left_out_sentence(numbers: Sequence[int]) -> str:
 
 def front_sentence(front: FrontView, glyphs: Glyphs) -> str:
     """Return the size of the front, the counts of trials by state, and what the signs in the table mean."""
-    result, counts = front.searched, front.counts
+    result = front.searched
     where = "".join(f" with {constraint}" for constraint in front.where)
-    states = [f"{counts['complete']} feasible", f"{counts['infeasible']} infeasible", f"{counts['failed']} failed"]
-    states += [f"{counts['invalid']} invalid"] if counts["invalid"] else []
     near = f" Below them {len(front.near)} near it: each may belong to it." if front.near else ""
     ties = " =: trials that it cannot be told from." if any(entry.ties for entry in front.entries) else ""
     volume = ""
@@ -86,7 +85,7 @@ def front_sentence(front: FrontView, glyphs: Glyphs) -> str:
         volume = f" Hypervolume: {front.hypervolume:.4g}."
     knee = f" {glyphs.star} knee." if front.knee else ""
     gains = f" n{glyphs.times}: that many times better than the baseline." if result.baseline is not None else ""
-    trials = f"{len(front.entries)} on the front{where} of {len(result.trials)} trials: {', '.join(states)}."
+    trials = f"{len(front.entries)} on the front{where} of {len(result.trials)} trials: {states_text(front.counts)}."
     return f"{trials}{near}{knee}{gains}{ties}{volume}"
 
 

@@ -25,9 +25,8 @@ from explorer.views.formatting import (
     value_text,
     violation_text,
 )
-from explorer.views.measurement import further_facts, measurement_lines
 from explorer.views.terminal.tables import print_baseline, table_box
-from explorer.views.trial_info import trial_info
+from explorer.views.trial import further_facts, measurement_lines, trial_info
 
 
 def print_trial(console: Console, front: FrontView, trial: TrialRecord) -> None:
@@ -50,7 +49,7 @@ def print_trial(console: Console, front: FrontView, trial: TrialRecord) -> None:
     known = front.result.trial(trial.number) if trial.number in front.confirmed else None
     console.print(_metrics(trial.outcome.metrics, {} if known is None else known.outcome.metrics, glyphs))
     sections = {
-        **measurement_lines(trial, glyphs),
+        **measurement_lines(trial, glyphs, result.task.noun[1]),
         "constraints": {text: violation_text(text, amount) for text, amount in trial.violations.items()},
         "stages": {
             f"{i + 1} {s.name}": duration_text(s.seconds) + (" (cached)" if s.is_cached else "")

@@ -50,7 +50,7 @@ def test_trial_detail_failed_trial_says_why_of_every_part(makers):
     assert detail["command"] is None
     assert detail["latency"] is detail["memory"] is None
     assert detail["sections"] == []
-    assert set(detail["why"]) == {"latency", "exits", "memory"}
+    assert set(detail["why"]) == {"latency", "where images leave", "memory"}
     assert detail["why"]["latency"] == "the trial has no artifact: it failed before one was stored"
 
 
@@ -69,7 +69,7 @@ def test_trial_detail_sections_and_memory(makers):
     detail = trial_detail(front_view(makers.make_result([makers.make_trial(0, metrics, observed=observed)])), 0)
     first, second = detail["sections"]
     assert (first["title"], first["columns"]) == ("Where images leave", ["exit", "share", "accuracy"])
-    assert first["rows"] == [["exit 1", "25.0 %", "70.0 %"], ["exit 2, the last", "75.0 %", "90.0 %"]]
+    assert first["rows"] == [["exit 1", "25.0 %", "70.0 %"], ["the final head", "75.0 %", "90.0 %"]]
     assert (first["kind"], first["shares"]) == ("bars", [0.25, 0.75])
     assert second["rows"] == [["<img src=x>", "50.0 %", "2"], ["dog", "100.0 %", "3"]]
     assert [part["mib"] for part in detail["memory"]] == [50.0, 30.0]

@@ -98,18 +98,17 @@ def test_feed_keeps_the_newest_state_whole(heard, result):
     assert feed.state().version == 6
 
 
-def test_feed_begins_a_new_epoch_only_when_earlier_trials_were_replaced(heard, result, makers):
+def test_digest_is_another_only_when_earlier_trials_or_the_limits_are(heard, result, makers):
     feed, _ = heard
+    digest = feed.state().digest(6)
     longer = replace(result, trials=(*result.trials, makers.make_trial(6, reason="gone")))
     feed.on_trial_end(longer.trials[-1], longer)
-    assert feed.state().epoch == 0
-    feed.on_trial_end(result.trials[0], replace(result, trials=result.trials[:1]))
-    assert feed.state().epoch == 1
-    begun_anew = replace(result.trials[0], started=5000.0, finished=5001.0)
-    feed.update(replace(result, trials=(begun_anew, *result.trials[1:])), "running")
-    assert feed.state().epoch == 2
-    feed.update(replace(feed.state().result, space=makers.make_space()), "running")
-    assert feed.state().epoch == 3  # the limits are others
+    assert feed.state().digest(6) == digest != feed.state().digest(7)
+    begun_anew = tuple(replace(trial, started=5000.0 + trial.number) for trial in result.trials)
+    feed.update(replace(result, trials=begun_anew), "running")
+    assert feed.state().digest(6) != digest
+    feed.update(replace(result, space=makers.make_space(n_trials=99)), "running")
+    assert feed.state().digest(6) != digest
 
 
 def test_live_state_says_what_happens_now(result, clock):

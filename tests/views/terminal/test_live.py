@@ -57,7 +57,7 @@ def test_frame_in_the_middle_has_counts_front_bests_and_failures(makers, clock):
     view.on_progress(Progress("measure latency", 100, 400, "query 100"))
     text = drawn(view)
     view.close()
-    assert "6 of 60 trials · 4 feasible · 1 infeasible · 1 failed · 0 cached" in text
+    assert "6 of 60 trials · 4 feasible, 1 infeasible, 1 failed · 0 cached" in text
     assert "about 1 min" in text
     assert "trial 6  width 0.25 · pruning 0 · static_int8 · onnxruntime · exit 1" in text
     assert "measure latency" in text

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from fakes import GAP, make_observation
 
-from explorer.views.machine_stability import stability_info
+from explorer.views.page.insights import machine_stability
 
 
 def study(makers, slownesses, invalid=(), **known):
@@ -21,8 +21,8 @@ def study(makers, slownesses, invalid=(), **known):
 
 
 def test_steadiness_info_has_the_anchor_of_every_trial_in_order(makers):
-    info = stability_info(study(makers, [1.0, 1.02, 0.99], invalid=[1]))
-    assert [(one.trial, one.round, one.slowness, one.is_invalid) for one in info.readings] == [
+    info = machine_stability(study(makers, [1.0, 1.02, 0.99], invalid=[1]))
+    assert [(one["trial"], one["round"], one["slowness"], one["is_invalid"]) for one in info["readings"]] == [
         (0, 0, 1.0, False),
         (1, 0, 1.02, True),
         (2, 0, 0.99, False),
@@ -32,7 +32,7 @@ def test_steadiness_info_has_the_anchor_of_every_trial_in_order(makers):
 def test_steadiness_info_sentence_is_the_usual_range_of_what_can_be_believed(makers):
     # Percentiles 5 and 95 of 1.00, 1.01, ..., 1.20; the outlier is not valid and does not count.
     result = study(makers, [1 + n / 100 for n in range(21)] + [5.0], invalid=[21])
-    assert stability_info(result).sentence == (
+    assert machine_stability(result)["sentence"] == (
         "The machine's speed moved by 18 % during the study (22 measurements); times are "
         "corrected as far as each variant feels it."
         " One measurement is not valid."
@@ -40,7 +40,7 @@ def test_steadiness_info_sentence_is_the_usual_range_of_what_can_be_believed(mak
 
 
 def test_steadiness_info_one_measurement_tells_nothing(makers):
-    assert "does not tell how steady" in stability_info(study(makers, [1.0])).sentence
+    assert "does not tell how steady" in machine_stability(study(makers, [1.0]))["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_steadiness_info_one_measurement_tells_nothing(makers):
 )
 def test_steadiness_info_without_an_anchor_says_why(makers, stated, why):
     observed = make_observation(anchor=None, why_no_anchor=stated)
-    info = stability_info(makers.make_result([makers.make_trial(0, {"accuracy": 0.9}, observed=observed)]))
-    assert (info.readings, info.sentence) == ((), f"Not known: {why}.")
+    info = machine_stability(makers.make_result([makers.make_trial(0, {"accuracy": 0.9}, observed=observed)]))
+    assert (info["readings"], info["sentence"]) == ([], f"Not known: {why}.")
 
 
 def test_steadiness_info_has_the_rounds_of_a_confirmation(makers):
@@ -61,17 +61,17 @@ def test_steadiness_info_has_the_rounds_of_a_confirmation(makers):
     ]
     rounds[1] = (rounds[1][0], replace(rounds[1][1], anchor=None))
     confirmed = replace(result, confirmation=replace(result.confirmation, rounds=tuple(rounds)))
-    info = stability_info(confirmed)
-    assert [(one.trial, one.round, one.slowness) for one in info.readings[2:]] == [
+    info = machine_stability(confirmed)
+    assert [(one["trial"], one["round"], one["slowness"]) for one in info["readings"][2:]] == [
         (0, 1, 1.1),
         (1, 1, 1.1),
         (0, 2, 1.2),
     ]
-    assert "those of 2 confirmation rounds included" in info.sentence
+    assert "those of 2 confirmation rounds included" in info["sentence"]
 
 
 def test_steadiness_json_of_many_is_bounded_and_keeps_what_is_not_valid(makers):
-    values = stability_info(study(makers, [1.0] * 5000, invalid=[1234])).to_json()
+    values = machine_stability(study(makers, [1.0] * 5000, invalid=[1234]))
     assert len(values["readings"]) <= 601
     assert 1234 in [one["trial"] for one in values["readings"]]
     json.dumps(values, allow_nan=False)

@@ -1,4 +1,4 @@
-"""The measurement of a trial as lines of text: times, memory, use of the machine, and their validity."""
+"""One trial: everything about it, JSON-ready, and its measurement as lines of text, the same in every view."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 from explorer.measure.utilization import utilization_sentence
 from explorer.measure.validity import MAX_DISPERSION
-from explorer.observation import Estimate, MemoryBytes, Observation, Section
+from explorer.observation import Estimate, Exit, MemoryBytes, Observation, Section
 from explorer.records import TrialOutcome
+from explorer.study.baseline import guessing_info, warnings
+from explorer.study.front import FrontView, ratios
 from explorer.study.result import TrialRecord
 from explorer.views.formatting import Glyphs, one_line, share_text
 
@@ -19,8 +21,11 @@ _SHOWN_APART = {
 }  # fmt: skip
 
 
-def measurement_lines(trial: TrialRecord, glyphs: Glyphs) -> dict[str, Lines]:
-    """Return sections by title, each with lines by name; none of a trial that was not measured."""
+def measurement_lines(trial: TrialRecord, glyphs: Glyphs, nouns: str) -> dict[str, Lines]:
+    """Return sections by title, each with lines by name; none of a trial that was not measured.
+
+    `nouns` is what the task calls its examples.
+    """
     found = trial.outcome.observation
     if found is None:
         return {}
@@ -29,10 +34,64 @@ def measurement_lines(trial: TrialRecord, glyphs: Glyphs) -> dict[str, Lines]:
         "cold start": _cold_start(found),
         "memory, measured and calculated": _memory(found),
         "use of the machine": _utilization(found),
-        "latency of each path": _exits(found, glyphs),
+        "latency of each path": _paths(found, glyphs, nouns),
         **{section.title: _section(section, glyphs) for section in found.sections},
     }
     return {title: lines for title, lines in sections.items() if lines}
+
+
+def trial_info(front: FrontView, trial: TrialRecord) -> dict[str, Any]:
+    """Return everything about `trial`, one of the search, JSON-ready, as `explore show --json` prints it.
+
+    An unknown violation is None. "confirmed" is None where the trial is not a finalist or the front is not confirmed.
+    The baseline also has "guessing", its quality beside that of guessing, and "warnings".
+    """
+    result, entry, outcome = front.searched, front.entry(trial.number), trial.outcome
+    failure = outcome.failure
+    guessing = {"guessing": guessing_info(result), "warnings": list(warnings(result))} if trial.number == 0 else {}
+    return {
+        "study": result.name,
+        "trial": trial.number,
+        "state": trial.state,
+        "feasible": trial.is_feasible,
+        "on_front": entry is not None,
+        "knee": entry is not None and entry.is_knee,
+        "variant": trial.variant.to_json(),
+        "metrics": {name: measurement.to_json() for name, measurement in outcome.metrics.items()},
+        **guessing,
+        "confirmed": confirmed_info(front, trial.number),
+        "invalid": list(outcome.invalid),
+        "ratio_to_baseline": ratios(trial, result.baseline_values()),
+        "violations": {text: None if amount == float("inf") else amount for text, amount in trial.violations.items()},
+        "failure": None if failure is None else {"kind": failure.kind, "reason": failure.reason},
+        "stages": [{"name": s.name, "seconds": s.seconds, "cached": s.is_cached} for s in outcome.stages],
+        "seconds": trial.finished - trial.started,
+        "artifact": outcome.artifact,
+        "details": trial_facts(outcome),
+        "provenance": dict(result.provenance),
+    }
+
+
+def confirmed_info(front: FrontView, number: int) -> dict[str, Any] | None:
+    """Return the confirmation of a finalist, JSON-ready; None for other trials.
+
+    Without confirmed values "metrics" is None and "why" the reason.
+    """
+    standing = front.standings.get(number)
+    if standing is None:
+        return None
+    trial = front.result.trial(number) if number in front.confirmed else None
+    test = standing.test_accuracy
+    return {
+        "rounds": front.n_rounds,
+        "feasible": trial is not None and trial.is_feasible,
+        "metrics": None if trial is None else {name: one.to_json() for name, one in trial.outcome.metrics.items()},
+        "probability": standing.probability,
+        "near": standing.is_near,
+        "ties": list(standing.ties),
+        "test_accuracy": None if test is None else test.to_json(),
+        "why": standing.why or None,
+    }
 
 
 def trial_facts(outcome: TrialOutcome) -> dict[str, Any]:
@@ -66,7 +125,7 @@ def _timing(found: Observation, glyphs: Glyphs) -> Lines:
         "interval": f"as narrow as was asked{reached}" if timing.is_narrow else f"NOT narrow{reached}",
         "answers while timing": f"{timing.n_answers}, compared with those of the accuracy pass"
         if timing.n_answers
-        else "NOT compared: those of this artifact depend on the images that share their batch",
+        else "NOT compared: those of this artifact depend on what shares their batch",
         "processor": f"the timed thread had its core for {found.processor_share:.1%} of the time",
     }
 
@@ -135,14 +194,20 @@ def _utilization(found: Observation) -> Lines:
     }
 
 
-def _exits(found: Observation, glyphs: Glyphs) -> Lines:
-    if len(found.exits) < 2:
+def paths_of(found: Observation) -> dict[str, Exit]:
+    """Return the exits of the network by title, the final head last; one entry for a network without early exits."""
+    n_early = len(found.exits) - 1
+    return {f"exit {n}" if n <= n_early else "the final head": one for n, one in enumerate(found.exits, 1)}
+
+
+def _paths(found: Observation, glyphs: Glyphs, nouns: str) -> Lines:
+    paths = paths_of(found)
+    if len(paths) < 2:
         return {}
     lines: Lines = {}
-    for place, one in enumerate(found.exits, 1):
+    for title, one in paths.items():
         time = "" if one.latency_ms is None else f"{glyphs.dot}latency {_measured(one.latency_ms, glyphs)}"
-        title = f"exit {place}" if place < len(found.exits) else "the last"
-        lines[title] = f"{share_text(one.share)} of the images{time}"
+        lines[title] = f"{share_text(one.share)} of the {nouns}{time}"
     return lines
 
 

@@ -124,7 +124,7 @@ From Python, in this folder:
     from run import {class_name}
     {outputs}, exits = {class_name}().run({inputs})   # {dtype} [n, {shape}]
 
-(Python then leaves a folder `__pycache__` here, which `explore verify` calls surplus: delete it before.)
+(Python then leaves a folder `__pycache__` here, which `explore verify` names and does not read.)
 
 In a container: `docker build -t {tag} .`, then `docker run --rm -v "$PWD/{nouns}:/{nouns}:ro" {tag} /{nouns}`.
 `run.py` needs the packages of `requirements.txt`, and not the package that made this bundle; with that one,

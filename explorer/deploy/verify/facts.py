@@ -121,7 +121,7 @@ def word_rows(manifest: Manifest) -> Iterator[Row]:
     promised = f"made {made.created} of weights {made.weights[:20]}, seed {made.seed}"
     why = "so are its search space, prices and software, and the system and memory of its device"
     yield unchecked(PROVENANCE, promised, why)
-    promised = "README.md, front.svg, run.py, Dockerfile, requirements.txt"
+    promised = "README.md, front.svg, Dockerfile, requirements.txt"
     yield unchecked("texts", promised, "no check compares them with the manifest")
 
 

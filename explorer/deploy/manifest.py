@@ -197,6 +197,11 @@ class Execution(_Frozen):
     n_exits: Number
     is_batch_invariant: bool
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether an example may be decided before the last segment."""
+        return self.n_exits > 1
+
 
 class Samples(_Frozen):
     """samples.npz: the first `n` validation examples and what was measured on them.

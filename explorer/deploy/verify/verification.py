@@ -109,7 +109,7 @@ def _made(again: Remeasurement, samples: SampleArrays, root: Path | None, is_qui
     report(Progress("look for the data"))
     data = held_data(bundle.manifest, root)
     are_samples = isinstance(data, str)
-    timed = samples.save(again.folder, bundle) if isinstance(data, str) else data.validation
+    timed = samples.save(again.folder, bundle) if isinstance(data, str) else data.splits.examples
     rows += [*data_rows(bundle, samples, data), *quality_rows(again, data), *speed_rows(again, timed, are_samples)]
     return rows, "nothing here can tell"
 

@@ -198,6 +198,11 @@ class Execution(_Frozen):
     n_exits: Number
     is_batch_invariant: bool
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether an example may be decided before the last segment."""
+        return self.n_exits > 1
+
 
 class Samples(_Frozen):
     """samples.npz: the first `n` validation examples and what was measured on them.
@@ -329,23 +334,28 @@ class Manifest(_Frozen):
         return task_named(self.task.name).labels(self.task.facts)
 
 
-def require_plugins(manifest: Manifest) -> None:
-    """Require that the manifest's task and runtime are registered here, and that its output is the task's.
+def require_plugins(facts: Mapping[str, Any]) -> None:
+    """Require that the runtime and the task that the JSON of a manifest names are registered here.
 
-    Raises RuntimeNotAvailable, NotAvailable, and ValueError for facts or an output that are not the task's.
+    Where they are not, their parameters and facts are unknown, too: this comes before any other check of the content.
+    Raises RuntimeNotAvailable, NotAvailable; names that are no texts are left to the other checks.
     """
-    execution, facts = manifest.execution, manifest.task.facts
-    if execution.runtime not in RUNTIMES:
-        raise RuntimeNotAvailable(
-            f"{manifest.name} needs the runtime {execution.runtime[:100]!r}, which is not registered here (known are "
-            f"{', '.join(RUNTIMES)}): install the package that has it, according to the manifest {execution.plugin}"
-        )
-    if manifest.task.name not in TASKS:
-        raise NotAvailable(
-            f"{manifest.name} is of the task {manifest.task.name!r}, which is not registered here, where there are "
-            f"{', '.join(TASKS)}: install the package that has it"
-        )
-    task = task_named(manifest.task.name)
+    execution, task = ({**one} if isinstance(one := facts.get(key), dict) else {} for key in ("execution", "task"))
+    for what, name, registry, plugin, error in (
+        ("runtime", execution.get("runtime"), RUNTIMES, execution.get("plugin"), RuntimeNotAvailable),
+        ("task", task.get("name"), TASKS, None, NotAvailable),
+    ):
+        if isinstance(name, str) and name not in registry:
+            package = f", according to the manifest {str(plugin)[:100]!r}" if plugin else ""
+            raise error(
+                f"the bundle needs the {what} {name[:100]!r}, which is not registered here, where there are "
+                f"{', '.join(registry)}: install the package that has it{package}"
+            )
+
+
+def check_task(manifest: Manifest) -> None:
+    """Raise ValueError unless the task's facts, and the output, are those of a task of that name."""
+    task, facts = task_named(manifest.task.name), manifest.task.facts
     try:
         task.check_facts(facts)
     except ValueError as error:

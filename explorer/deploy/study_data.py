@@ -1,4 +1,4 @@
-"""A study's data set, where it is available: quality on the test split, and sample images."""
+"""A study's data set, where it is available: quality on the test split, and sample examples."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def data_at_hand(settings: DataSettings, fingerprint: str, root: Path | None) ->
     return dataset
 
 
-def ensure_sample_images(result: StudyResult, dataset: Dataset | str) -> None:
-    """Write the study's sample images, if they are missing and the data are available. Raises OSError."""
+def ensure_sample_examples(result: StudyResult, dataset: Dataset | str) -> None:
+    """Write the study's sample examples, if they are missing and the data are available. Raises OSError."""
     if isinstance(dataset, str) or has_sample_examples(result.folder):
         return
     splits = split(dataset, result.space.data, task_named(result.space.task))

@@ -125,7 +125,7 @@ From Python, in this folder:
     from run import {task.class_name}
     {task.output_name}, exits = {task.class_name}().run({task.input_name})   # {dtype} [n, {shape}]
 
-(Python then leaves a folder `__pycache__` here, which `explore verify` calls surplus: delete it before.)
+(Python then leaves a folder `__pycache__` here, which `explore verify` names and does not read.)
 
 In a container: `docker build -t {tag} .`, then `docker run --rm -v "$PWD/{nouns}:/{nouns}:ro" {tag} /{nouns}`.
 `run.py` needs the packages of `requirements.txt`, and not the package that made this bundle; with that one,

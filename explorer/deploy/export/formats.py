@@ -10,7 +10,7 @@ from explorer.data.dataset import Dataset
 from explorer.deploy.export.bundle import check_target, target_folder
 from explorer.deploy.export.plan import artifact_of, export_plan, require_known
 from explorer.deploy.selection import Choice
-from explorer.deploy.study_data import data_at_hand, ensure_sample_images, quality_on_test
+from explorer.deploy.study_data import data_at_hand, ensure_sample_examples, quality_on_test
 from explorer.errors import UsageError
 from explorer.records import Measurement
 from explorer.runtimes.artifact import Artifact
@@ -69,7 +69,7 @@ def write_export(
     artifact = artifact_of(result, choice.trial)
     dataset = data_at_hand(result.space.data, result.provenance["identity"]["data"]["fingerprint"], data)
     on_test = _quality_on_test(choice, artifact, dataset, result.space.task, interrupt)
-    ensure_sample_images(result, dataset)
+    ensure_sample_examples(result, dataset)
     plan = export_plan(result, choice, artifact, on_test)
     card, picture = documents(plan.manifest.name, on_test)
     with target_folder(target.folder) as draft:

@@ -58,8 +58,8 @@ def config(model: bytes, manifest: Manifest) -> str:
 
 
 def _why_no_batching(manifest: Manifest) -> list[str]:
-    if manifest.execution.n_exits > 1:
-        return ["One example a request: an early exit is decided for each alone."]
+    if manifest.execution.is_staged:
+        return ["One example a request: how many segments run differs from example to example."]
     return [
         "Requests are not put together: an output depends on the other inputs in its batch.",
         f"The quality was measured with a batch of {manifest.variant['batch_size']}.",

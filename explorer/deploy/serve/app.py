@@ -211,7 +211,7 @@ def answer_to_file(outcome: Outcome, model: Model) -> dict[str, Any]:
     return {
         "model_name": model.name,
         **model.task.details(outcome.outputs[0], model.facts),
-        "exit": int(outcome.exits[0]),
+        "exit": int(outcome.stages[0]),
         "n_exits": model.n_exits,
         **{name: round(getattr(outcome, name), 3) for name in ("inference_ms", "decode_ms", "queue_ms")},
     }

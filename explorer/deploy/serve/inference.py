@@ -76,7 +76,7 @@ def read_request(body: bytes, header_length: str | None, model: Model, limits: L
 
 def answer(request: InferenceRequest, outcome: Outcome, model: Model) -> tuple[bytes, dict[str, str]]:
     """Return the body and the headers of the response."""
-    made: dict[str, Tensor] = {model.output.name: outcome.outputs, EXITS: outcome.exits}
+    made: dict[str, Tensor] = {model.output.name: outcome.outputs, EXITS: outcome.stages}
     if labels := model.task.labels(model.facts):
         made[model.task.output_noun[1]] = [labels[index] for index in model.task.decisions(outcome.outputs)]
     written, contents = [], []

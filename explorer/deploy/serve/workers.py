@@ -61,10 +61,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of one request: outputs [b, k], exits [b], and times in the queue, for decoding and for inference."""
+    """Result of one request: outputs [b, k], the stages [b] that decided, and times in the queue, for decoding and
+    for inference."""
 
     outputs: Array
-    exits: Array
+    stages: Array
     queue_ms: float
     decode_ms: float
     inference_ms: float
@@ -191,20 +192,20 @@ class Workers:
         inputs = ready[0][1] if len(ready) == 1 else np.concatenate([made for _, made, _ in ready])
         start = time.perf_counter()
         try:
-            outputs, exits = self._model.run(inputs)
+            outputs, stages = self._model.run(inputs)
             seconds = time.perf_counter() - start
-            self._model.check(outputs, exits, len(inputs))
+            self._model.check(outputs, stages, len(inputs))
         except Exception as error:
             self._report(error)
             for work, _, _ in ready:
                 self._settle(work, Refused(500, _FAILED))
             return
-        self._metrics.ran(exits, seconds)
+        self._metrics.ran(stages, seconds)
         offset = 0
         for work, made, decode_ms in ready:
             own = slice(offset, offset := offset + len(made))
             queue_ms = 1000 * (began - work.since)
-            self._settle(work, Outcome(outputs[own], exits[own], queue_ms, decode_ms, 1000 * seconds))
+            self._settle(work, Outcome(outputs[own], stages[own], queue_ms, decode_ms, 1000 * seconds))
 
     def _report(self, error: Exception) -> None:
         self._metrics.failed()

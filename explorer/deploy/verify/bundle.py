@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from explorer.deploy.manifest import (
     SAMPLES,
     FileFacts,
     Manifest,
+    check_task,
     first_error,
     has_its_checksum,
     require_plugins,
@@ -44,6 +45,12 @@ _ARTIFACT = f"{MODEL}/{FILE_NAME}"
 _PARTS = tuple(f"{LIB}/{name}.py" for name in ("bundle_model", "files", "loading", "staged"))
 _ALWAYS = (_ARTIFACT, SAMPLES, "run.py", *_PARTS, "requirements.txt", "Dockerfile", "README.md", "front.svg")
 _SEGMENT = re.compile(rf"{MODEL}/segment_\d{{1,3}}\.\w{{1,20}}", re.ASCII)
+_CACHES = ("__pycache__", f"{LIB}/__pycache__")
+_CACHE = re.compile(
+    rf"(__pycache__/run|{LIB}/__pycache__/(bundle_model|files|loading|staged))\.cpython-\d{{1,4}}(\.opt-[12])?\.pyc"
+)
+_OTHER_FORMATS = {"MLmodel": "mlflow", "*/config.pbtxt": "triton", "model.onnx": "onnx"}
+"""What only an export of another format has, with its name."""
 _MAX_ENTRIES = 1000
 # Without O_NONBLOCK, opening a named pipe would block until a process writes to it.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -52,10 +59,14 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose files were those of its manifest, and safe to load, when it was read."""
+    """A bundle whose files were those of its manifest, and safe to load, when it was read.
+
+    `caches` are files that Python itself writes beside the code that it imports: they are neither read nor copied.
+    """
 
     folder: Path
     manifest: Manifest
+    caches: tuple[str, ...] = ()
 
     @property
     def task(self) -> Task:
@@ -100,31 +111,40 @@ class Bundle:
     def executor(self, threads: int | None = None) -> StagedExecutor:
         """Load the model, with as many threads as were measured unless `threads` is given.
 
-        Raises RuntimeNotAvailable, and whatever the runtime raises for a model that it cannot load.
+        Raises whatever the runtime raises for a model that it cannot load.
         """
-        if why := self.runtime.missing():
-            raise RuntimeNotAvailable(f"the bundle needs a runtime that is not installed: {why}")
         return self.artifact.load(threads or self.manifest.execution.threads)
 
 
 def read_bundle(folder: Path) -> Bundle:
     """Return the bundle in `folder`; nothing of it is loaded or executed.
 
-    Every file of the manifest is a regular file in this folder alone, with its size and SHA-256, and there is no other;
-    the model agrees with the manifest, and loading it reads no other file and runs no code of its own. Raises
-    UsageError when it is not a folder, NotAvailable for a task or a runtime that is not registered here,
-    VerificationFailed, with the file's name, for anything else.
+    Every file of the manifest is a regular file in this folder alone, with its size and SHA-256, and there is no other
+    but Python's caches of the bundle's code; the model agrees with the manifest, and loading it reads no other file and
+    runs no code of its own. Raises UsageError when it is not a folder or an export of another format, NotAvailable for
+    a task or a runtime that is not registered or not installed here, VerificationFailed, with the file's name, for
+    anything else.
     """
     with PlainFolder(folder) as plain:
+        names = plain.names()
+        if MANIFEST not in names:
+            _refuse_other_formats(folder)
         manifest = read_manifest(plain.read(MANIFEST, MAX_JSON_BYTES))
-        _check_names(manifest.files, plain.names())
+        caches = tuple(name for name in names if _CACHE.fullmatch(name))
+        _check_names(manifest.files, set(names).difference(caches))
         _check_sizes(manifest, plain)
+        for name in caches:
+            plain.size(name)
         check_artifact(strict_object(_ARTIFACT, plain.read_known(_ARTIFACT, manifest.files[_ARTIFACT])), manifest)
         for name, facts in manifest.files.items():
-            content = plain.read_known(name, facts)
-            if _SEGMENT.fullmatch(name):
-                _check_model(name, content, manifest.execution.runtime)
-    return Bundle(folder, manifest)
+            plain.read_known(name, facts)
+        if why := runtime(manifest.execution.runtime).missing():
+            raise RuntimeNotAvailable(
+                f"the bundle's files are those of its manifest, and its model cannot be executed here: {why}"
+            )
+        for name in filter(_SEGMENT.fullmatch, manifest.files):
+            _check_model(name, plain.read_known(name, manifest.files[name]), manifest.execution.runtime)
+    return Bundle(folder, manifest, caches)
 
 
 def copy_bundle(bundle: Bundle, target: Path) -> Bundle:
@@ -141,7 +161,7 @@ def copy_bundle(bundle: Bundle, target: Path) -> Bundle:
     copied = read_bundle(target)
     if copied.manifest != bundle.manifest:
         raise VerificationFailed(f"{MANIFEST} changed while the bundle was read: try again")
-    return copied
+    return replace(copied, caches=bundle.caches)
 
 
 def read_manifest(content: bytes) -> Manifest:
@@ -149,19 +169,31 @@ def read_manifest(content: bytes) -> Manifest:
 
     Raises VerificationFailed with the first invalid field, NotAvailable for a task or runtime that is not registered.
     """
-    strict_object(MANIFEST, content)
+    facts, is_whole = strict_object(MANIFEST, content), has_its_checksum(content)
+    if is_whole:
+        require_plugins(facts)
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
         field, message = first_error(error)
         raise VerificationFailed(f"{MANIFEST} is not valid: {field[:200]!r}: {message}") from error  # untrusted
-    if not has_its_checksum(content):
+    if not is_whole:
         raise VerificationFailed(f"{MANIFEST} is not as it was written: its seal does not fit its content")
     try:
-        require_plugins(manifest)
+        check_task(manifest)
     except ValueError as error:
         raise VerificationFailed(f"{MANIFEST} is not valid: {error}") from error
     return manifest
+
+
+def _refuse_other_formats(folder: Path) -> None:
+    """Raise UsageError for a folder that `explore export` wrote in a format that has no manifest."""
+    for pattern, form in _OTHER_FORMATS.items():
+        if next(folder.glob(pattern), None) is not None:
+            raise UsageError(
+                f"expected a bundle at {folder}, got an export of the format {form}, which has no {MANIFEST} with "
+                "anything to compare: export the trial with --format bundle, and name that folder"
+            )
 
 
 def _check_names(stated: Iterable[str], found: Iterable[str]) -> None:
@@ -230,10 +262,12 @@ class PlainFolder:
 
     def names(self) -> list[str]:
         """Return every file in it, sorted, without opening any."""
-        outer = self._entries("")
-        folders = [name for name in (LIB, MODEL) if name in outer]
-        inner = [f"{folder}/{name}" for folder in folders for name in self._entries(folder)]
-        return sorted([*(name for name in outer if name not in folders), *inner])
+        found = self._entries("")
+        for folder in (LIB, MODEL, *_CACHES):
+            if folder in found:
+                found.remove(folder)
+                found += [f"{folder}/{name}" for name in self._entries(folder)]
+        return sorted(found)
 
     def size(self, name: str) -> int:
         """Return the file's size in bytes."""
@@ -272,8 +306,9 @@ class PlainFolder:
 
     def _folder(self, name: str) -> int:
         if name not in self._folders:
+            outer, _, base = name.rpartition("/")
             try:
-                self._folders[name] = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=self._folders[""])
+                self._folders[name] = os.open(base, _FOLDER | os.O_NOFOLLOW, dir_fd=self._folder(outer))
             except OSError as error:
                 raise VerificationFailed(f"{name} is not a folder of the bundle: it is a link or a file") from error
         return self._folders[name]

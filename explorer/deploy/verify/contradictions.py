@@ -17,6 +17,7 @@ from explorer.deploy.verify.facts import Fault, contradicted_facts, prices_of
 from explorer.deploy.verify.samples import SampleArrays
 from explorer.intervals import EXACTLY, is_near, is_same, student
 from explorer.measure.metrics import cost
+from explorer.measure.scenarios.single_stream import throughput
 from explorer.metrics import is_constant
 from explorer.records import Measurement
 from explorer.study.confirm.confirmed_values import MEDIAN_WIDENS
@@ -139,15 +140,6 @@ def _of_the_mean(manifest: Manifest, known: Known) -> Iterator[Fault]:
         if what in known and not is_same(known[what].stated, follows, _ROUNDING):
             ends = f"{follows.low or 0:g} to {follows.high or 0:g}"
             yield what, f"from the mean latency follows {follows.value:g}, {ends}"
-
-
-def throughput(mean_ms: Measurement, batch_size: int) -> Measurement:
-    """Return examples per second of consecutive queries of `batch_size` examples."""
-
-    def rate(ms: float | None) -> float | None:
-        return 1000 * batch_size / ms if ms is not None and ms > 0 else None
-
-    return Measurement(rate(mean_ms.value), rate(mean_ms.high), rate(mean_ms.low), mean_ms.n)
 
 
 def _of_the_files(bundle: Bundle, known: Known) -> Iterator[Fault]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from explorer.deploy.manifest import MANIFEST, Manifest
 from explorer.deploy.verify.bundle import Bundle
 from explorer.deploy.verify.report import Row, unchecked
 from explorer.deploy.verify.samples import SampleArrays, sample_outputs
 from explorer.measure.metrics import Prices
-from explorer.metrics import Comparison, Constraint
+from explorer.metrics import Constraint
 from explorer.parameters import PARAMETERS
 from explorer.records import Variant
 
@@ -121,7 +124,7 @@ def word_rows(manifest: Manifest) -> Iterator[Row]:
     promised = f"made {made.created} of weights {made.weights[:20]}, seed {made.seed}"
     why = "so are its search space, prices and software, and the system and memory of its device"
     yield unchecked(PROVENANCE, promised, why)
-    promised = "README.md, front.svg, run.py, Dockerfile, requirements.txt"
+    promised = "README.md, front.svg, Dockerfile, requirements.txt"
     yield unchecked("texts", promised, "no check compares them with the manifest")
 
 
@@ -175,21 +178,19 @@ def _choice(manifest: Manifest) -> str:
     if not chosen.is_feasible or not isinstance(limits, list):
         return ""
     for one in limits:
-        limit = _constraint(one if isinstance(one, dict) else {})
+        limit = _constraint(one)
         if limit is not None and limit.metric in values and limit.violation(values, {}) > 0:
             return f"it is feasible, and breaks `{limit}`"
     return ""
 
 
-def _constraint(facts: Mapping[str, Any]) -> Constraint | None:
-    """Return a constraint with an absolute bound; None for anything else."""
-    metric, bound = facts.get("metric"), facts.get("bound")
-    comparison = next((one for one in get_args(Comparison) if one == facts.get("comparison")), None)
-    if not isinstance(metric, str) or comparison is None or facts.get("is_relative") is not False:
+def _constraint(facts: object) -> Constraint | None:
+    """Return an untrusted constraint with an absolute bound; None for anything else."""
+    try:
+        found = TypeAdapter(Constraint).validate_json(json.dumps(facts), strict=True)
+    except ValidationError:
         return None
-    if not isinstance(bound, int | float) or abs(bound) >= 1e100:
-        return None
-    return Constraint(metric, comparison, float(bound))
+    return None if found.is_relative or not abs(found.bound) < 1e100 else found
 
 
 def _membership(manifest: Manifest) -> str:

@@ -38,26 +38,10 @@ _NOT_STATED = "the manifest does not state it"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyData:
-    """The study's data set, its splits, and the name of its task."""
+    """The study's data set and its splits."""
 
     dataset: Dataset
     splits: Splits
-    task: str
-
-    @property
-    def facts(self) -> Mapping[str, object]:
-        """What the data say of the task."""
-        return self.dataset.facts
-
-    @property
-    def validation(self) -> Examples:
-        """The validation split."""
-        return self.splits.examples
-
-    @property
-    def test(self) -> Examples:
-        """The test split."""
-        return self.dataset.test_examples(self.task)
 
 
 def held_data(manifest: Manifest, root: Path | None) -> StudyData | str:
@@ -79,7 +63,7 @@ def held_data(manifest: Manifest, root: Path | None) -> StudyData | str:
         return str(error)
     if splits.fingerprint != facts.splits:
         return f"the validation split of {settings.name} is another one here than in the study"
-    return StudyData(dataset, splits, manifest.task.name)
+    return StudyData(dataset, splits)
 
 
 def _is_inside(path: str) -> bool:
@@ -98,8 +82,8 @@ def data_rows(bundle: Bundle, samples: SampleArrays, data: StudyData | str) -> l
     is_equal = (dataset.kind, found) == (manifest.provenance.data.kind, texts[DATA])
     return [
         equal(DATA, texts[DATA], found, is_equal, "the data set at hand has other facts"),
-        *(_fact_row(name, stated, data.facts.get(name)) for name, stated in bundle.facts.items()),
-        _sample_row(bundle, samples, data.validation),
+        *(_fact_row(name, stated, dataset.facts.get(name)) for name, stated in bundle.facts.items()),
+        _sample_row(bundle, samples, splits.examples),
     ]
 
 
@@ -136,10 +120,11 @@ def quality_rows(again: Remeasurement, data: StudyData | str) -> list[Row]:
     on_test = {name_on_test(name): manifest.test_quality.get(name) for name in names}
     if isinstance(data, str):
         return [unchecked(what, measurement(one), data) for what, one in (searched | on_test).items() if one]
-    rows = list(_split_rows(again, searched, data.validation, has_exits=True))
+    rows = list(_split_rows(again, searched, data.splits.examples, has_exits=True))
     if all(one is None or one.value is None for one in on_test.values()):
         return rows + [unchecked(what, measurement(one), _NOT_STATED) for what, one in on_test.items()]
-    return rows + list(_split_rows(again, on_test, data.test, has_exits=False))
+    on_test_split = data.dataset.test_examples(manifest.task.name)
+    return rows + list(_split_rows(again, on_test, on_test_split, has_exits=False))
 
 
 def _split_rows(

@@ -133,11 +133,6 @@ def sample_outputs(bundle: Bundle) -> str:
     return f"sample {bundle.task.output_noun[0]}"
 
 
-def answers_of(predictions: NDArray[np.int64], n_outputs: int) -> NDArray[Any]:
-    """Return outputs [n, k] that decide what `predictions` [n] say."""
-    return np.eye(n_outputs, dtype=np.float32)[predictions]
-
-
 def at_exits(outputs: NDArray[Any], exits: NDArray[np.int64]) -> NDArray[Any]:
     """Return the outputs [n, k] at the exit that each example took, of outputs [e, n, k] and exits [n]."""
     return np.asarray(np.take_along_axis(outputs, exits[None, :, None], axis=0)[0])

@@ -61,8 +61,8 @@ _RULES: Mapping[str, _Rule] = {
 }
 """The compared metrics. The tails of latency depend on other processes, and differ between runs."""
 
-_BY_EXITS = ("latency_ms", "latency_mean_ms", "energy_mj")
-"""Metrics that depend on the exits that examples take."""
+_BY_STAGE = ("latency_ms", "latency_mean_ms", "energy_mj")
+"""Metrics that depend on how many segments run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,9 @@ def _why_not(again: Remeasurement, metric: str, are_samples: bool) -> str:
     """Return why the study's number cannot be compared with one from here; empty when it can."""
     if not again.is_same:
         return "it was measured on another device, or with other versions"
-    if are_samples and metric in _BY_EXITS and again.bundle.manifest.execution.n_exits > 1:
-        return f"early exits depend on the {again.bundle.task.noun[1]}, and only the samples are at hand"
+    if are_samples and metric in _BY_STAGE and again.bundle.manifest.execution.is_staged:
+        noun = again.bundle.task.noun[1]
+        return f"how many segments run depends on the {noun}, and only the samples are at hand"
     return ""
 
 

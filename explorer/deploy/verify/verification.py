@@ -21,16 +21,17 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from explorer.deploy.export.bundle import bundle_code
 from explorer.deploy.manifest import MANIFEST, SAMPLES, Manifest
 from explorer.deploy.verify.bundle import Bundle, copy_bundle, read_bundle
 from explorer.deploy.verify.claims import claim_rows
 from explorer.deploy.verify.contradictions import contradictions
 from explorer.deploy.verify.facts import fact_rows, word_rows
 from explorer.deploy.verify.quality import data_rows, held_data, quality_rows
-from explorer.deploy.verify.report import Remeasurement, Report, Row, Verdict
+from explorer.deploy.verify.report import Remeasurement, Report, Row, Verdict, unchecked
 from explorer.deploy.verify.samples import SampleArrays, read_samples, reproduced
 from explorer.deploy.verify.speed import speed_rows
-from explorer.errors import NotAvailable, RuntimeNotAvailable, UsageError, VerificationFailed
+from explorer.errors import NotAvailable, UsageError, VerificationFailed
 from explorer.records import Progress
 from explorer.runtimes.int8_range import LARGEST, has_int8_dot_products, range_warning
 from explorer.system import environment
@@ -77,8 +78,6 @@ def verify(
         here = [_packages(bundle.manifest), _device(bundle.manifest)]
         faults, made, why_not = contradictions(bundle, samples), list[Row](), "the manifest contradicts itself"
         if not faults:
-            if why := bundle.runtime.missing():
-                raise RuntimeNotAvailable(f"the bundle's files are sound, and its model cannot be executed here: {why}")
             here += _int8_range(bundle)
             again = Remeasurement(bundle, Path(name), all(row.verdict == "holds" for row in here), stop, on_progress)
             made, why_not = _made(again, samples, root, is_quick)
@@ -87,7 +86,8 @@ def verify(
             for row in unmade(bundle, rows, why_not):
                 rows[row.what] = _unless_faulty(row, faults)
         words = [_unless_faulty(row, faults) for row in word_rows(bundle.manifest)]
-    return Report(bundle.manifest.name, tuple(_explained([_files(bundle), *signed, *here, *rows.values(), *words])))
+        files = [_files(bundle), *_code(bundle)]
+    return Report(bundle.manifest.name, tuple(_explained([*files, *signed, *here, *rows.values(), *words])))
 
 
 def _unless_faulty(row: Row, faults: Mapping[str, str]) -> Row:
@@ -109,7 +109,7 @@ def _made(again: Remeasurement, samples: SampleArrays, root: Path | None, is_qui
     report(Progress("look for the data"))
     data = held_data(bundle.manifest, root)
     are_samples = isinstance(data, str)
-    timed = samples.save(again.folder, bundle) if isinstance(data, str) else data.validation
+    timed = samples.save(again.folder, bundle) if isinstance(data, str) else data.splits.examples
     rows += [*data_rows(bundle, samples, data), *quality_rows(again, data), *speed_rows(again, timed, are_samples)]
     return rows, "nothing here can tell"
 
@@ -117,6 +117,36 @@ def _made(again: Remeasurement, samples: SampleArrays, root: Path | None, is_qui
 def _files(bundle: Bundle) -> Row:
     n, n_bytes = len(bundle.manifest.files), sum(facts.bytes for facts in bundle.manifest.files.values())
     return Row("files", f"{n} files, {n_bytes:,} bytes", "sizes and SHA-256 as stated, safe to load", "holds")
+
+
+def _code(bundle: Bundle) -> list[Row]:
+    """Compare run.py and lib/ with what this package writes, without running them, and name Python's caches of them.
+
+    Other code is no failure: another version of this package writes other code.
+    """
+    expected = bundle_code(bundle.runtime, bundle.task)
+    promised = f"run.py and {len(expected) - 1} modules in lib/"
+    others = sorted(name for name, content in expected.items() if (bundle.folder / name).read_bytes() != content)
+    if others:
+        made, here = (f"pareto-explorer {number or 'of an unknown version'}" for number in _versions(bundle.manifest))
+        why = (
+            f"the bundle says that {made} wrote it, and this is {here}: read this code before you run it, for nothing "
+            "here runs it"
+        )
+        found = f"other code than this version writes: {', '.join(others)}"
+        rows = [Row("code", promised, found, "not comparable", why)]
+    else:
+        rows = [Row("code", promised, "what this version writes, byte for byte", "holds")]
+    if bundle.caches:
+        why = "Python may run such a file in the place of the code beside it: delete it, unless you made it"
+        rows.append(unchecked("Python's caches", f"not listed, not read: {', '.join(bundle.caches)}", why))
+    return rows
+
+
+def _versions(manifest: Manifest) -> tuple[str | None, str | None]:
+    """Return the version of this package that measured the trial, as stated, and the one here."""
+    stated, here = manifest.provenance.software, environment.software()
+    return stated.get("pareto-explorer"), here["pareto-explorer"]
 
 
 def _packages(manifest: Manifest) -> Row:

@@ -127,7 +127,7 @@ class SingleStream(Scenario):
         latency_ms = arrays["latency_ns"] / 1e6
         mean_ms = intervals.mean(latency_ms)
         made = {name: intervals.percentile(latency_ms, percent) for name, percent in _PERCENTILES.items()}
-        made |= {"latency_mean_ms": mean_ms, "throughput_per_s": _throughput(mean_ms, variant["batch_size"])}
+        made |= {"latency_mean_ms": mean_ms, "throughput_per_s": throughput(mean_ms, variant["batch_size"])}
         return {metric.name: made[metric.name] for metric in self.metrics}
 
     def query_time(self, metrics: Mapping[str, Measurement], variant: Variant) -> tuple[Measurement, int]:
@@ -140,7 +140,9 @@ class SingleStream(Scenario):
         return [arrays["latency_ns"][last == number] / 1e6 for number in range(n_exits)]
 
 
-def _throughput(mean_ms: Measurement, batch_size: int) -> Measurement:
+def throughput(mean_ms: Measurement, batch_size: int) -> Measurement:
+    """Return examples per second of consecutive queries of `batch_size` examples."""
+
     def rate(ms: float | None) -> float | None:
         return 1000 * batch_size / ms if ms is not None and ms > 0 else None
 

@@ -128,8 +128,76 @@ def test_read_bundle_surplus_file_is_refused(bundle, name):
 
 
 def test_read_bundle_surplus_folder_is_refused(bundle):
-    (bundle / "__pycache__").mkdir()
-    refused(bundle, "'__pycache__' is in the folder")
+    (bundle / "cache").mkdir()
+    refused(bundle, "'cache' is in the folder")
+
+
+CACHES = ("__pycache__/run.cpython-313.pyc", "lib/__pycache__/staged.cpython-313.opt-1.pyc")
+
+
+@pytest.fixture
+def cached(bundle) -> Path:
+    """A bundle with what Python leaves beside the code that it imports."""
+    for name in CACHES:
+        (bundle / name).parent.mkdir()
+        (bundle / name).write_bytes(b"never read")
+    return bundle
+
+
+def test_read_bundle_names_the_caches_of_its_code_and_copies_none(cached, tmp_path, monkeypatch):
+    monkeypatch.setattr(PlainFolder, "read_known", _without_caches(PlainFolder.read_known))
+    copied = copy_bundle(read_bundle(cached), tmp_path / "copy")
+    assert copied.caches == CACHES
+    assert not list(copied.folder.rglob("*.pyc"))
+
+
+def _without_caches(read):
+    def read_known(self, name, facts):
+        assert "__pycache__" not in name
+        return read(self, name, facts)
+
+    return read_known
+
+
+def test_read_bundle_imported_by_python_is_still_a_bundle(bundle):
+    code = "import run"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    subprocess.run([sys.executable, "-c", code], cwd=bundle, env=environment, check=True)
+    assert read_bundle(bundle).caches == (f"__pycache__/run.{sys.implementation.cache_tag}.pyc",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["__pycache__/numpy.cpython-313.pyc", "lib/__pycache__/run.cpython-313.pyc", "__pycache__/run.py", "lib/a/b.py"],
+)
+def test_read_bundle_other_files_beside_the_caches_are_refused(cached, name):
+    (cached / name).parent.mkdir(exist_ok=True)
+    (cached / name).write_bytes(b"x")
+    refused(cached, "is in the folder, and not in manifest.json")
+
+
+@pytest.mark.parametrize("name", ["__pycache__", CACHES[0], "lib/__pycache__"])
+def test_read_bundle_linked_caches_are_refused(cached, tmp_path, name):
+    (cached / name).rename(tmp_path / "elsewhere")
+    (cached / name).symlink_to(tmp_path / "elsewhere")
+    refused(cached, f"^{name} is (a link|not a folder of the bundle)")
+
+
+@pytest.mark.parametrize(
+    ("file", "form"), [("model.onnx", "onnx"), ("small-trial-1/config.pbtxt", "triton"), ("MLmodel", "mlflow")]
+)
+def test_read_bundle_export_of_another_format_is_said_in_a_sentence(tmp_path, file, form):
+    for name in (file, "model.onnx") if form == "mlflow" else (file,):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=f"expected a bundle at .*, got an export of the format {form}, which") as no:
+        read_bundle(tmp_path)
+    assert "export the trial with --format bundle" in str(no.value)
+
+
+def test_read_bundle_without_a_manifest_is_refused(bundle):
+    (bundle / "manifest.json").unlink()
+    refused(bundle, "^manifest.json is missing")
 
 
 def test_read_bundle_renamed_file_is_refused(bundle):

@@ -85,6 +85,14 @@ def test_check_runtime_that_is_not_registered_is_not_available(bundle):
     assert missing.value.exit_code == 5
 
 
+def test_check_parameters_of_a_runtime_that_is_not_registered_are_no_damage(bundle):
+    in_both(bundle, "runtime", "onnxruntime", "abacus")
+    change_manifest(bundle, lambda facts: facts["variant"].update(beads=10))
+    change_manifest(bundle, lambda facts: facts["execution"].update(plugin="abacus-explorer"))
+    with pytest.raises(NotAvailable, match=r"'abacus', which is not registered .* manifest 'abacus-explorer'"):
+        verify(bundle)
+
+
 def test_check_task_that_is_not_registered_is_not_available(bundle):
     change_manifest(bundle, lambda facts: facts["task"].update(name="haiku"))
     with pytest.raises(NotAvailable, match="task 'haiku', which is not registered here, where there are cl") as missing:

@@ -72,7 +72,8 @@ def both(*metrics: str) -> set[str]:
     return {*metrics, *(f"confirmed {name}" for name in metrics)}
 
 
-STATIC = {"files", "packages", "device", "runtime", "sample logits", "sample exits and classes", "tolerance", "input"}
+STATIC = {"files", "code", "packages", "device", "runtime"}
+STATIC |= {"sample logits", "sample exits and classes", "tolerance", "input"}
 BY_SIZE = {"artifact_size_mib"}
 BY_DATA = {"data", "classes", "sample images", "accuracy", "exit shares", "test accuracy"}
 BY_TIME = both("latency_ms", "latency_mean_ms", "cold_start_ms", "peak_memory_mib", "model_memory_mib")
@@ -388,8 +389,31 @@ def test_verify_other_instructions_are_another_device(bundle):
     assert verdicts(verify(bundle, is_quick=True))["device"] == "not comparable"
 
 
+def test_verify_other_code_is_named_with_the_versions_and_is_no_failure(bundle):
+    for name in ("run.py", "lib/files.py"):
+        (bundle / name).write_text((bundle / name).read_text() + "# of another version\n")
+    change_manifest(bundle, lambda facts: facts["provenance"]["software"].update({"pareto-explorer": "0.0.1"}))
+    state(bundle, "run.py", "lib/files.py")
+    report = verify(bundle, is_quick=True)
+    row = next(row for row in report.rows if row.what == "code")
+    assert (row.verdict, row.found) == ("not comparable", "other code than this version writes: lib/files.py, run.py")
+    assert row.why.startswith("the bundle says that pareto-explorer 0.0.1 wrote it, and this is pareto-explorer ")
+    assert report.verdict == "holds"
+
+
+def test_verify_names_what_python_may_run_in_the_place_of_the_code(bundle):
+    cache = "__pycache__/run.cpython-313.pyc"
+    (bundle / cache).parent.mkdir()
+    (bundle / cache).write_bytes(b"x")
+    report = verify(bundle, is_quick=True)
+    row = next(row for row in report.rows if row.what == "Python's caches")
+    assert (row.verdict, row.promised) == ("not checked", f"not listed, not read: {cache}")
+    assert report.verdict == "holds"
+
+
 def test_verify_missing_runtime_is_said_and_not_a_failure_of_the_bundle(bundle, monkeypatch):
     monkeypatch.setattr(OnnxRuntime, "missing", lambda self: "onnxruntime needs onnxruntime: pip install onnxruntime")
+    monkeypatch.setattr(OnnxRuntime, "check", lambda self, content: pytest.fail("it needs packages that are missing"))
     with pytest.raises(RuntimeNotAvailable, match="its model cannot be executed here: onnxruntime needs"):
         verify(bundle)
 

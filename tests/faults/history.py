@@ -16,11 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
+from scripted_runtime import read_study
+
 from explorer.errors import UsageError
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.study.front import front_view
-from explorer.study.read import load_result
 from explorer.study.result import StudyResult, TrialRecord
 from explorer.study.store.journal import Entry, Journal
 from explorer.study.store.location import LIVE_STATUS_NAME
@@ -84,7 +85,7 @@ class History:
         paid_again = sum(n - 1 for n in self._paid.values())
         yield "I8 at most one variant is paid for twice a death", paid_again <= n_deaths
         try:
-            result = load_result(self.folder)
+            result = read_study(self.folder)
         except UsageError as error:  # there is none yet
             self.n_stored = 0
             yield f"I1 what was acknowledged is there: {error}", not self.has_baseline
@@ -110,7 +111,7 @@ class History:
 
     def over(self, n_trials: int) -> Iterator[Claim]:
         """What must hold beyond that once a start reached its end."""
-        result = load_result(self.folder)
+        result = read_study(self.folder)
         numbers = [trial.number for trial in result.trials]
         yield "the budget is used and no more", len(numbers) == n_trials
         yield "no variant is tried twice", len({trial.variant for trial in result.trials}) == n_trials

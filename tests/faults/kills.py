@@ -22,13 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 import processes
 
 # isort: split
-import scripted_runtime
 import steps
 from disturbance import MAY_END_WITH, Disturbance
 from history import Claim, History, last_words, tidy
 from processes import Fault, Place, exit_code
-
-from explorer.study.read import load_result
+from scripted_runtime import read_study
 
 SAMPLERS = ("tpe", "nsga2", "random", "qmc")
 SWEEP_TRIALS = 3
@@ -163,8 +161,7 @@ def _require_end(place: Place, history: History, code: int, n_trials: int, n_dea
 
 
 def _tried(place: Place) -> list[tuple[object, object]]:
-    scripted_runtime.register()  # reading a study asks for its family
-    return [(trial.variant, trial.values()) for trial in load_result(place.study).trials]
+    return [(trial.variant, trial.values()) for trial in read_study(place.study).trials]
 
 
 def _watched(place: Place) -> dict[str, str]:

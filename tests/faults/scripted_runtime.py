@@ -12,6 +12,8 @@ from explorer.runtimes import runtime as runtimes
 from explorer.runtimes import staged
 from explorer.runtimes.runtime import ExportJob, Runtime, SegmentFile
 from explorer.space.values import FamilyTraits
+from explorer.study.read import load_result
+from explorer.study.result import StudyResult
 
 FAMILY = Family(
     traits=FamilyTraits((families.width(0.25, n_stages=1), families.exit_threshold(False)), ("scripted",)),
@@ -48,6 +50,18 @@ def register() -> None:
     runtimes.RUNTIMES._places["scripted"] = "scripted_runtime:Scripted"  # type: ignore[index]
     families.FAMILIES._places["scripted"] = "scripted_runtime:FAMILY"  # type: ignore[index]
     vars(PARAMETERS).pop("_specs", None)  # read again, with their parameters
+
+
+def read_study(folder: Path) -> StudyResult:
+    """The study of a folder, whose family and runtime may be the scripted ones; this process keeps none of them."""
+    before = dict(runtimes.RUNTIMES._places), dict(families.FAMILIES._places)
+    register()
+    try:
+        return load_result(folder)
+    finally:
+        for registry, places in zip((runtimes.RUNTIMES, families.FAMILIES), before, strict=True):
+            vars(registry)["_places"] = places
+        vars(PARAMETERS).pop("_specs", None)
 
 
 def known_values(variant: Variant) -> dict[str, float]:

@@ -25,12 +25,11 @@ from pydantic import (
 )
 
 from explorer.errors import NotAvailable, RuntimeNotAvailable
-from explorer.measure.scenarios.scenario import foreign_parameters
 from explorer.parameters import PARAMETERS
 from explorer.records import Variant
 from explorer.runtimes.int8_range import Int8Range
 from explorer.runtimes.runtime import RUNTIMES
-from explorer.space.values import DEFAULT_SCENARIO
+from explorer.study.vocabulary import vocabulary
 from explorer.tasks.task import TASKS, TensorSpec, task_named
 
 _OPEN = "0" * 64
@@ -108,9 +107,9 @@ def read_variant(values: object) -> Variant:
     """
     if not isinstance(values, Mapping) or not PARAMETERS.keys() >= values.keys():
         raise ValueError(f"expected an object of the parameters {', '.join(PARAMETERS)}")
-    variant, of_other_scenarios = Variant.from_json(values), foreign_parameters(DEFAULT_SCENARIO)
+    variant, of_every_model = Variant.from_json(values), {spec.name for spec in vocabulary().parameters}
     for name, spec in PARAMETERS.items():
-        if spec.phase != "network" and name not in values and name not in of_other_scenarios:
+        if name in of_every_model and name not in values:
             raise ValueError(f"variant.{name}: expected a value, got none")
         if expected := spec.expected(variant[name]):
             raise ValueError(f"variant.{name}: {expected}, got {variant[name]!r}"[:200])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
+
+from explorer.errors import NotAvailable
 
 Place = tuple[str | int, ...]
 
@@ -81,10 +84,20 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def check_choice(value: Any, names: Iterable[str], what: str) -> str:
-    """Return `value` if it is one of `names`. Raises Refused, with the nearest name."""
+def also(faults: Mapping[str, str]) -> str:
+    """Return for the end of an error message why plugins cannot be used; empty where there are none."""
+    return "".join(f"; {why}" for why in faults.values())
+
+
+def check_choice(value: Any, names: Iterable[str], what: str, faults: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return `value` if it is one of `names`. Raises Refused, with the nearest name.
+
+    `faults` are plugins that cannot be used: NotAvailable for the name of one.
+    """
     known = tuple(names)
     if isinstance(value, str) and value in known:
         return value
+    if isinstance(value, str) and value in faults:
+        raise NotAvailable(faults[value])
     hint = nearest(value, known) if isinstance(value, str) else None
-    raise Refused(f"expected {what} ({listed(known)}), got {described(value)}", hint=hint)
+    raise Refused(f"expected {what} ({listed(known)}), got {described(value)}{also(faults)}", hint=hint)

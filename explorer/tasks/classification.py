@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _N_SHOWN, _N_DESCRIBED, _LONGEST_SHOWN = 4, 12, 60
+_ROUNDING = 1e-12
 N_SHOWN = 5
 MAX_CLASSES = 100_000
 
@@ -44,7 +45,6 @@ class Classification(Task):
     )  # fmt: skip
     input_name = "images"
     output_name = "logits"
-    has_exits = True
     has_pixels = True
     class_name = "Classifier"
     noun = ("image", "images")
@@ -115,6 +115,16 @@ class Classification(Task):
             return np.ones(len(outputs), dtype=np.bool_)
         second, first = np.partition(outputs, -2, axis=1)[:, -2:].T
         return np.asarray(first - second > 2 * shift)
+
+    def confidence_within(self, outputs: Array, shift: float) -> tuple[Array, Array]:
+        """Return the ends of the softmax confidences [n], given logits [n, k].
+
+        The log-odds of the most probable class, the distance of its logit from the log-sum-exp of the others, change by
+        at most 2 · shift.
+        """
+        odds = _log_odds(outputs)
+        least, most = (1 / (1 + np.exp(-np.clip(odds + move, -700, 700))) for move in (-2 * shift, 2 * shift))
+        return least - _ROUNDING, most + _ROUNDING
 
     def check_facts(self, facts: Facts) -> None:
         """Raise ValueError unless there are `classes` alone, at least one and at most 100,000 names."""
@@ -187,6 +197,16 @@ class Classification(Task):
     def lessons(self, outputs: Tensor) -> Tensor:
         """Return the probabilities of the classes, [b, k], given logits [b, k] (Hinton, Vinyals & Dean 2015)."""
         return outputs.softmax(dim=1)
+
+
+def _log_odds(outputs: Array) -> Array:
+    """Return log(p / (1 - p)) of the largest softmax probability p: [n, k] -> [n], infinite for a single output."""
+    ordered = np.sort(outputs.astype(np.float64), axis=-1)
+    largest, others = ordered[..., -1], ordered[..., :-1]
+    if not others.shape[-1]:
+        return np.full(largest.shape, np.inf)
+    second = others[..., -1]
+    return np.asarray(largest - second - np.log(np.exp(others - second[..., None]).sum(axis=-1)))
 
 
 def _quoted(name: str) -> str:

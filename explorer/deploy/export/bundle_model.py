@@ -28,8 +28,12 @@ class BundleModel:
         execution = self.manifest["execution"]
         facts = json.loads((folder / "model" / "artifact.json").read_text(encoding="utf-8"))
         files = [folder / "model" / segment["file"] for segment in facts["segments"]]
-        loaded = parts["loading"].load_segments(files, threads or execution["threads"], execution["quantization"])
-        self.executor = parts["staged"].StagedExecutor(loaded, execution["exit_threshold"])
+        load, n_threads = parts["loading"].load_segments, threads or execution["threads"]
+        own = {name: self.manifest["variant"][name] for name in getattr(parts["loading"], "PARAMETERS", ())}
+        loaded = load(files, n_threads, execution["quantization"], **own)
+        self.executor = parts["staged"].StagedExecutor(
+            loaded, execution["exit_threshold"], getattr(parts["files"], "confidence", None)
+        )
         self.files = parts["files"]
         self.facts: dict[str, Any] = self.manifest["task"]["facts"]
         self.shape: tuple[int, ...] = tuple(self.manifest["inputs"][0]["shape"])

@@ -104,7 +104,7 @@ class Bundle:
         """
         if why := self.runtime.missing():
             raise RuntimeNotAvailable(f"the bundle needs a runtime that is not installed: {why}")
-        return self.artifact.load(threads or self.manifest.execution.threads)
+        return self.artifact.load(threads or self.manifest.execution.threads, self.variant, self.task.name)
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from explorer.measure.scenarios.scenario import SCENARIOS, foreign_parameters
 from explorer.metrics import METRICS, Constraint, Objective
 from explorer.parameters import PARAMETERS
+from explorer.runtimes.runtime import foreign_parameters as parameters_of_other_runtimes
 from explorer.space.input_spec import InputSpec, read_input
 from explorer.space.rules import NAME_PATTERN
 from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
@@ -28,6 +29,7 @@ from explorer.study.store.validation import (
     require_valid_parameter,
     require_whole,
 )
+from explorer.study.vocabulary import vocabulary
 from explorer.tasks.task import TASKS, task_named
 
 FORMAT = 2
@@ -171,9 +173,9 @@ def _check(space: SearchSpace) -> None:
         raise ValueError("its constraints compare nothing")
     if space.scenario not in SCENARIOS:
         raise ValueError(f"its scenario is {space.scenario!r}, and {', '.join(SCENARIOS)} are installed")
-    known = PARAMETERS.keys() - foreign_parameters(space.scenario)
-    of_every_model = {name for name in known if PARAMETERS[name].phase != "network"}
-    if not of_every_model <= space.parameters.keys() <= known:
+    runtimes = space.parameters["runtime"].values if "runtime" in space.parameters else ()
+    known = PARAMETERS.keys() - foreign_parameters(space.scenario) - parameters_of_other_runtimes(runtimes)
+    if not {spec.name for spec in vocabulary().parameters} <= space.parameters.keys() <= known:
         raise ValueError("its parameters are not those of a model")
     if not all(parameter.values for parameter in space.parameters.values()):
         raise ValueError("it has a parameter without values")

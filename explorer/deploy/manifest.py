@@ -345,7 +345,7 @@ def require_plugins(manifest: Manifest) -> None:
         )
     task = task_named(manifest.task.name)
     try:
-        task.check_facts(facts)
+        task.check(facts)
     except ValueError as error:
         raise ValueError(f"it has other facts than the task {task.name}: {error}") from error
     expected = ("float32", (task.n_outputs(facts),))

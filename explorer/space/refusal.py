@@ -8,30 +8,26 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from explorer.errors import NotAvailable
+from explorer.errors import NotAvailable, UsageError
 
 Place = tuple[str | int, ...]
 
 _SHOWN_LENGTH = 60
 
 
-class Refused(ValueError):
+class Refused(UsageError, ValueError):
     """An invalid value. It is a ValueError, so that pydantic collects it with others.
 
     `at` leads from the checked value to its wrong part; with `is_key` the key itself is wrong, not its value. `hint` is
-    the nearest valid name.
+    the nearest valid name, with which the message ends.
     """
 
     def __init__(self, sentence: str, *, at: Place = (), hint: str | None = None, is_key: bool = False) -> None:
-        super().__init__(sentence)
+        super().__init__(sentence + (f"; did you mean '{hint}'?" if hint else ""))
         self.sentence = sentence
         self.at = at
         self.hint = hint
         self.is_key = is_key
-
-    def with_hint(self) -> str:
-        """Return the sentence, followed by the hint as a question."""
-        return self.sentence + (f"; did you mean '{self.hint}'?" if self.hint else "")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,33 +74,27 @@ def known_model(name: str, info: Info) -> str:
     """Return the name of a family, or the place of a user's own network. Raises Refused."""
     words = _rules(info).vocabulary
     if _rules(info).traits is None:
-        if name in (faults := words.faults.get("model", {})):
+        if name in (faults := words.faults.get("families", {})):
             raise NotAvailable(faults[name])
         expected = f"expected a model family ({listed(words.families)}) or 'package.module:function' of your own"
         raise Refused(f"{expected}, got {quoted(name)}{also(faults)}", hint=nearest(name, words.families))
     return name
 
 
-def known_dataset(name: str, info: Info) -> str:
-    """Return the name of a registered data set. Raises Refused."""
-    return check_choice(name, _rules(info).vocabulary.datasets, "a data set")
+def one_of(field: str, what: str) -> Callable[[str, Info], str]:
+    """Return a validator of the names in that field of the vocabulary, each of which is `what`."""
+
+    def check(name: str, info: Info) -> str:
+        words = _rules(info).vocabulary
+        return check_choice(name, getattr(words, field), what, words.faults.get(field, {}))
+
+    return check
 
 
 def known_task(name: str) -> str:
     """Return the name of a registered task. Raises Refused, NotAvailable."""
     tasks, faults = survey()
     return check_choice(name, tasks, "a task", faults)
-
-
-def known_sampler(name: str, info: Info) -> str:
-    """Return the name of a registered sampler. Raises Refused."""
-    return check_choice(name, _rules(info).vocabulary.samplers, "a sampler")
-
-
-def known_scenario(name: str, info: Info) -> str:
-    """Return the name of a registered scenario. Raises Refused."""
-    words = _rules(info).vocabulary
-    return check_choice(name, words.scenarios, "a scenario", words.faults.get("scenario", {}))
 
 
 def known_recipe(name: str, info: Info) -> str:
@@ -134,7 +128,7 @@ def check_shipped_for(dataset: str, info: Info) -> None:
 def check_model(model: str, spec: InputSpec | None, task: Task, info: Info) -> None:
     """Raise Refused for a family that does not train for the task, or an `input` too many or too few.
 
-    A user's own network for images has one; a family, and a network for other inputs, has none.
+    A user's own network for pixels has one; a family, and a network for other inputs, has none.
     """
     is_own = _OWN_NETWORK.fullmatch(model) is not None
     if not is_own and task.name not in _rules(info).vocabulary.families[model].tasks:
@@ -150,9 +144,9 @@ def check_model(model: str, spec: InputSpec | None, task: Task, info: Info) -> N
             is_key=True,
         )
     if spec is not None and not (is_own and task.has_pixels):
-        why = f"{model} normalizes by the mean and std of its training images"
+        why = f"{model} normalizes by the mean and std of its training inputs"
         if is_own:
-            why = f"the inputs of the task {task.name} are no images"
+            why = f"the inputs of the task {task.name} have no pixels"
         raise Refused(f"'input' is for a network of your own, and {why}; remove this line", at=("input",), is_key=True)
 
 

@@ -38,7 +38,7 @@ class Vocabulary:
 
     `own` are the traits of a user's own network, and `parameters` those of every model. `runtimes` maps each runtime to
     the quantizations that it can execute, `runtime_parameters` and `scenarios` each runtime and scenario to the
-    parameters that it alone adds. `faults` maps a section of the file to plugins that cannot be used, and why not.
+    parameters that it alone adds. `faults` maps the name of another field to plugins that cannot be used, and why not.
     """
 
     datasets: tuple[str, ...]

@@ -85,5 +85,5 @@ def vocabulary() -> Vocabulary:
             name: tuple(spec for spec in one.parameters if spec.name in of_others) for name, one in scenarios.items()
         },
         runtime_parameters={name: plugin.parameters for name, plugin in runtimes.items()},
-        faults={"model": family_faults, "scenario": scenario_faults},
+        faults={"families": family_faults, "scenarios": scenario_faults},
     )

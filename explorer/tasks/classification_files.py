@@ -23,7 +23,7 @@ MAX_PIXELS = 32 * 2**20  # of an upload: 128 MiB while it is decoded
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"})
 # Exceptions of Pillow for files that are no images, cut short, or damaged.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
 
 class UnreadableFile(ValueError):
@@ -43,15 +43,6 @@ class TooLarge(UnreadableFile):
     """An image of an untrusted client that would take too much memory."""
 
     is_too_large = True
-
-
-def find(paths: Sequence[Path]) -> list[Path]:
-    """Return the paths that are files, and the images in those that are folders, at any depth, by name."""
-    found = []
-    for path in paths:
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES) if path.is_dir() else []
-        found += inside if path.is_dir() else [path]
-    return found
 
 
 def read(file: Path | BinaryIO, shape: Sequence[int]) -> NDArray[np.uint8]:

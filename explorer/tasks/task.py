@@ -221,9 +221,9 @@ class Task(ABC):
         It is part of every bundle, byte for byte, so it imports nothing of this package. It defines
         `read(file, shape) -> input [*shape]`, which raises `UnreadableFile`, a ValueError, with a sentence;
         `read_upload(content, shape)`, the same for bytes from an untrusted client, whose error has `is_too_large`;
-        `find(paths) -> files`, those in folders included; `answer(output [k], facts)`, a JSON-ready mapping; and
-        `text(answer)`, one line, with the `exit` taken where a bundle's program adds it to the answer. It may define
-        `confidence(outputs [..., k]) -> [...]`: how good outputs are. A network with several exits answers with the
+        `SUFFIXES`, lower-case ends of the names of such files in a folder; `answer(output [k], facts)`, a JSON-ready
+        mapping; and `text(answer)`, one line, with the `exit` taken where a bundle's program adds it to the answer. It
+        may define `confidence(outputs [..., k]) -> [...]`: how good outputs are. A network with exits answers with the
         first whose confidence reaches the variant's `exit_threshold`; without that function, with the last one.
         Importing it imports NumPy alone.
         """
@@ -251,9 +251,13 @@ class Task(ABC):
         """Return what an input's values mean beyond type and shape, JSON-ready, as bundles state it."""
         return {}
 
-    def check(self, targets: Array, facts: Facts) -> None:
-        """Raise ValueError, with the end of a sentence, where targets [n, ...] or facts are not those of this task."""
-        return
+    def check(self, facts: Facts, targets: Array | None = None) -> None:
+        """Raise ValueError, which says what they are, where facts or targets [n, ...] are not those of this task.
+
+        Both may come from an untrusted source.
+        """
+        if facts:
+            raise ValueError(f"expected none, got {', '.join(facts)[:200]}")
 
     def strata(self, targets: Array) -> NDArray[np.int64] | None:
         """Return a number per example [n], each of which has its share in every split; None: splits are random."""
@@ -290,8 +294,8 @@ class Task(ABC):
         """Return every quality metric with its 95 % interval; outputs [n, k], targets [n, ...]."""
         return {quality.metric.name: quality.measure(outputs, targets) for quality in self.qualities}
 
-    def decisions(self, outputs: Array) -> NDArray[np.int64]:
-        """Return what each output [n, k] decides, as numbers [n]: all 0 where an output is a value by itself."""
+    def predictions(self, outputs: Array) -> NDArray[np.int64]:
+        """Return what each output [n, k] predicts, as numbers [n]: all 0 where an output is a value by itself."""
         return np.zeros(len(outputs), dtype=np.int64)
 
     def settled(self, outputs: Array, shift: float) -> NDArray[np.bool_]:
@@ -299,19 +303,6 @@ class Task(ABC):
         `shift`; none is where that is not known.
         """
         return np.zeros(len(outputs), dtype=np.bool_)
-
-    def check_facts(self, facts: Facts) -> None:
-        """Raise ValueError unless facts from an untrusted source have the names and the types of this task's."""
-        if facts:
-            raise ValueError(f"expected none, got {', '.join(facts)[:200]}")
-
-    def fault_of_facts(self, facts: Facts) -> str:
-        """Return what is wrong with facts of the right form, in a sentence; empty: nothing."""
-        return ""
-
-    def fault_of_targets(self, targets: Array, facts: Facts) -> str:
-        """Return what untrusted targets [n, ...] are that they must not be; empty: nothing."""
-        return ""
 
     def fault_of_quality(self, name: str, stated: Measurement, outputs: Array, targets: Array) -> str:
         """Return why `stated` cannot be the metric `name` of `stated.n` examples, in a sentence; empty: it can.

@@ -74,7 +74,7 @@ name: rounded
 model: diabetes_task:least_squares
 task: diabetes
 data: {name: diabetes, validation: 80, calibration: 32}
-parameters: {runtime: [eager, onnx_rounding], decimals: [0, 9], producer: me}
+parameters: {runtime: [eager, onnx_rounding], decimals: [3, 9], producer: me}
 objectives: {mse: minimize, latency_ms: minimize}
 search: {trials: 4, seed: 0, sampler: grid}
 """
@@ -140,15 +140,16 @@ def test_another_packages_runtime_has_parameters_of_its_own(folder, run, known_t
     run(str(known_times), "start", "rounded.yaml", "--no-dashboard", "--no-confirm", "--quiet")
     trials = {n: json.loads(run(*EXPLORE, "show", "rounded", str(n), "--json")) for n in range(3)}
     values = {n: (one["variant"]["runtime"], one["variant"]["decimals"]) for n, one in trials.items()}
-    assert sorted(values.values()) == [("eager", 9), ("onnx_rounding", 0), ("onnx_rounding", 9)]
+    assert sorted(values.values()) == [("eager", 9), ("onnx_rounding", 3), ("onnx_rounding", 9)]
     assert len({one["artifact"] for one in trials.values()}) == 3
-    number = next(n for n, value in values.items() if value == ("onnx_rounding", 0))
+    number = next(n for n, value in values.items() if value == ("onnx_rounding", 3))
     run(*EXPLORE, "export", "rounded", "--trial", str(number), "-o", "rounded-bundle", "--force")
     bundle = folder / "rounded-bundle"
-    assert json.loads((bundle / "manifest.json").read_text())["variant"]["decimals"] == 0
+    assert json.loads((bundle / "manifest.json").read_text())["variant"]["decimals"] == 3
     assert b"me" in (bundle / "model" / "segment_0.onnx").read_bytes()[:16]
-    code = "import numpy as np, run; print(run.Model().run(np.ones((1, 10), np.float32))[0][0, 0] % 1)"
-    assert float(run(sys.executable, "-c", f"import sys; sys.path.insert(0, {str(bundle)!r}); {code}")) == 0.0
+    code = "import numpy as np, run; print(run.Model().run(np.zeros((1, 10), np.float32))[0][0, 0])"
+    output = float(run(sys.executable, "-c", f"import sys; sys.path.insert(0, {str(bundle)!r}); {code}"))
+    assert output == pytest.approx(round(output, 3), abs=1e-5)
     assert json.loads(run(*EXPLORE, "verify", "rounded-bundle", "--quick", "--json"))["verdict"] == "holds"
 
 

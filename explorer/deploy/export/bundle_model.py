@@ -76,6 +76,15 @@ class BundleModel:
             return str(error)
 
 
+def find(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """Return the paths that are files, and the files of these suffixes in those that are folders, at any depth."""
+    found = []
+    for path in paths:
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes) if path.is_dir() else []
+        found += inside if path.is_dir() else [path]
+    return found
+
+
 def main(make: Callable[[int | None], BundleModel], files: ModuleType, noun: tuple[str, str]) -> int:
     """Run the command line. Return the exit code: 0; 1 when a file cannot be read; 2 when there is none.
 
@@ -86,7 +95,7 @@ def main(make: Callable[[int | None], BundleModel], files: ModuleType, noun: tup
     parser.add_argument("--threads", type=int, help="threads of the runtime (else as measured)")
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
     options = parser.parse_args()
-    found = files.find(options.paths)
+    found = find(options.paths, files.SUFFIXES)
     if not found:
         print(f"no {noun[1]} in {', '.join(map(str, options.paths))}", file=sys.stderr)
         return 2

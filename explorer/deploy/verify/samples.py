@@ -113,8 +113,10 @@ def _header(name: str, content: bytes) -> Any:
 def _check_values(samples: SampleArrays, manifest: Manifest) -> None:
     """Check the arrays against each other and against the manifest."""
     task, n_exits = task_named(manifest.task.name), manifest.execution.n_exits
-    if fault := task.fault_of_targets(samples.targets, manifest.task.facts):
-        raise VerificationFailed(f"{SAMPLES} has {fault}")
+    try:
+        task.check(manifest.task.facts, samples.targets)
+    except ValueError as error:
+        raise VerificationFailed(f"{SAMPLES} has {error}") from error
     if ((samples.exits < 0) | (samples.exits >= n_exits)).any():
         raise VerificationFailed(f"{SAMPLES} has exits that are not among 0 to {n_exits - 1}")
     for name in (field.name for field in fields(samples)):
@@ -123,7 +125,7 @@ def _check_values(samples: SampleArrays, manifest: Manifest) -> None:
     # In a batch of examples that depend on each other, those that stay are executed without those that left.
     if manifest.execution.is_batch_invariant or manifest.variant["batch_size"] == 1:
         exits = exits_taken(samples.outputs, manifest.execution.exit_threshold, task.confidence)
-        decided, answered = (task.decisions(one) for one in (at_exits(samples.outputs, exits), samples.answers))
+        decided, answered = (task.predictions(one) for one in (at_exits(samples.outputs, exits), samples.answers))
         if (exits != samples.exits).any() or (decided != answered).any():
             raise VerificationFailed(f"{SAMPLES} has exits or answers that are not those of its own outputs")
 
@@ -187,7 +189,7 @@ def _decided(bundle: Bundle, samples: SampleArrays, made: QualityPass) -> Row:
     task = bundle.task
     is_settled = settled(bundle, samples.outputs, samples.exits, bundle.tolerance)
     answers = made.answers
-    is_equal = (made.exits == samples.exits) & (task.decisions(answers) == task.decisions(samples.answers))
+    is_equal = (made.exits == samples.exits) & (task.predictions(answers) == task.predictions(samples.answers))
     n, n_equal, n_wrong = len(is_equal), int(is_equal.sum()), int((is_settled & ~is_equal).sum())
     found = f"{n_equal} of {n} the same"
     if n_equal < n - n_wrong:

@@ -133,7 +133,7 @@ def _check_task(stated: Any) -> None:
         raise ValueError(f"its task is {stated['name'][:100]!r}, and {', '.join(TASKS)} are installed")
     task = task_named(stated["name"])
     try:
-        task.check_facts(stated["facts"])
+        task.check(stated["facts"])
     except ValueError as error:
         raise ValueError(f"the facts of its task: {error}") from error
     if task.n_outputs(stated["facts"]) < 1:

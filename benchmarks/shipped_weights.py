@@ -46,12 +46,12 @@ from explorer.models.store import load_or_train, trained_teacher
 from explorer.models.training import Settings, train
 from explorer.records import Progress, Variant, Width
 from explorer.runtimes.runtime import ExportJob, runtime
-from explorer.runtimes.staged import confidence
 from explorer.space.values import DataSettings
 from explorer.system import environment
 from explorer.system.files import write_bytes
 from explorer.system.hashing import cache_root, content_key
 from explorer.tasks.classification import Classification
+from explorer.tasks.classification_files import confidence
 
 MODEL = "slimmable_cnn"
 DATA = {  # as the search spaces have them, and the recipe of the weights

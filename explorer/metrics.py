@@ -9,8 +9,6 @@ from functools import cached_property
 from importlib import import_module
 from typing import Literal, final
 
-from explorer.errors import ExplorerError
-
 Direction = Literal["minimize", "maximize"]
 Origin = Literal["task", "timing", "memory", "count", "sensor", "derived"]
 Comparison = Literal["<=", ">="]
@@ -82,7 +80,8 @@ _OF_EVERY_TASK = (
 class _Table(Mapping[str, Metric]):
     """Every metric by name: those of the registered tasks, which are loaded when they are first needed, then the rest.
 
-    A lookup raises ExplorerError when a task does not load, or has a metric of another's name.
+    A task that does not load has none, and of two metrics of one name the first holds: the task with the other cannot
+    be used (`explorer.tasks.task.task_named`).
     """
 
     def __init__(self, common: tuple[Metric, ...]) -> None:
@@ -90,16 +89,11 @@ class _Table(Mapping[str, Metric]):
 
     @cached_property
     def _all(self) -> Mapping[str, Metric]:
-        # By name, since tasks are above this module.
-        tasks = import_module("explorer.tasks.task")
+        usable, _ = import_module("explorer.tasks.task").survey()  # by name, since tasks are above this module
         found: dict[str, Metric] = {}
-        for task in tasks.TASKS:
-            for metric in tasks.task_named(task).metrics:
-                if found.setdefault(metric.name, metric) != metric or metric.name in self._common:
-                    raise ExplorerError(
-                        f"the task {task!r} has a metric {metric.name!r}, and there is another of that name: rename "
-                        "the metric, or uninstall the task's package"
-                    )
+        for task in usable.values():
+            for metric in task.metrics:
+                found.setdefault(metric.name, metric)
         return {**found, **self._common}
 
     def __getitem__(self, name: str) -> Metric:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, final, get_args
 
-from explorer.errors import ExplorerError
+from explorer.errors import NotAvailable
 
 Value = float | int | str | tuple[float, ...]
 
@@ -63,10 +63,14 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The allowed names; `what` is the word for one of them, such as `a runtime`."""
+    """The allowed names; `what` is the word for one of them, such as `a runtime`.
+
+    `faults` says of other names why they cannot be used.
+    """
 
     names: tuple[str, ...]
     what: str
+    faults: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def has_type(self, value: object) -> bool:
         """Return whether `value` is text."""
@@ -103,24 +107,20 @@ class ParameterSpec:
         return next(filter(None, map(rule.expected, numbers)), "")
 
 
-def in_order(specs: Iterator[ParameterSpec]) -> dict[str, ParameterSpec]:
-    """Return the specs by name, those of an earlier phase first. Raises ExplorerError as `_merged` does."""
+def in_order(specs: Iterable[ParameterSpec]) -> dict[str, ParameterSpec]:
+    """Return the specs by name, those of an earlier phase first.
+
+    Two of one name allow together what either allows; where they contradict each other, the first holds.
+    """
     found: dict[str, ParameterSpec] = {}
     for spec in specs:
-        found[spec.name] = _merged(found[spec.name], spec) if spec.name in found else spec
+        known = found.setdefault(spec.name, spec)
+        if not _contradiction(known, spec):
+            found[spec.name] = _merged(known, spec)
     return dict(sorted(found.items(), key=lambda item: _ORDER[item[1].phase]))
 
 
 def _merged(one: ParameterSpec, other: ParameterSpec) -> ParameterSpec:
-    """Return the spec that allows what either of two families allows.
-
-    Raises ExplorerError where they disagree about the phase or the baseline.
-    """
-    if (one.phase, one.baseline) != (other.phase, other.baseline):
-        raise ExplorerError(
-            f"the parameter {one.name!r} is declared twice, with the baseline {one.baseline!r} in the phase "
-            f"{one.phase} and with {other.baseline!r} in the phase {other.phase}: rename one of the two."
-        )
     if not isinstance(one.allowed, Numbers) or not isinstance(other.allowed, Numbers):
         return one
     lower, upper = sorted((one.allowed, other.allowed), key=lambda rule: rule.minimum)
@@ -128,11 +128,28 @@ def _merged(one: ParameterSpec, other: ParameterSpec) -> ParameterSpec:
     return replace(one, allowed=replace(lower, maximum=largest, n_stages=n_stages))
 
 
+def _contradiction(known: ParameterSpec, spec: ParameterSpec) -> str:
+    if (known.phase, known.baseline) == (spec.phase, spec.baseline):
+        return ""
+    return (
+        f"has the parameter {spec.name!r} with the baseline {spec.baseline!r} in the phase {spec.phase}, and there is "
+        f"another with {known.baseline!r} in the phase {known.phase}: rename one of the two, or uninstall the package"
+    )
+
+
+def require_agreement(plugin: str, specs: Iterable[ParameterSpec]) -> None:
+    """Raise NotAvailable for a parameter of `plugin` that contradicts another of its name."""
+    for spec in specs:
+        if why := _contradiction(PARAMETERS.get(spec.name, spec), spec):
+            raise NotAvailable(f"{plugin} {why}")
+
+
 @final
 class Declared(Mapping[str, ParameterSpec]):
     """The parameters that modules declare, loaded at the first access: they lie above this one.
 
-    Each module has a function `declared` that returns its specs.
+    Each module has a function `declared` that yields its specs, and whether a plugin of this package has it: such
+    specs hold where another package's contradict them.
     """
 
     def __init__(self, modules: tuple[str, ...]) -> None:
@@ -140,7 +157,8 @@ class Declared(Mapping[str, ParameterSpec]):
 
     @cached_property
     def _specs(self) -> Mapping[str, ParameterSpec]:
-        return in_order(spec for name in self._modules for spec in importlib.import_module(name).declared())
+        pairs = (pair for name in self._modules for pair in importlib.import_module(name).declared())
+        return in_order(spec for spec, _ in sorted(pairs, key=lambda pair: not pair[1]))
 
     def __getitem__(self, name: str) -> ParameterSpec:
         return self._specs[name]

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from explorer.deploy.manifest import read_variant
-from explorer.errors import ExplorerError
-from explorer.parameters import PARAMETERS, Names, Numbers, ParameterSpec, in_order
+from explorer.errors import ExplorerError, NotAvailable
+from explorer.parameters import PARAMETERS, Names, Numbers, ParameterSpec, in_order, require_agreement
 from explorer.records import Variant
 from explorer.space.read import parse_space
 from explorer.study.search.grid import Grid
@@ -34,14 +34,16 @@ def test_parameters_load_no_torch() -> None:
 
 def test_in_order_of_two_families_allows_what_either_does() -> None:
     wider = replace(RATIO, allowed=Numbers(0.1, 0.9, n_stages=3))
-    (merged,) = in_order(iter((RATIO, wider))).values()
+    (merged,) = in_order((RATIO, wider)).values()
     assert merged.allowed == Numbers(0, 0.9, n_stages=3)
 
 
 @pytest.mark.parametrize("other", [replace(RATIO, baseline=1.0), replace(RATIO, phase="run")])
-def test_in_order_of_contradicting_declarations_is_refused(other: ParameterSpec) -> None:
-    with pytest.raises(ExplorerError, match="'ratio' is declared twice"):
-        in_order(iter((RATIO, other)))
+def test_contradicting_declaration_of_a_plugin_ends_what_uses_the_plugin(other: ParameterSpec) -> None:
+    assert in_order((RATIO, other)) == {"ratio": RATIO}
+    wrong = replace(other, name="pruning_ratio")
+    with pytest.raises(NotAvailable, match="the runtime 'x' has the parameter 'pruning_ratio' with the baseline"):
+        require_agreement("the runtime 'x'", (PARAMETERS["threads"], wrong))
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,7 @@ def _exported(
         / content_key({"version": _EXPORT_VERSION, "network": made.key, "software": software}),
         int8_range=int8_range,
         input_name=input_name,
+        variant=variant,
     )
     network = job.shipped()
     with new_folder(folder) as draft:

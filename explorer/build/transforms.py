@@ -15,6 +15,6 @@ PRUNING_RATIO = ParameterSpec(
 )
 
 
-def declared() -> tuple[ParameterSpec, ...]:
-    """Return the parameters of all transformations."""
-    return (PRUNING_RATIO,)
+def declared() -> tuple[tuple[ParameterSpec, bool], ...]:
+    """Return the parameters of all transformations, which are built in."""
+    return ((PRUNING_RATIO, True),)

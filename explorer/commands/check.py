@@ -65,7 +65,7 @@ def check(file: Path, data: Path | None, is_json: bool, is_skipping: bool = Fals
 def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
     n_variants = space.n_variants(words)
     n_trials = n_possible_trials(space)
-    pairs = space.executions(words)
+    pairs = list(dict.fromkeys(values[:2] for values in space.executions(words)))
     n_pairs = len(space.parameters["runtime"].values) * len(space.parameters["quantization"].values)
     return {
         "study": space.name,
@@ -73,7 +73,7 @@ def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
         "n_trials": n_trials,
         "free": {name: list(p.values) for name, p in space.parameters.items() if not p.is_fixed},
         "fixed": {name: p.values[0] for name, p in space.parameters.items() if p.is_fixed},
-        "executable_pairs": [f"{name}:{quantization}" for name, quantization in pairs],
+        "executable_pairs": [":".join(map(str, pair)) for pair in pairs],
         "n_pairs_left_out": n_pairs - len(pairs),
         "input": None if space.input is None else str(space.input),
         "objectives": [asdict(objective) for objective in space.objectives],

@@ -10,7 +10,7 @@ from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
 from explorer.measure.roofline_peaks import cache_file, machine_peaks
 from explorer.runtimes.int8_range import FULL, range_here
-from explorer.runtimes.runtime import RUNTIMES, runtime
+from explorer.runtimes.runtime import Runtime, survey
 from explorer.study.store.database import journal_mode, journal_reason
 from explorer.system import environment
 from explorer.system.hashing import cache_root
@@ -34,7 +34,7 @@ def _facts() -> dict[str, Any]:
         "journal_mode": journal_mode(),
         "journal_reason": journal_reason(),
         "software": environment.software(),
-        "runtimes": {name: _runtime(name) for name in RUNTIMES},
+        "runtimes": _runtimes(),
         "peaks": _peaks(),
         "energy": EnergyCounter.open().why or "readable",
         "graphics_energy": EnergyCounter.of_graphics().why or "readable",
@@ -43,8 +43,14 @@ def _facts() -> dict[str, Any]:
     }
 
 
-def _runtime(name: str) -> dict[str, Any]:
-    plugin = runtime(name)
+def _runtimes() -> dict[str, Any]:
+    """Return the facts of each runtime, and of each plugin that cannot be used, why not."""
+    usable, faults = survey()
+    broken = {name: {"missing": why, "versions": {}, "quantizations": []} for name, why in faults.items()}
+    return {name: _runtime(plugin) for name, plugin in usable.items()} | broken
+
+
+def _runtime(plugin: Runtime) -> dict[str, Any]:
     missing = plugin.missing()
     return {
         "missing": missing,

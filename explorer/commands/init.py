@@ -10,7 +10,6 @@ from textwrap import wrap
 from explorer.errors import UsageError
 from explorer.models.registry import FAMILIES, family_named
 from explorer.parameters import ParameterSpec, in_order
-from explorer.space.refusal import Refused
 from explorer.space.rules import check_name
 from explorer.study.vocabulary import vocabulary
 from explorer.system.files import write_text
@@ -25,10 +24,7 @@ def write_template(name: str, directory: Path) -> Path:
     Raises UsageError for a name that no study can have, for a file that exists, and where nothing can be written.
     """
     stem = name.removesuffix(".yaml")
-    try:
-        check_name(stem)
-    except Refused as refused:
-        raise UsageError(refused.sentence) from None
+    check_name(stem)
     path = directory / f"{stem}.yaml"
     if os.path.lexists(path):
         raise UsageError(f"{path} exists and is not overwritten; take another name, or remove it")

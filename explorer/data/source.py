@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from explorer.errors import DataNotAvailable, UsageError
 from explorer.system.plugins import Registry
-from explorer.tasks.task import TASKS, task_named
+from explorer.tasks.task import TASKS, survey, task_named
 
 if TYPE_CHECKING:
     from explorer.data.dataset import RawDataset
@@ -30,8 +30,9 @@ DATASETS = Registry(
 
 
 def dataset_names() -> tuple[str, ...]:
-    """Return the registered data sets, and the tasks that have data of their own. Raises ExplorerError."""
-    return (*DATASETS, *(name for name in TASKS if name not in DATASETS and task_named(name).data is not None))
+    """Return the registered data sets, and the tasks that have data of their own."""
+    tasks, _ = survey()
+    return (*DATASETS, *(name for name, task in tasks.items() if name not in DATASETS and task.data is not None))
 
 
 def plugin(name: str) -> DatasetPlugin:

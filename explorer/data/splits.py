@@ -111,7 +111,7 @@ def _strata(dataset: Dataset, task: Task) -> Indices:
     """Return the stratum of each training example [n]: one for all where the task has none. Raises UsageError."""
     try:
         for targets in (dataset.train_targets, dataset.test_targets):
-            task.check(targets, dataset.facts)
+            task.check(dataset.facts, targets)
     except ValueError as error:
         raise UsageError(f"the data set {dataset.name} is not for the task {task.name}: {error}") from error
     strata = task.strata(dataset.train_targets)

@@ -25,12 +25,11 @@ from pydantic import (
 )
 
 from explorer.errors import NotAvailable, RuntimeNotAvailable
-from explorer.measure.scenarios.scenario import foreign_parameters
 from explorer.parameters import PARAMETERS
 from explorer.records import Variant
 from explorer.runtimes.int8_range import Int8Range
 from explorer.runtimes.runtime import RUNTIMES
-from explorer.space.values import DEFAULT_SCENARIO
+from explorer.study.vocabulary import vocabulary
 from explorer.tasks.task import TASKS, TensorSpec, task_named
 from explorer.typed_json import error_text
 
@@ -109,9 +108,9 @@ def read_variant(values: object) -> Variant:
     """
     if not isinstance(values, Mapping) or not PARAMETERS.keys() >= values.keys():
         raise ValueError(f"expected an object of the parameters {', '.join(PARAMETERS)}")
-    variant, of_other_scenarios = Variant.from_json(values), foreign_parameters(DEFAULT_SCENARIO)
+    variant, of_every_model = Variant.from_json(values), {spec.name for spec in vocabulary().parameters}
     for name, spec in PARAMETERS.items():
-        if spec.phase != "network" and name not in values and name not in of_other_scenarios:
+        if name in of_every_model and name not in values:
             raise ValueError(f"variant.{name}: expected a value, got none")
         if expected := spec.expected(variant[name]):
             raise ValueError(f"variant.{name}: {expected}, got {variant[name]!r}"[:200])
@@ -357,7 +356,7 @@ def check_task(manifest: Manifest) -> None:
     """Raise ValueError unless the task's facts, and the output, are those of a task of that name."""
     task, facts = task_named(manifest.task.name), manifest.task.facts
     try:
-        task.check_facts(facts)
+        task.check(facts)
     except ValueError as error:
         raise ValueError(f"it has other facts than the task {task.name}: {error}") from error
     expected = ("float32", (task.n_outputs(facts),))

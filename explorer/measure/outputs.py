@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.runtimes.staged import Array, StagedExecutor, confidence, exits_taken
+from explorer.runtimes.staged import Array, StagedExecutor, exits_taken
 
 _BATCH = 50
 _DETERMINISM_EXAMPLES = 64
@@ -47,7 +47,7 @@ def outputs_of(
     if not np.isfinite(outputs).all():
         raise FloatingPointError("the artifact's outputs are not finite numbers")
     if is_invariant or size == 1:
-        exits = exits_taken(outputs, executor.threshold)
+        exits = exits_taken(outputs, executor.threshold, executor.confidence)
         answers = np.take_along_axis(outputs, exits[None, :, None], axis=0)[0]
     else:
         parts = list(_over_batches(executor.classify, inputs, size, n_workers))
@@ -56,8 +56,8 @@ def outputs_of(
     return Outputs(outputs, exits, answers)
 
 
-def n_different(answers: Array, exits: Array, which: Array, expected: Outputs, threshold: float) -> int:
-    """Count the answers [n, k], at exits [n] for the examples `which` [n], that differ from the expected ones.
+def n_different(answers: Array, exits: Array, which: Array, expected: Outputs, executor: StagedExecutor) -> int:
+    """Count the executor's answers [n, k], at exits [n] for the examples `which` [n], that differ from the expected.
 
     Kernels round differently in batches of other sizes: outputs may differ by 1 % of the largest, and an example may
     take another exit where its confidence is within 0.001 of the threshold.
@@ -65,9 +65,11 @@ def n_different(answers: Array, exits: Array, which: Array, expected: Outputs, t
     outputs = expected.outputs[exits, which]
     scale = np.maximum(1e-6, np.abs(outputs).max(axis=1, keepdims=True))
     is_other = ~(np.abs(answers - outputs) <= _OUTPUT_TOLERANCE * scale).all(axis=1)  # not a number is another one
-    earlier = np.minimum(exits, expected.exits[which])
-    margin = np.abs(confidence(expected.outputs[earlier, which]) - threshold)
-    left_elsewhere = (exits != expected.exits[which]) & (margin > _CONFIDENCE_TOLERANCE)
+    left_elsewhere = exits != expected.exits[which]
+    if executor.confidence is not None:
+        earlier = np.minimum(exits, expected.exits[which])
+        margin = np.abs(executor.confidence(expected.outputs[earlier, which]) - executor.threshold)
+        left_elsewhere &= margin > _CONFIDENCE_TOLERANCE
     return int((is_other | left_elsewhere).sum())
 
 

@@ -64,7 +64,7 @@ class Probe:
         phase_timer.end("import")
         runtime_mib = resident_mib()["VmRSS"]
         answers.phase("load")
-        executor = artifact.load(variant["threads"])
+        executor = artifact.load(variant["threads"], variant, request["task"])
         phase_timer.end("load")
         inputs = np.load(request["inputs"], mmap_mode="r")
         if request["is_timed"]:

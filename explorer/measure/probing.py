@@ -112,7 +112,7 @@ def probe(
             core_choice.move(worker.process.pid, cores)  # its start belongs to the cold start
             settings.on_progress(Progress(TIMING_STAGE))
             request = {
-                **probe_request(worker, artifact, variant, validation.inputs, draft),
+                **probe_request(worker, artifact, variant, validation, draft),
                 "known_outputs": str(known) if is_known else None,
                 "all_cores": available,
                 "cores": cores,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from explorer.measure.results import check_raw
 from explorer.records import Measurement, Variant
 from explorer.runtimes.artifact import Artifact
+from explorer.runtimes.runtime import runtime
 from explorer.system import cores as core_choice
 from explorer.system import environment
 from explorer.system.files import scratch_folder, write_bytes
@@ -56,7 +57,7 @@ def run_quality_pass(
     known = None if cache is None else known_outputs(artifact, variant, examples.fingerprint, cache)
     targets = np.load(examples.targets)
     is_known = known is not None and are_valid_outputs(known, artifact.n_exits, len(targets))
-    raw, modules = run_untimed(artifact, variant, examples.inputs, known if is_known else None, stop)
+    raw, modules = run_untimed(artifact, variant, examples, known if is_known else None, stop)
     if len(raw["answers"]) != len(targets):
         raise WorkerFailed("bad result", f"the model gave {len(raw['answers'])} answers for {len(targets)} examples")
     if known is not None and not is_known:
@@ -66,9 +67,9 @@ def run_quality_pass(
 
 
 def run_untimed(
-    artifact: Artifact, variant: Variant, inputs: Path, known: Path | None, stop: Stop | None = None
+    artifact: Artifact, variant: Variant, examples: Examples, known: Path | None, stop: Stop | None = None
 ) -> tuple[Mapping[str, NDArray[Any]], tuple[str, ...]]:
-    """Run inputs [n, ...] (.npy) in a fresh probe that times nothing, on every core.
+    """Run the inputs [n, ...] of examples in a fresh probe that times nothing, on every core.
 
     Returns outputs [e, n, k], exits [n] and answers [n, k], and which of torch, torchao and onnxruntime were loaded.
     Outputs are read from the file `known` unless it is None. Raises WorkerFailed, Interrupted, OSError.
@@ -79,7 +80,7 @@ def run_untimed(
     with scratch_folder() as place, probe_worker(variant["threads"], stop) as worker:
         draft = Path(place, "raw.npz")
         request = {
-            **probe_request(worker, artifact, variant, inputs, draft),
+            **probe_request(worker, artifact, variant, examples, draft),
             "known_outputs": None if known is None else str(known),
             "all_cores": available,
             "cores": available,
@@ -100,12 +101,13 @@ def probe_worker(threads: int, stop: Stop | None, undisturbed: tuple[str, ...] =
 
 
 def probe_request(
-    worker: WorkerProcess, artifact: Artifact, variant: Variant, inputs: Path, raw: Path
+    worker: WorkerProcess, artifact: Artifact, variant: Variant, examples: Examples, raw: Path
 ) -> dict[str, Any]:
     """Return what every request to `measure.probe` holds; its raw results go to the file `raw`."""
     return {
         "artifact": str(artifact.folder),
-        "inputs": str(inputs),
+        "inputs": str(examples.inputs),
+        "task": examples.task,
         "variant": variant.to_json(),
         "raw": str(raw),
         "started_ns": worker.started_ns,
@@ -129,11 +131,14 @@ def outputs_cache() -> Path:
 def known_outputs(artifact: Artifact, variant: Variant, fingerprint: str, cache: Path) -> Path:
     """Return the cache file for the outputs of every exit on the inputs of that fingerprint.
 
-    Its name is the hash of all that determines them: the artifact's files, the inputs, the batch size where it matters,
-    and the processor's instruction sets, which decide a runtime's kernels and whether int8 products saturate.
+    Its name is the hash of all that determines them: the artifact's files, the runtime's own parameters, the inputs,
+    the batch size where it matters, and the processor's instruction sets, which decide a runtime's kernels and whether
+    int8 products saturate.
     """
+    own = {spec.name: variant[spec.name] for spec in runtime(artifact.facts.runtime).parameters}
     determined_by = {
         "segments": [segment.sha256 for segment in artifact.facts.segments],
+        "runtime": own,
         "inputs": fingerprint,
         "batch_size": None if artifact.facts.is_batch_invariant else variant["batch_size"],
         "instructions": environment.processor()["instructions"],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import ExplorerError, ModelError
-from explorer.parameters import Numbers, ParameterSpec
+from explorer.parameters import Numbers, ParameterSpec, require_agreement
 from explorer.space.values import FamilyTraits
 from explorer.system.plugins import Registry
 
@@ -132,11 +132,11 @@ OWN = FamilyTraits(parameters=(width(1.0, 1, "this model has only one width"), e
 """The traits of a user's own network: it is as it is."""
 
 
-def declared() -> Iterator[ParameterSpec]:
-    """Yield the parameters of every registered family. Raises ExplorerError for a family that does not load."""
-    for name in FAMILIES:
-        yield from family_named(name).traits.parameters
-    yield from OWN.parameters
+def declared() -> Iterator[tuple[ParameterSpec, bool]]:
+    """Yield the parameters of every family that loads and of users' own networks, and whether they are built in."""
+    for name, family in FAMILIES.survey(_made)[0].items():
+        yield from ((spec, FAMILIES.is_built_in(name)) for spec in family.traits.parameters)
+    yield from ((spec, True) for spec in OWN.parameters)
 
 
 def traits_of(model: str) -> FamilyTraits:
@@ -145,9 +145,19 @@ def traits_of(model: str) -> FamilyTraits:
 
 
 def family_named(name: str) -> Family:
-    """Return the family `name`. Raises ModelError for a name that is not registered, ExplorerError as `load` does."""
+    """Return the family `name`.
+
+    Raises ModelError for a name that is not registered, NotAvailable for a plugin that does not load, or that has a
+    parameter which contradicts another of its name.
+    """
     if name not in FAMILIES:
         close = difflib.get_close_matches(name, FAMILIES, n=1)
         hint = f"did you mean '{close[0]}'" if close else f"known: {', '.join(FAMILIES)}"
         raise ModelError(f"expected a model family or 'package.module:function', got '{name}': {hint}.")
+    family = _made(name)
+    require_agreement(f"the family {name!r} of the package {FAMILIES.package(name)}", family.traits.parameters)
+    return family
+
+
+def _made(name: str) -> Family:
     return FAMILIES.make(name, Family)

@@ -16,13 +16,13 @@ import numpy as np
 from explorer.metrics import METRICS
 from explorer.records import Variant
 from explorer.runtimes.int8_range import LARGEST, Int8Range
-from explorer.runtimes.runtime import FLOAT_TOLERANCE, ExportFailed, ExportJob, SegmentFile, Trust
+from explorer.runtimes.runtime import BASELINE, FLOAT_TOLERANCE, ExportFailed, ExportJob, SegmentFile, Trust
 from explorer.runtimes.runtime import runtime as runtime_named
 from explorer.runtimes.staged import Array, StagedExecutor
 from explorer.runtimes.untrusted.files import UnsafeFile
 from explorer.system.files import new_folder, read_plain_text, write_json
 from explorer.system.hashing import content_key, file_sha256
-from explorer.tasks.task import TensorSpec
+from explorer.tasks.task import DEFAULT_TASK, TensorSpec, task_named
 
 if TYPE_CHECKING:
     from explorer.models.network import StagedNetwork
@@ -202,10 +202,13 @@ class Artifact:
                 unsafe.append(f"{path.name!r} {error}")
         return unsafe
 
-    def load(self, threads: int) -> StagedExecutor:
-        """Load the segments to run on `threads` threads. Imports NumPy and the artifact's runtime, nothing else."""
-        segments = runtime_named(self.facts.runtime).load(self.files, threads, self.facts.quantization)
-        return StagedExecutor(segments, self.facts.exit_threshold)
+    def load(self, threads: int, variant: Variant = BASELINE, task: str = DEFAULT_TASK) -> StagedExecutor:
+        """Load the segments to run on `threads` threads. Imports NumPy and the artifact's runtime, nothing else.
+
+        `variant` gives the values of the runtime's own parameters, the task named `task` says what leaves early.
+        """
+        segments = runtime_named(self.facts.runtime).load(self.files, threads, self.facts.quantization, variant)
+        return StagedExecutor(segments, self.facts.exit_threshold, task_named(task).confidence)
 
 
 def export_model(job: ExportJob, n_parameters: int, mega_macs: Sequence[float], runtime: str, folder: Path) -> None:
@@ -224,7 +227,7 @@ def export_model(job: ExportJob, n_parameters: int, mega_macs: Sequence[float], 
         reason = f"{quantization} left all {n_layers} layers in float32 in {runtime}; use quantization: none"
         raise ExportFailed("nothing quantized", reason)
     with _own_threads():
-        segments = plugin.load([folder / segment.file for segment in written], 1, quantization)
+        segments = plugin.load([folder / segment.file for segment in written], 1, quantization, job.variant)
         difference = _difference(job.shipped(), StagedExecutor(segments, 1.0), job.calibration[:64])
     if quantization == "none" and difference > FLOAT_TOLERANCE:
         reason = (

@@ -39,9 +39,9 @@ def compose(segments: Sequence[Path], threshold: float, metadata: Mapping[str, s
     Several segments:  the first's input [1, ...] -> logits [1, k], exit [1]. An input leaves at the first exit whose
                        confidence is at least the threshold in (0, 1]. A later segment's weights are in its `If` branch.
 
-    The confidence is computed as in `staged.confidence`, in float32. The `exp` of two libraries may differ in the last
-    bits, so a confidence within about 1e-7 of the threshold may be decided either way. Raises OSError, and ExportFailed
-    when the segments make no valid model.
+    The confidence is that of `explorer.tasks.classification_files`, in float32. The `exp` of two libraries may differ
+    in the last bits, so a confidence within about 1e-7 of the threshold may be decided either way. Raises OSError, and
+    ExportFailed when the segments make no valid model.
     """
     import onnx
 
@@ -207,9 +207,9 @@ class _Stages:
     def _outputs(self, names: tuple[str, str]) -> list[onnx.ValueInfoProto]:
         from onnx import TensorProto, helper
 
-        n_classes = self._graphs[0].output[0].type.tensor_type.shape.dim[1].dim_value
+        n_outputs = self._graphs[0].output[0].type.tensor_type.shape.dim[1].dim_value
         return [
-            helper.make_tensor_value_info(names[0], TensorProto.FLOAT, [1, n_classes]),
+            helper.make_tensor_value_info(names[0], TensorProto.FLOAT, [1, n_outputs]),
             helper.make_tensor_value_info(names[1], TensorProto.INT64, [1]),
         ]
 
@@ -225,7 +225,7 @@ def _answer(logits: str, index: int, names: tuple[str, str]) -> list[onnx.NodePr
 
 
 def _decision(logits: str, limit: np.float32, own: str) -> list[onnx.NodeProto]:
-    """Return nodes for `<own>leaves` [1]: `staged.confidence(logits)` is at least `limit`. `own` prefixes names."""
+    """Return nodes for `<own>leaves` [1]: the confidence of the logits is at least `limit`. `own` prefixes names."""
     from onnx import helper
 
     def step(operator: str, inputs: list[str], output: str, **attributes: int) -> onnx.NodeProto:

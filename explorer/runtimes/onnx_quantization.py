@@ -7,14 +7,13 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from explorer.runtimes.int8_range import LARGEST, REDUCED, Int8Range
-from explorer.runtimes.runtime import ExportFailed
+from explorer.runtimes.runtime import ExportFailed, SegmentFile
 from explorer.runtimes.staged import Array
 from explorer.runtimes.untrusted.onnx_model import messages
 from explorer.system.files import write_bytes
@@ -93,9 +92,9 @@ def quantized(
 
 
 @contextmanager
-def _temporary_files_in(place: str) -> Iterator[None]:
-    """Make the quantizers create their folders in `place`, where they are removed even if this process is killed."""
-    usual, tempfile.tempdir = tempfile.tempdir, place
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    """Make the quantizers create their folders in `folder`, where they are removed even if this process is killed."""
+    usual, tempfile.tempdir = tempfile.tempdir, folder
     try:
         yield
     finally:
@@ -141,16 +140,7 @@ def _normalization(model: onnx.ModelProto) -> list[str]:
     return names
 
 
-@dataclass(frozen=True, slots=True)
-class Int8Layers:
-    """Convolutions and matrix products, how many of them run in int8, and their share of the MACs in [0, 1]."""
-
-    n_layers: int
-    n_int8_layers: int
-    int8_mac_share: float
-
-
-def count_int8_layers(model: onnx.ModelProto, file: Path) -> Int8Layers:
+def segment_file(model: onnx.ModelProto, file: Path) -> SegmentFile:
     """Compare a float32 `model` with the graph that ONNX Runtime makes of `file`, its quantized form.
 
     The executed graph counts: a quantized node that the runtime did not fuse is float32.
@@ -158,9 +148,8 @@ def count_int8_layers(model: onnx.ModelProto, file: Path) -> Int8Layers:
     macs = _macs(model)
     int8 = {_origin(name, macs) for name in _executed_int8(file)} - {None}
     total = sum(macs.values())
-    return Int8Layers(
-        len(macs), len(int8), sum(count for name, count in macs.items() if name in int8) / total if total else 0.0
-    )
+    in_int8 = sum(count for name, count in macs.items() if name in int8)
+    return SegmentFile(file.name, len(macs), len(int8), in_int8 / total if total else 0.0)
 
 
 def largest_int8_weight(content: bytes) -> int:
@@ -205,7 +194,7 @@ def _executed_int8(file: Path) -> list[str]:
 
 
 def _macs(model: onnx.ModelProto) -> dict[str, int]:
-    """Return the multiply-accumulates of one image in each layer, by the node's name."""
+    """Return the multiply-accumulates of one input in each layer, by the node's name."""
     import onnx
 
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph

@@ -19,9 +19,9 @@ from explorer.runtimes import onnxruntime_loading
 from explorer.runtimes.int8_range import LARGEST, REDUCED
 from explorer.runtimes.onnx_quantization import (
     CALIBRATION_BATCH,
-    count_int8_layers,
     largest_int8_weight,
     quantized,
+    segment_file,
     silenced,
 )
 from explorer.runtimes.onnxruntime_loading import session_of
@@ -71,8 +71,7 @@ class OnnxRuntime(Runtime):
         for index, model in enumerate(floats):
             file = self.segment_name(index)
             onnx.save(quantized(model, job.quantization, features, folder, job.int8_range), folder / file)
-            layers = count_int8_layers(model, folder / file)
-            written.append(SegmentFile(file, layers.n_layers, layers.n_int8_layers, layers.int8_mac_share))
+            written.append(segment_file(model, folder / file))
             if index < len(floats) - 1 and job.quantization == "static_int8":
                 features = _features(model, features)
         return tuple(written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +13,8 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from explorer.errors import ExplorerError, RuntimeNotAvailable
-from explorer.parameters import Names, ParameterSpec
+from explorer.parameters import Names, ParameterSpec, require_agreement
+from explorer.records import Variant
 from explorer.runtimes.int8_range import Int8Range, range_here
 from explorer.runtimes.staged import Array, Segment
 from explorer.system.plugins import Registry
@@ -39,46 +40,64 @@ read of a shared library, so only what a named signer signed is loaded."""
 def runtime(name: str) -> Runtime:
     """Return the runtime of this name.
 
-    Raises RuntimeNotAvailable for a name that is not registered, ExplorerError for a plugin that does not load.
+    Raises RuntimeNotAvailable for a name that is not registered, NotAvailable for a plugin that does not load, or has a
+    parameter that contradicts another of its name.
     """
     if name not in RUNTIMES:
         raise RuntimeNotAvailable(
             f"the runtime {name[:100]!r} is not registered here, where there are {', '.join(RUNTIMES)}: install the "
             "package that has it"
         )
+    plugin = _made(name)
+    require_agreement(f"the runtime {name!r} of the package {RUNTIMES.package(name)}", plugin.parameters)
+    return plugin
+
+
+def survey() -> tuple[dict[str, Runtime], dict[str, str]]:
+    """Return every runtime that can be used, by name, and of every other one why not."""
+    return RUNTIMES.survey(runtime)
+
+
+def _made(name: str) -> Runtime:
     return RUNTIMES.make(name, Runtime)  # type: ignore[type-abstract]
 
 
-def declared() -> tuple[ParameterSpec, ...]:
-    """Return the parameters of every runtime."""
-    return (
-        ParameterSpec(
-            name="quantization",
-            phase="export",
-            baseline="none",
-            allowed=Names(("none", "dynamic_int8", "static_int8"), "a quantization"),
-            summary="none is float32. The int8 kinds compute scales while running (dynamic) or beforehand, on "
-            "calibration images (static).",
-            example="[none, dynamic_int8, static_int8]",
-        ),
-        ParameterSpec(
-            name="runtime",
-            phase="export",
-            baseline="eager",
-            allowed=Names(tuple(RUNTIMES), "a runtime"),
-            summary="What executes the network. A pair of runtime and quantization that cannot be executed is never "
-            "proposed.",
-            example="[eager, onnxruntime]",
-        ),
+def declared() -> Iterator[tuple[ParameterSpec, bool]]:
+    """Yield the parameters of all runtimes, then those of single ones, and whether they are built in."""
+    usable, faults = RUNTIMES.survey(_made)
+    quantization = ParameterSpec(
+        name="quantization",
+        phase="export",
+        baseline="none",
+        allowed=Names(("none", "dynamic_int8", "static_int8"), "a quantization"),
+        summary="none is float32. The int8 kinds compute scales while running (dynamic) or beforehand, on "
+        "calibration inputs (static).",
+        example="[none, dynamic_int8, static_int8]",
     )
+    executor = ParameterSpec(
+        name="runtime",
+        phase="export",
+        baseline="eager",
+        allowed=Names(tuple(usable), "a runtime", faults),
+        summary="What executes the network. A pair of runtime and quantization that cannot be executed is never "
+        "proposed.",
+        example="[eager, onnxruntime]",
+    )
+    yield from ((spec, True) for spec in (quantization, executor))
+    for name, plugin in usable.items():
+        yield from ((spec, RUNTIMES.is_built_in(name)) for spec in plugin.parameters)
+
+
+def foreign_parameters(runtimes: Collection[object]) -> frozenset[str]:
+    """Return the names of the parameters that only other runtimes than these have."""
+    usable, _ = survey()
+    own = {spec.name for name, plugin in usable.items() if name in runtimes for spec in plugin.parameters}
+    return frozenset(spec.name for plugin in usable.values() for spec in plugin.parameters) - own
 
 
 def runtime_modules() -> frozenset[str]:
-    """Return the modules that registered runtimes execute models with: a probe loads those of one runtime alone.
-
-    Raises ExplorerError for a plugin that does not load.
-    """
-    return frozenset(module for name in RUNTIMES for module in runtime(name).modules)
+    """Return the modules that registered runtimes execute models with: a probe loads those of one runtime alone."""
+    return frozenset(module for plugin in survey()[0].values() for module in plugin.modules)
 
 
 FLOAT_TOLERANCE = 1e-4
@@ -86,6 +105,9 @@ FLOAT_TOLERANCE = 1e-4
 
 INT8_TOLERANCE = 0.05
 """The same for int8 on another processor, whose kernels (VNNI or not) round differently: one step is a percent."""
+
+
+BASELINE = Variant()
 
 
 class ExportFailed(ExplorerError):
@@ -117,6 +139,7 @@ class ExportJob:
     scratch       a folder of this network alone, possibly not yet created, for what its exports share
     int8_range    the range of int8 weights where their products could saturate
     input_name    what the network's input is called
+    variant       the values of the runtime's own parameters
     """
 
     network: StagedNetwork
@@ -126,6 +149,7 @@ class ExportJob:
     scratch: Path
     int8_range: Int8Range = field(default_factory=range_here)
     input_name: str = "inputs"
+    variant: Variant = BASELINE
 
     @property
     def input(self) -> TensorSpec:
@@ -146,12 +170,16 @@ class Runtime(ABC):
     oldest          distributions with the first numbers of their oldest supported release
     exporters       distributions that take part in the export, beside `packages`
     quantizations   supported values of the parameter `quantization`, which this package declares for all runtimes
+    parameters      those of this runtime alone, known to the search spaces that name it. In a variant of another
+                    runtime they have their baseline values
     provider        what executes the kernels, as the runtime calls it
     suffix          of a segment's file, with the dot; files called `.onnx` are ONNX models without external data, and
                     can be exported as one
     trust           see `Trust`
-    loading         the module with `load_segments(files, threads, quantization)`, as `load`. It is part of every
-                    bundle, byte for byte, so it imports nothing of this package, and the runtime only inside functions
+    loading         the module with `load_segments(files, threads, quantization)`, as `load`, and with `PARAMETERS`, the
+                    names of those of `parameters` that are its further arguments, where there are any. It is part of
+                    every bundle, byte for byte, so it imports nothing of this package, and the runtime only inside
+                    functions
     """
 
     name: str
@@ -160,6 +188,7 @@ class Runtime(ABC):
     oldest: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     exporters: tuple[str, ...] = ("torch",)
     quantizations: frozenset[str]
+    parameters: tuple[ParameterSpec, ...] = ()
     provider: str
     suffix: str
     trust: Trust
@@ -217,13 +246,14 @@ class Runtime(ABC):
         """Return the name of a segment's file."""
         return f"segment_{index}{self.suffix}"
 
-    def load(self, files: Sequence[Path], threads: int, quantization: str) -> list[Segment]:
+    def load(self, files: Sequence[Path], threads: int, quantization: str, own: Variant = BASELINE) -> list[Segment]:
         """Return the segments, features [b, ...] -> outputs [b, ...], each on `threads` threads and safe for callers in
         several threads.
 
-        Runs in a probe: imports NumPy and the runtime, nothing else.
+        `own` gives the values of the runtime's own parameters. Runs in a probe: imports NumPy and the runtime.
         """
-        loaded: list[Segment] = self.loading.load_segments(files, threads, quantization)
+        arguments = {name: own[name] for name in getattr(self.loading, "PARAMETERS", ())}
+        loaded: list[Segment] = self.loading.load_segments(files, threads, quantization, **arguments)
         return loaded
 
     def requirements(self, quantization: str) -> tuple[str, ...]:

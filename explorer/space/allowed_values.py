@@ -48,8 +48,8 @@ def _numbers(raw: Any, rule: Numbers) -> tuple[Number, ...]:
 
 def _names(raw: Any, rule: Names) -> tuple[str, ...]:
     if not isinstance(raw, list):
-        return (check_choice(raw, rule.names, f"{rule.what}, or a list of such names"),)
-    found = _each(raw, lambda value: check_choice(value, rule.names, rule.what))
+        return (check_choice(raw, rule.names, f"{rule.what}, or a list of such names", rule.faults),)
+    found = _each(raw, lambda value: check_choice(value, rule.names, rule.what, rule.faults))
     for index, name in enumerate(found):
         if name in found[:index]:
             raise Refused(f"'{name}' is in the list twice; give it once", at=(index,))

@@ -53,21 +53,20 @@ class Node:
     children: Mapping[str | int, Node] = field(default_factory=dict)
     keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def find(self, place: Place) -> Node:
-        """Return the node at `place`, or the last one on the way to it."""
+    def find(self, at: Place) -> Node:
+        """Return the node at `at`, or the last one on the way to it."""
         node = self
-        for step in place:
+        for step in at:
             if step not in node.children:
                 return node
             node = node.children[step]
         return node
 
-    def position(self, place: Place, is_key: bool = False) -> tuple[int, int]:
-        """Return line and column of the value at `place`, or of its key."""
-        if is_key and place:
-            keys = self.find(place[:-1]).keys
-            return keys.get(str(place[-1]), self.find(place).begin)
-        return self.find(place).begin
+    def position(self, at: Place, is_key: bool = False) -> tuple[int, int]:
+        """Return line and column of the value at `at`, or of its key."""
+        if is_key and at:
+            return self.find(at[:-1]).keys.get(str(at[-1]), self.find(at).begin)
+        return self.find(at).begin
 
 
 @dataclass(slots=True)
@@ -93,7 +92,7 @@ def parse_document(source: Source) -> Node:
     for event in _events(source):
         _refuse_unwanted(source, event, has_root=root is not None)
         n_nodes += isinstance(event, NodeEvent)
-        begin = _place(event.start_mark)
+        begin = _position(event.start_mark)
         if n_nodes > MAX_NODES:
             raise source.error(*begin, f"a search space has at most {MAX_NODES} values and keys; shorten it")
         if isinstance(event, CollectionStartEvent):
@@ -106,7 +105,7 @@ def parse_document(source: Source) -> Node:
         if isinstance(event, CollectionEndEvent):
             node = open_collections.pop().node(begin)
         elif isinstance(event, ScalarEvent):
-            node = Node(begin, _place(event.end_mark), _scalar(source, event))
+            node = Node(begin, _position(event.end_mark), _scalar(source, event))
         else:
             continue
         if open_collections:
@@ -120,20 +119,20 @@ def parse_document(source: Source) -> Node:
 
 def _events(source: Source) -> Iterator[Event]:
     """Yield the parser's events one by one, so that an error comes before the rest is parsed."""
-    place = (1, 1)
+    position = (1, 1)
     try:
         for event in YAML(typ="safe", pure=True).parse(source.text):
-            place = _place(event.end_mark)
+            position = _position(event.end_mark)
             yield event
     except MarkedYAMLError as error:
         raise _not_yaml(source, error) from None
     except (ValueError, OverflowError):  # an escape such as "\UFFFFFFFF", which ruamel.yaml hands to chr()
-        raise source.error(*place, "what follows has an escape for a character that does not exist") from None
+        raise source.error(*position, "what follows has an escape for a character that does not exist") from None
 
 
 def _not_yaml(source: Source, error: MarkedYAMLError) -> SpaceError:
     mark = error.problem_mark or error.context_mark
-    line, column = _place(mark) if mark else (1, 1)
+    line, column = _position(mark) if mark else (1, 1)
     text = source.lines[line - 1] if line <= len(source.lines) else ""
     if text[column - 1 : column] == "\t" or text[: len(text) - len(text.lstrip())].count("\t"):
         column = text.index("\t") + 1 if text[column - 1 : column] != "\t" else column
@@ -142,12 +141,12 @@ def _not_yaml(source: Source, error: MarkedYAMLError) -> SpaceError:
     return source.error(line, column, f"this is not YAML: {problem}")
 
 
-def _place(mark: Any) -> tuple[int, int]:
+def _position(mark: Any) -> tuple[int, int]:
     return mark.line + 1, mark.column + 1
 
 
 def _refuse_unwanted(source: Source, event: Event, has_root: bool) -> None:
-    begin = _place(event.start_mark)
+    begin = _position(event.start_mark)
     if isinstance(event, DocumentStartEvent):
         if event.version or event.tags:
             line = next(n for n, text in enumerate(source.lines, start=1) if text.startswith("%"))
@@ -183,7 +182,7 @@ def _add(source: Source, collection: _Collection, node: Node) -> None:
 
 def _scalar(source: Source, event: ScalarEvent) -> Any:
     text = str(event.value)
-    begin = _place(event.start_mark)
+    begin = _position(event.start_mark)
     if event.style is not None:
         if not text.isprintable():
             raise source.error(*begin, "this text has line breaks or characters that do not print; remove them")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from explorer.errors import UsageError
 from explorer.metrics import METRICS, Comparison, Constraint
 from explorer.space.refusal import Refused, described, listed, nearest, quoted
 
@@ -16,32 +15,21 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)")
 _EXPECTED = "expected a duration such as 90, 90s, 15m or 2h"
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds of a text such as `15m`. Raises UsageError for other texts, and for zero."""
-    try:
-        return duration_s(text)
-    except Refused as refused:
-        raise UsageError(refused.sentence) from None
-
-
-def duration_s(value: Any) -> float:
-    """Return the seconds of a text such as `15m`, or of a number of seconds. Raises Refused."""
+def parse_duration(value: Any) -> float:
+    """Return the seconds of a text such as `15m`, or of a number of seconds. Raises Refused, also for zero."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Refused(f"{_EXPECTED}, got {described(value)}")
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value)
-        if match is None:
-            raise Refused(f"{_EXPECTED}, got {described(value)}")
-        seconds = float(match[1]) * _SECONDS[match[2]]
-    else:
-        seconds = float(value)
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if isinstance(value, str) and match is None:
+        raise Refused(f"{_EXPECTED}, got {described(value)}")
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else float(value)
     if not (seconds > 0 and math.isfinite(seconds)):
         raise Refused(f"{_EXPECTED}, more than zero, got {described(value)}")
     return seconds
 
 
 def duration_text(seconds: float) -> str | int | float:
-    """Return the shortest of `2h`, `15m` and a number of seconds that `duration_s` reads back exactly."""
+    """Return the shortest of `2h`, `15m` and a number of seconds that `parse_duration` reads back exactly."""
     if seconds.is_integer():
         for unit in ("h", "m"):
             if seconds % _SECONDS[unit] == 0 and seconds < 1e9:
@@ -59,16 +47,8 @@ _MEANT = {"<": "<=", "=<": "<=", "≤": "<=", ">": ">=", "=>": ">=", "≥": ">="
 _FORMS = "'metric <= number' or 'metric >= 0.95 * baseline'"
 
 
-def parse_constraint(text: str) -> Constraint:
-    """Return the constraint of a text such as `latency_ms <= 1.5`. Raises UsageError."""
-    try:
-        return constraint(text)
-    except Refused as refused:
-        raise UsageError(refused.with_hint()) from None
-
-
-def constraint(text: Any) -> Constraint:
-    """Return the constraint of any value of a file, as `parse_constraint` does. Raises Refused."""
+def parse_constraint(text: Any) -> Constraint:
+    """Return the constraint of a text such as `latency_ms <= 1.5`. Raises Refused."""
     if not isinstance(text, str):
         raise Refused(f"expected a constraint, {_FORMS}, got {described(text)}")
     match = _CONSTRAINT.fullmatch(text) if len(text) <= _MAX_LENGTH else None

@@ -11,12 +11,12 @@ from explorer.space.allowed_values import checked
 from explorer.space.refusal import Refused, described, inside, listed, nearest, unknown_key
 
 INPUTS = ("unit", "imagenet", "raw", "dataset")
-"""Pixels from 0 to 1; normalized by ImageNet's mean and std; from 0 to 255; normalized by the training images."""
+"""Pixels from 0 to 1; normalized by ImageNet's mean and std; from 0 to 255; normalized by the training inputs."""
 
 HOW_TO_SAY = (
     "'input: unit' for pixels from 0 to 1 (torchvision's ToTensor alone), 'input: imagenet' for ToTensor and then "
     "ImageNet's mean and std, 'input: {mean: [...], std: [...]}' for ToTensor and then another Normalize, 'input: raw' "
-    "for pixels from 0 to 255, or 'input: dataset' for the mean and std of the training images"
+    "for pixels from 0 to 255, or 'input: dataset' for the mean and std of the training inputs"
 )
 
 _MEANS, _STDS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -48,7 +48,7 @@ class InputSpec:
         return self.word or f"{{mean: {list(self.mean)}, std: {list(self.std)}}}"
 
     def statistics(self, n_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Return mean and std per channel on the 0-255 scale; None where they are those of the training images.
+        """Return mean and std per channel on the 0-255 scale; None where they are those of the training inputs.
 
         Raises UsageError where they are stated for another number of channels.
         """
@@ -60,7 +60,7 @@ class InputSpec:
         if len(mean) != n_channels:
             example = InputSpec("", (0.5,) * n_channels, (0.5,) * n_channels)
             raise UsageError(
-                f"input: {self} has the mean and std of {_channels(len(mean))}, and the images have "
+                f"input: {self} has the mean and std of {_channels(len(mean))}, and the inputs have "
                 f"{_channels(n_channels)}: state as many, as in 'input: {example}', or write "
                 "'input: unit' for pixels from 0 to 1"
             )

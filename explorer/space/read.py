@@ -63,7 +63,7 @@ def overridden(space: SearchSpace, overrides: Overrides, rules: Rules) -> Search
             given[field] = TypeAdapter(kind).validate_python(value, strict=True, context=rules)
         except ValidationError as error:
             refused = refusal(error.errors(include_url=False)[0], SearchSection)
-            raise UsageError(f"{flag}: {refused.with_hint()}") from None
+            raise UsageError(f"{flag}: {refused}") from None
     name = given.pop("name", space.name)
     return replace(space, name=name, search=replace(space.search, **given))
 

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
+
+from explorer.errors import NotAvailable, UsageError
 
 Place = tuple[str | int, ...]
 
 _SHOWN_LENGTH = 60
 
 
-class Refused(ValueError):
+class Refused(UsageError, ValueError):
     """An invalid value. It is a ValueError, so that pydantic collects it with others.
 
     `at` leads from the checked value to its wrong part; with `is_key` the key itself is wrong, not its value. `hint` is
-    the nearest valid name.
+    the nearest valid name, with which the message ends.
     """
 
     def __init__(self, sentence: str, *, at: Place = (), hint: str | None = None, is_key: bool = False) -> None:
-        super().__init__(sentence)
+        super().__init__(sentence + (f"; did you mean '{hint}'?" if hint else ""))
         self.sentence = sentence
         self.at = at
         self.hint = hint
         self.is_key = is_key
-
-    def with_hint(self) -> str:
-        """Return the sentence, followed by the hint as a question."""
-        return self.sentence + (f"; did you mean '{self.hint}'?" if self.hint else "")
 
 
 @contextmanager
@@ -81,10 +80,20 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def check_choice(value: Any, names: Iterable[str], what: str) -> str:
-    """Return `value` if it is one of `names`. Raises Refused, with the nearest name."""
+def also(faults: Mapping[str, str]) -> str:
+    """Return for the end of an error message why plugins cannot be used; empty where there are none."""
+    return "".join(f"; {why}" for why in faults.values())
+
+
+def check_choice(value: Any, names: Iterable[str], what: str, faults: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return `value` if it is one of `names`. Raises Refused, with the nearest name.
+
+    `faults` are plugins that cannot be used: NotAvailable for the name of one.
+    """
     known = tuple(names)
     if isinstance(value, str) and value in known:
         return value
+    if isinstance(value, str) and value in faults:
+        raise NotAvailable(faults[value])
     hint = nearest(value, known) if isinstance(value, str) else None
-    raise Refused(f"expected {what} ({listed(known)}), got {described(value)}", hint=hint)
+    raise Refused(f"expected {what} ({listed(known)}), got {described(value)}{also(faults)}", hint=hint)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationInfo
 
+from explorer.errors import NotAvailable
 from explorer.parameters import Numbers, ParameterSpec, Value, in_order
 from explorer.space.allowed_values import allowed_values
 from explorer.space.input_spec import HOW_TO_SAY, InputSpec
-from explorer.space.refusal import Refused, check_choice, described, inside, listed, nearest, quoted, unknown_key
+from explorer.space.refusal import Refused, also, check_choice, described, inside, listed, nearest, quoted, unknown_key
 from explorer.space.values import DEFAULT_SCENARIO, SHIPPED, FamilyTraits, Vocabulary
-from explorer.tasks.task import TASKS, Task
+from explorer.tasks.task import Task, survey
 
 NAME_PATTERN = "[A-Za-z0-9._-]{1,64}"
 
@@ -30,11 +31,14 @@ class Rules:
     max_threads: int
     scenario: str = DEFAULT_SCENARIO
 
-    def parameters(self) -> dict[str, ParameterSpec]:
-        """Return the parameters of the model by name, with what this machine limits."""
+    def parameters(self, runtimes: Sequence[Any]) -> dict[str, ParameterSpec]:
+        """Return the parameters of the model and of `runtimes` by name, with what this machine limits."""
         own = () if self.traits is None else self.traits.parameters
         added = self.vocabulary.scenarios.get(self.scenario, ())
-        return in_order(self._limited(spec) for spec in (*own, *self.vocabulary.parameters, *added))
+        of_runtimes = [
+            spec for name, specs in self.vocabulary.runtime_parameters.items() if name in runtimes for spec in specs
+        ]
+        return in_order(map(self._limited, (*own, *self.vocabulary.parameters, *added, *of_runtimes)))
 
     def _limited(self, spec: ParameterSpec) -> ParameterSpec:
         if not spec.has_core or not isinstance(spec.allowed, Numbers):
@@ -68,31 +72,29 @@ def check_name(name: str) -> str:
 
 def known_model(name: str, info: Info) -> str:
     """Return the name of a family, or the place of a user's own network. Raises Refused."""
-    families = _rules(info).vocabulary.families
+    words = _rules(info).vocabulary
     if _rules(info).traits is None:
-        expected = f"expected a model family ({listed(families)}) or 'package.module:function' of your own"
-        raise Refused(f"{expected}, got {quoted(name)}", hint=nearest(name, families))
+        if name in (faults := words.faults.get("families", {})):
+            raise NotAvailable(faults[name])
+        expected = f"expected a model family ({listed(words.families)}) or 'package.module:function' of your own"
+        raise Refused(f"{expected}, got {quoted(name)}{also(faults)}", hint=nearest(name, words.families))
     return name
 
 
-def known_dataset(name: str, info: Info) -> str:
-    """Return the name of a registered data set. Raises Refused."""
-    return check_choice(name, _rules(info).vocabulary.datasets, "a data set")
+def one_of(field: str, what: str) -> Callable[[str, Info], str]:
+    """Return a validator of the names in that field of the vocabulary, each of which is `what`."""
+
+    def check(name: str, info: Info) -> str:
+        words = _rules(info).vocabulary
+        return check_choice(name, getattr(words, field), what, words.faults.get(field, {}))
+
+    return check
 
 
 def known_task(name: str) -> str:
-    """Return the name of a registered task. Raises Refused."""
-    return check_choice(name, TASKS, "a task")
-
-
-def known_sampler(name: str, info: Info) -> str:
-    """Return the name of a registered sampler. Raises Refused."""
-    return check_choice(name, _rules(info).vocabulary.samplers, "a sampler")
-
-
-def known_scenario(name: str, info: Info) -> str:
-    """Return the name of a registered scenario. Raises Refused."""
-    return check_choice(name, _rules(info).vocabulary.scenarios, "a scenario")
+    """Return the name of a registered task. Raises Refused, NotAvailable."""
+    tasks, faults = survey()
+    return check_choice(name, tasks, "a task", faults)
 
 
 def known_recipe(name: str, info: Info) -> str:
@@ -126,7 +128,7 @@ def check_shipped_for(dataset: str, info: Info) -> None:
 def check_model(model: str, spec: InputSpec | None, task: Task, info: Info) -> None:
     """Raise Refused for a family that does not train for the task, or an `input` too many or too few.
 
-    A user's own network for images has one; a family, and a network for other inputs, has none.
+    A user's own network for pixels has one; a family, and a network for other inputs, has none.
     """
     is_own = _OWN_NETWORK.fullmatch(model) is not None
     if not is_own and task.name not in _rules(info).vocabulary.families[model].tasks:
@@ -142,9 +144,9 @@ def check_model(model: str, spec: InputSpec | None, task: Task, info: Info) -> N
             is_key=True,
         )
     if spec is not None and not (is_own and task.has_pixels):
-        why = f"{model} normalizes by the mean and std of its training images"
+        why = f"{model} normalizes by the mean and std of its training inputs"
         if is_own:
-            why = f"the inputs of the task {task.name} are no images"
+            why = f"the inputs of the task {task.name} have no pixels"
         raise Refused(f"'input' is for a network of your own, and {why}; remove this line", at=("input",), is_key=True)
 
 
@@ -154,7 +156,8 @@ def read_parameters(raw: Any, info: Info) -> dict[str, tuple[Value, ...]]:
     Nothing is checked where the model's name is itself invalid. Raises Refused.
     """
     rules = _rules(info)
-    specs = rules.parameters()
+    stated = raw.get("runtime") if isinstance(raw, dict) else None
+    specs = rules.parameters(stated if isinstance(stated, list) else [stated])
     if rules.traits is None:
         return {}
     if not isinstance(raw, dict):

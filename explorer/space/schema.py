@@ -10,7 +10,7 @@ from pydantic import model_validator as section_rule
 from explorer.metrics import METRICS, Constraint, Objective
 from explorer.parameters import Value
 from explorer.space import rules
-from explorer.space.expressions import check_limits, constraint, duration_s
+from explorer.space.expressions import check_limits, parse_constraint, parse_duration
 from explorer.space.input_spec import InputSpec, read_input
 from explorer.space.refusal import Place, Refused, check_choice, described, inside, listed, nearest, quoted
 from explorer.space.values import DEFAULT_SCENARIO
@@ -54,22 +54,22 @@ def read_constraints(raw: Any) -> tuple[Constraint, ...]:
     limits = []
     for index, text in enumerate(raw):
         with inside(index):
-            limits.append(constraint(text))
+            limits.append(parse_constraint(text))
     check_limits(limits)
     return tuple(limits)
 
 
 _DEFAULT_VALIDATION = {"cifar10": 5000, "digits": 300, "cluttered_digits": 2000}
 _DEFAULT_CALIBRATION = {"digits": 128, "cluttered_digits": 256}
-_MAX_IMAGES = 100_000_000
+_MAX_EXAMPLES = 100_000_000
 _MAX_USD = 1e9
 
 Name = Annotated[str, AfterValidator(rules.check_name)]
-Sampler = Annotated[str, AfterValidator(rules.known_sampler)]
+Sampler = Annotated[str, AfterValidator(rules.one_of("samplers", "a sampler"))]
 Trials = Annotated[int, Field(ge=1, le=1_000_000)]
-Timeout = Annotated[float, PlainValidator(duration_s)]
+Timeout = Annotated[float, PlainValidator(parse_duration)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # the range of NumPy's legacy seeds, which samplers take
-_Images = Annotated[int, Field(ge=1, le=_MAX_IMAGES)]
+_Count = Annotated[int, Field(ge=1, le=_MAX_EXAMPLES)]
 _Usd = Annotated[
     float, Field(ge=0, le=_MAX_USD), AfterValidator(lambda value: value + 0.0)
 ]  # -0.0 becomes 0.0: equal fingerprints
@@ -85,9 +85,9 @@ class Section(BaseModel):
 class DataSection(Section):
     """The data set. Defaults depend on its name."""
 
-    name: Annotated[str, AfterValidator(rules.known_dataset)]
-    validation: Annotated[_Images | None, _Optional] = None
-    calibration: Annotated[_Images | None, _Optional] = None
+    name: Annotated[str, AfterValidator(rules.one_of("datasets", "a data set"))]
+    validation: Annotated[_Count | None, _Optional] = None
+    calibration: Annotated[_Count | None, _Optional] = None
     path: Annotated[Annotated[str, AfterValidator(rules.not_empty)] | None, _Optional] = None
 
     @section_rule(mode="after")
@@ -97,17 +97,17 @@ class DataSection(Section):
         if self.name != "image_folder" and self.path is not None:
             raise Refused(f"only image_folder takes a path; remove it, {self.name} is found by name", at=("path",))
         if self.validation is None and self.name not in _DEFAULT_VALIDATION:
-            raise Refused(f"{self.name} needs 'validation': how many training images the search may see")
+            raise Refused(f"{self.name} needs 'validation': how many training examples the search may see")
         return self
 
     @property
     def n_validation(self) -> int:
-        """Images held out of the training split."""
+        """Examples held out of the training split."""
         return _DEFAULT_VALIDATION[self.name] if self.validation is None else self.validation
 
     @property
     def n_calibration(self) -> int:
-        """Training images for the calibration of quantization."""
+        """Training examples for the calibration of quantization."""
         return _DEFAULT_CALIBRATION.get(self.name, 512) if self.calibration is None else self.calibration
 
 
@@ -161,7 +161,7 @@ class SpaceSection(Section):
     parameters: Annotated[dict[str, tuple[Value, ...]], PlainValidator(rules.read_parameters)] = Field(
         default={}, validate_default=True
     )
-    scenario: Annotated[str, AfterValidator(rules.known_scenario)] = DEFAULT_SCENARIO
+    scenario: Annotated[str, AfterValidator(rules.one_of("scenarios", "a scenario"))] = DEFAULT_SCENARIO
     objectives: Annotated[tuple[Objective, ...], PlainValidator(read_objectives)]
     constraints: Annotated[tuple[Constraint, ...], PlainValidator(read_constraints)] = ()
     search: SearchSection = SearchSection()

@@ -36,8 +36,9 @@ SHIPPED = "shipped"
 class Vocabulary:
     """The names that a search space may use, taken from the registries, which this room does not import.
 
-    `own` are the traits of a user's own network, and `parameters` those of every model. `runtimes` maps each registered
-    runtime to the quantizations that it can execute, `scenarios` each scenario to the parameters that it alone adds.
+    `own` are the traits of a user's own network, and `parameters` those of every model. `runtimes` maps each runtime to
+    the quantizations that it can execute, `runtime_parameters` and `scenarios` each runtime and scenario to the
+    parameters that it alone adds. `faults` maps the name of another field to plugins that cannot be used, and why not.
     """
 
     datasets: tuple[str, ...]
@@ -47,6 +48,8 @@ class Vocabulary:
     runtimes: Mapping[str, frozenset[str]]
     samplers: tuple[str, ...]
     scenarios: Mapping[str, tuple[ParameterSpec, ...]] = field(default_factory=lambda: {DEFAULT_SCENARIO: ()})
+    runtime_parameters: Mapping[str, tuple[ParameterSpec, ...]] = field(default_factory=dict)
+    faults: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def is_supported(self, runtime: str, quantization: str) -> bool:
         """Return whether `runtime` can execute networks of that quantization."""
@@ -132,19 +135,31 @@ class SearchSpace:
         """Whether the weights are those that come with the package."""
         return not self.recipe and ":" not in self.model
 
-    def executions(self, vocabulary: Vocabulary) -> tuple[tuple[str, str], ...]:
-        """Return the (runtime, quantization) pairs of the space that the runtimes can execute, in the file's order."""
+    def execution_names(self, vocabulary: Vocabulary) -> tuple[str, ...]:
+        """Return `runtime`, `quantization`, and the parameters of single runtimes."""
         runtimes = self.parameters["runtime"].values
-        quantizations = self.parameters["quantization"].values
-        return tuple(
-            (str(runtime), str(quantization))
-            for runtime, quantization in product(runtimes, quantizations)
-            if vocabulary.is_supported(str(runtime), str(quantization))
-        )
+        own = (spec.name for runtime in runtimes for spec in vocabulary.runtime_parameters.get(str(runtime), ()))
+        return ("runtime", "quantization", *dict.fromkeys(own))
+
+    def executions(self, vocabulary: Vocabulary) -> tuple[tuple[Value, ...], ...]:
+        """Return the values of `execution_names` that the runtimes can execute, in the file's order.
+
+        A parameter of another runtime has its baseline value.
+        """
+        names, found = self.execution_names(vocabulary), []
+        for runtime, quantization in product(*(self.parameters[name].values for name in names[:2])):
+            if vocabulary.is_supported(str(runtime), str(quantization)):
+                own = {spec.name for spec in vocabulary.runtime_parameters.get(str(runtime), ())}
+                others = [
+                    self.parameters[name].values if name in own else (PARAMETERS[name].baseline,) for name in names[2:]
+                ]
+                found += [(runtime, quantization, *values) for values in product(*others)]
+        return tuple(found)
 
     def n_variants(self, vocabulary: Vocabulary) -> int:
         """Return the number of variants in the space."""
-        others = (len(p.values) for name, p in self.parameters.items() if name not in ("runtime", "quantization"))
+        names = self.execution_names(vocabulary)
+        others = (len(p.values) for name, p in self.parameters.items() if name not in names)
         return math.prod(others) * len(self.executions(vocabulary))
 
     def baseline(self) -> Variant:

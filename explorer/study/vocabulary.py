@@ -10,7 +10,9 @@ from explorer.errors import RuntimeNotAvailable
 from explorer.measure.scenarios.scenario import SCENARIOS, foreign_parameters, scenario_named
 from explorer.models.registry import FAMILIES, OWN, family_named
 from explorer.parameters import PARAMETERS, canonical
-from explorer.runtimes.runtime import RUNTIMES, runtime
+from explorer.runtimes.runtime import foreign_parameters as parameters_of_other_runtimes
+from explorer.runtimes.runtime import runtime
+from explorer.runtimes.runtime import survey as runtime_survey
 from explorer.space.values import DEFAULT_SCENARIO, SearchSpace, Vocabulary
 
 DEFAULT_SAMPLER = "tpe"
@@ -61,20 +63,27 @@ def installed_part(space: SearchSpace, vocabulary: Vocabulary) -> tuple[SearchSp
 
 
 def vocabulary() -> Vocabulary:
-    """Return every registered data set, model family, runtime with its quantizations, and sampler, and all parameters.
+    """Return every data set, model family, runtime with its quantizations, scenario and sampler, and all parameters.
 
-    Raises ExplorerError for a family of another package that does not load.
+    A plugin that cannot be used is among the faults.
     """
-    families = {name: family_named(name).traits for name in FAMILIES}
-    of_families = {spec.name for traits in (OWN, *families.values()) for spec in traits.parameters}
+    families, family_faults = FAMILIES.survey(family_named)
+    scenarios, scenario_faults = SCENARIOS.survey(scenario_named)
+    runtimes, _ = runtime_survey()
+    traits = {name: family.traits for name, family in families.items()}
+    of_families = {spec.name for one in (OWN, *traits.values()) for spec in one.parameters}
     of_others = foreign_parameters(DEFAULT_SCENARIO)
-    added = {name: [spec for spec in scenario_named(name).parameters if spec.name in of_others] for name in SCENARIOS}
+    elsewhere = of_families | of_others | parameters_of_other_runtimes(())
     return Vocabulary(
         datasets=dataset_names(),
-        families=families,
+        families=traits,
         own=OWN,
-        parameters=tuple(spec for name, spec in PARAMETERS.items() if name not in of_families | of_others),
-        runtimes={name: runtime(name).quantizations for name in RUNTIMES},
+        parameters=tuple(spec for name, spec in PARAMETERS.items() if name not in elsewhere),
+        runtimes={name: plugin.quantizations for name, plugin in runtimes.items()},
         samplers=tuple(SAMPLERS),
-        scenarios={name: tuple(specs) for name, specs in added.items()},
+        scenarios={
+            name: tuple(spec for spec in one.parameters if spec.name in of_others) for name, one in scenarios.items()
+        },
+        runtime_parameters={name: plugin.parameters for name, plugin in runtimes.items()},
+        faults={"families": family_faults, "scenarios": scenario_faults},
     )

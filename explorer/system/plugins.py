@@ -1,44 +1,42 @@
 """Registries of plugins: those of this package, and entry points of other installed packages; loaded when first used.
 
 An entry point of the group `pareto_explorer.<kind>` adds one: `tasks`, `datasets`, `runtimes`, `scenarios`, `families`,
-`devices`, `formats`.
+`devices`, `formats`. A plugin that cannot be used ends only what uses it.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, final
 
-from explorer.errors import ExplorerError, NotAvailable
+from explorer.errors import NotAvailable
 
 GROUP = "pareto_explorer"
 PACKAGE = "pareto-explorer"
-
 
 _Made = TypeVar("_Made")
 
 
 @final
 class Registry(Mapping[str, str]):
-    """Plugins of one kind by name, each as "package.module:attribute" or "package.module"; `load` imports one."""
+    """Plugins of one kind by name, each as "package.module:attribute" or "package.module"; built-in ones come first."""
 
     def __init__(self, kind: str, built_in: Mapping[str, str]) -> None:
         self.kind = kind
         self._built_in = built_in
 
     @cached_property
-    def _places(self) -> Mapping[str, str]:
-        """Built-in plugins first. Raises ExplorerError where two packages give one name."""
+    def _points(self) -> Sequence[EntryPoint]:
+        return _entry_points(f"{GROUP}.{self.kind}")
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
         places = dict(self._built_in)
-        for point in _points(f"{GROUP}.{self.kind}"):
-            if places.setdefault(point.name, point.value) != point.value:
-                raise ExplorerError(
-                    f"the entry point {point.value} of {GROUP}.{self.kind} has the name {point.name!r}, which "
-                    f"{places[point.name]} has already: uninstall one of the two packages."
-                )
+        for point in self._points:
+            places.setdefault(point.name, point.value)
         return places
 
     def __getitem__(self, name: str) -> str:
@@ -52,12 +50,25 @@ class Registry(Mapping[str, str]):
 
     def package(self, name: str) -> str:
         """Return the installed package that has the plugin of that name, as pip calls it."""
-        points = () if name in self._built_in else entry_points(group=f"{GROUP}.{self.kind}", name=name)
-        return next((point.dist.name for point in points if point.dist is not None), PACKAGE)
+        points = () if self.is_built_in(name) else self._points
+        return next((point.dist.name for point in points if point.name == name and point.dist is not None), PACKAGE)
+
+    def is_built_in(self, name: str) -> bool:
+        """Return whether this package has the plugin of that name."""
+        return name in self._built_in
 
     def load(self, name: str) -> Any:
-        """Return the plugin of that name. Raises KeyError for an unknown name, NotAvailable if it does not load."""
+        """Return the plugin of that name.
+
+        Raises KeyError for an unknown name, NotAvailable if it does not load, or if two packages give that name.
+        """
         place = self[name]
+        for point in self._points:
+            if point.name == name and point.value != place:
+                raise NotAvailable(
+                    f"the entry point {point.value} of {GROUP}.{self.kind} has the name {name!r}, which {place} has "
+                    "already: uninstall one of the two packages"
+                )
         name_of_module, _, attribute = place.partition(":")
         try:
             module = importlib.import_module(name_of_module)
@@ -77,7 +88,19 @@ class Registry(Mapping[str, str]):
             raise self._unusable(name, f"cannot be made ({type(error).__name__}: {error})") from error
         if not isinstance(made, kind):
             raise self._unusable(name, f"is {self[name]}, which is no {kind.__name__}")
+        if absent := [attribute for attribute in getattr(kind, "__annotations__", ()) if not hasattr(made, attribute)]:
+            raise self._unusable(name, f"has no {absent[0]}, which a {kind.__name__} needs")
         return made
+
+    def survey(self, named: Callable[[str], _Made]) -> tuple[dict[str, _Made], dict[str, str]]:
+        """Return every plugin that `named` returns, by name, and of every other one a sentence that says why not."""
+        usable, faults = {}, {}
+        for name in self:
+            try:
+                usable[name] = named(name)
+            except NotAvailable as error:
+                faults[name] = str(error)
+        return usable, faults
 
     def _unusable(self, name: str, why: str) -> NotAvailable:
         return NotAvailable(
@@ -86,9 +109,12 @@ class Registry(Mapping[str, str]):
         )
 
 
-def _points(group: str) -> EntryPoints:
-    """Return the entry points of a group. Raises NotAvailable where a package's list of them cannot be read."""
+def _entry_points(group: str) -> Sequence[EntryPoint]:
+    """Return the entry points of a group.
+
+    Raises NotAvailable where a package's list of them cannot be read: other libraries could not read theirs either.
+    """
     try:
-        return entry_points(group=group)
+        return tuple(entry_points(group=group))
     except (TypeError, ValueError) as error:
         raise NotAvailable(f"the entry_points.txt of an installed package cannot be read ({error})") from error

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-_SUFFIXES = (".npy", ".csv", ".txt")
+SUFFIXES = (".npy", ".csv", ".txt")
 _MAGIC = b"\x93NUMPY"
 
 
@@ -20,15 +20,6 @@ class UnreadableFile(ValueError):
     """A file that is not an input."""
 
     is_supported = True
-
-
-def find(paths: Sequence[Path]) -> list[Path]:
-    """Return the paths that are files, and the arrays in those that are folders, at any depth, by name."""
-    found = []
-    for path in paths:
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES) if path.is_dir() else []
-        found += inside if path.is_dir() else [path]
-    return found
 
 
 def read(file: Path | BinaryIO, shape: Sequence[int]) -> NDArray[Any]:

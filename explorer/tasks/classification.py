@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _N_SHOWN, _N_DESCRIBED, _LONGEST_SHOWN = 4, 12, 60
+_ROUNDING = 1e-12
 N_SHOWN = 5
 MAX_CLASSES = 100_000
 
@@ -44,7 +45,6 @@ class Classification(Task):
     )  # fmt: skip
     input_name = "images"
     output_name = "logits"
-    has_exits = True
     has_pixels = True
     class_name = "Classifier"
     noun = ("image", "images")
@@ -67,14 +67,22 @@ class Classification(Task):
         """Return that inputs are pixels of images, gray or in color, channels first."""
         return {"layout": "NCHW", "color": "gray" if spec.shape[0] == 1 else "RGB", "range": [0, 255]}
 
-    def check(self, targets: Array, facts: Facts) -> None:
-        """Raise ValueError unless the facts name classes, and targets [n] are their numbers."""
-        if not facts.get("classes"):
-            raise ValueError("it names no classes")
+    def check(self, facts: Facts, targets: Array | None = None) -> None:
+        """Raise ValueError unless there are `classes` alone, each with its own name, and targets [n] number them."""
+        names: Any = facts.get("classes")
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if set(facts) != {"classes"} or not is_list or not 1 <= len(names) <= MAX_CLASSES:
+            raise ValueError(f"expected classes alone, a list of 1 to {MAX_CLASSES:,} names")
+        if twice := [name for name, n in Counter[str](names).items() if n > 1]:
+            raise ValueError(f"the class {twice[0][:80]!r} is there twice")
+        if not all(map(str.strip, names)):
+            raise ValueError("one of the classes has no name")
+        if targets is None:
+            return
         if targets.ndim != 1 or targets.dtype.kind not in "iu":
-            raise ValueError(f"its targets are {targets.dtype} {list(targets.shape)}, expected whole numbers [n]")
-        if len(targets) and not 0 <= targets.min() <= targets.max() < len(facts["classes"]):
-            raise ValueError(f"its targets are {targets.min()} to {targets.max()} of {len(facts['classes'])} classes")
+            raise ValueError(f"targets {targets.dtype} {list(targets.shape)}, expected whole numbers [n]")
+        if ((targets < 0) | (targets >= len(names))).any():
+            raise ValueError(f"labels that are not among 0 to {len(names) - 1}")
 
     def labels(self, facts: Facts) -> tuple[str, ...]:
         """Return the names of the classes."""
@@ -105,7 +113,7 @@ class Classification(Task):
         """Return the classes: targets [n]."""
         return targets
 
-    def decisions(self, outputs: Array) -> NDArray[np.int64]:
+    def predictions(self, outputs: Array) -> NDArray[np.int64]:
         """Return the class [n] with the largest logit; outputs [n, k]."""
         return np.asarray(outputs.argmax(axis=1), dtype=np.int64)
 
@@ -116,24 +124,15 @@ class Classification(Task):
         second, first = np.partition(outputs, -2, axis=1)[:, -2:].T
         return np.asarray(first - second > 2 * shift)
 
-    def check_facts(self, facts: Facts) -> None:
-        """Raise ValueError unless there are `classes` alone, at least one and at most 100,000 names."""
-        classes = facts.get("classes")
-        is_list = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-        if set(facts) != {"classes"} or not is_list or not 1 <= len(classes or ()) <= MAX_CLASSES:
-            raise ValueError(f"expected classes alone, a list of 1 to {MAX_CLASSES:,} names")
+    def confidence_within(self, outputs: Array, shift: float) -> tuple[Array, Array]:
+        """Return the ends of the softmax confidences [n], given logits [n, k].
 
-    def fault_of_facts(self, facts: Facts) -> str:
-        """Return which class has no name, or the name of another."""
-        names: Counter[str] = Counter(facts["classes"])
-        if twice := [name for name, n in names.items() if n > 1]:
-            return f"{twice[0][:80]!r} is there twice"
-        return "one of them has no name" if any(not name.strip() for name in names) else ""
-
-    def fault_of_targets(self, targets: Array, facts: Facts) -> str:
-        """Return whether some of the class numbers [n] are of no class."""
-        n = len(facts["classes"])
-        return f"labels that are not among 0 to {n - 1}" if ((targets < 0) | (targets >= n)).any() else ""
+        The log-odds of the most probable class, the distance of its logit from the log-sum-exp of the others, change by
+        at most 2 · shift.
+        """
+        odds = _log_odds(outputs)
+        least, most = (1 / (1 + np.exp(-np.clip(odds + move, -700, 700))) for move in (-2 * shift, 2 * shift))
+        return least - _ROUNDING, most + _ROUNDING
 
     def fault_of_quality(self, name: str, stated: Measurement, outputs: Array, targets: Array) -> str:
         """Return why no k of n images give that accuracy with Wilson's interval; outputs [m, k], targets [m]."""
@@ -144,7 +143,7 @@ class Classification(Task):
             return f"{stated.value:g} is no number of images of {n}"
         if not intervals.is_same(stated, expected):
             return f"the interval of {hits} of {n} images is {expected.low:.6g} to {expected.high:.6g}"
-        n_right, n_samples = int((self.decisions(outputs) == targets).sum()), len(targets)
+        n_right, n_samples = int((self.predictions(outputs) == targets).sum()), len(targets)
         if hits < n_right or n - hits < n_samples - n_right:
             return f"{hits} of {n} images, and {n_right} of the {n_samples} samples among them"
         return ""
@@ -187,6 +186,16 @@ class Classification(Task):
     def lessons(self, outputs: Tensor) -> Tensor:
         """Return the probabilities of the classes, [b, k], given logits [b, k] (Hinton, Vinyals & Dean 2015)."""
         return outputs.softmax(dim=1)
+
+
+def _log_odds(outputs: Array) -> Array:
+    """Return log(p / (1 - p)) of the largest softmax probability p: [n, k] -> [n], infinite for a single output."""
+    ordered = np.sort(outputs.astype(np.float64), axis=-1)
+    largest, others = ordered[..., -1], ordered[..., :-1]
+    if not others.shape[-1]:
+        return np.full(largest.shape, np.inf)
+    second = others[..., -1]
+    return np.asarray(largest - second - np.log(np.exp(others - second[..., None]).sum(axis=-1)))
 
 
 def _quoted(name: str) -> str:

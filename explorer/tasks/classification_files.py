@@ -1,4 +1,7 @@
-"""Image files as inputs of a classifier, and its logits as classes. Part of every bundle; imports NumPy and Pillow."""
+"""Image files as inputs of a classifier, and its logits as classes. Part of every bundle; imports NumPy.
+
+Pillow is imported by the functions that read files: a process that is measured needs only the confidence.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,21 @@ import io
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MAX_PIXELS = 32 * 2**20  # of an upload: 128 MiB while it is decoded
 # Modes with at most eight bits per channel; Pillow would clip wider ones to white.
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"})
 # Exceptions of Pillow for files that are no images, cut short, or damaged.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
 
 class UnreadableFile(ValueError):
@@ -40,31 +45,26 @@ class TooLarge(UnreadableFile):
     is_too_large = True
 
 
-def find(paths: Sequence[Path]) -> list[Path]:
-    """Return the paths that are files, and the images in those that are folders, at any depth, by name."""
-    found = []
-    for path in paths:
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES) if path.is_dir() else []
-        found += inside if path.is_dir() else [path]
-    return found
-
-
 def read(file: Path | BinaryIO, shape: Sequence[int]) -> NDArray[np.uint8]:
     """Return the pixels of an image file as uint8 [c, h, w] of `shape`: gray or RGB, without transparency, resized.
 
     Raises UnreadableFile.
     """
+    from PIL import Image
+
     try:
         with Image.open(file, formats=FORMATS) as image:
             return _pixels(image, shape)
     except UnreadableFile:
         raise
-    except _DAMAGE as error:
+    except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise UnreadableFile(f"not an image that Pillow reads: {error}") from error
 
 
 def read_upload(content: bytes, shape: Sequence[int]) -> NDArray[np.uint8]:
     """Return the pixels [c, h, w] of an image file in memory, as `read` does. Raises UnreadableFile, TooLarge."""
+    from PIL import Image, UnidentifiedImageError
+
     too_large = f"the image has more than {MAX_PIXELS:,} pixels: make it smaller first"
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -93,6 +93,12 @@ def _pixels(image: Image.Image, shape: Sequence[int]) -> NDArray[np.uint8]:
     if flat.size != (width, height):
         flat = flat.resize((width, height), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(flat).reshape(height, width, channels).transpose(2, 0, 1))
+
+
+def confidence(logits: NDArray[Any]) -> NDArray[Any]:
+    """Return the largest softmax probability of each row: [..., k] -> [...], in [1/k, 1]."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(1.0 / np.exp(shifted).sum(axis=-1))
 
 
 def answer(logits: NDArray[Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer import intervals
-from explorer.metrics import Metric
+from explorer.errors import NotAvailable
+from explorer.metrics import METRICS, Metric
 from explorer.observation import Section as Section
 from explorer.records import Measurement
 from explorer.system.plugins import Registry
@@ -37,7 +38,27 @@ Facts = Mapping[str, Any]
 
 
 def task_named(name: str) -> Task:
-    """Return the task of that name. Raises KeyError for a name that is not registered, ExplorerError."""
+    """Return the task of that name.
+
+    Raises KeyError for a name that is not registered, NotAvailable for a plugin that does not load, or has a metric of
+    another's name.
+    """
+    task = _made(name)
+    for metric in task.metrics:
+        if METRICS.get(metric.name, metric) != metric:
+            raise NotAvailable(
+                f"the task {name!r} has a metric {metric.name!r}, and there is another of that name: rename the "
+                f"metric, or uninstall the package {TASKS.package(name)}"
+            )
+    return task
+
+
+def survey() -> tuple[dict[str, Task], dict[str, str]]:
+    """Return every task that loads, by name, and of every other one why not."""
+    return TASKS.survey(_made)
+
+
+def _made(name: str) -> Task:
     return TASKS.make(name, Task)  # type: ignore[type-abstract]
 
 
@@ -159,7 +180,6 @@ class Task(ABC):
 
     name         as in a search space and in the registry
     qualities    its quality metrics, the one that matters most first; their names are unique among all tasks
-    has_exits    whether an output has a confidence, by which early exits are taken
     has_pixels   whether inputs are images uint8 [c, h, w]: then a user's own network gets them normalized as the search
                  space's `input` says, and the recovery after pruning shifts and flips them
     input_name, output_name   what the tensors of a network are called, in files and requests
@@ -174,7 +194,6 @@ class Task(ABC):
 
     name: str
     qualities: tuple[Quality, ...]
-    has_exits: bool = False
     has_pixels: bool = False
     input_name: str = "inputs"
     output_name: str = "outputs"
@@ -202,12 +221,27 @@ class Task(ABC):
         It is part of every bundle, byte for byte, so it imports nothing of this package. It defines
         `read(file, shape) -> input [*shape]`, which raises `UnreadableFile`, a ValueError, with a sentence;
         `read_upload(content, shape)`, the same for bytes from an untrusted client, whose error has `is_too_large`;
-        `find(paths) -> files`, those in folders included; `answer(output [k], facts)`, a JSON-ready mapping; and
-        `text(answer)`, one line, with the `exit` taken where a bundle's program adds it to the answer.
+        `SUFFIXES`, lower-case ends of the names of such files in a folder; `answer(output [k], facts)`, a JSON-ready
+        mapping; and `text(answer)`, one line, with the `exit` taken where a bundle's program adds it to the answer. It
+        may define `confidence(outputs [..., k]) -> [...]`: how good outputs are. A network with exits answers with the
+        first whose confidence reaches the variant's `exit_threshold`; without that function, with the last one.
+        Importing it imports NumPy alone.
         """
         from explorer.tasks import array_files
 
         return array_files
+
+    @property
+    def confidence(self) -> Callable[[Array], Array] | None:
+        """The confidence of outputs [..., k] -> [...] by which inputs take early exits; None: they take none."""
+        return getattr(self.files, "confidence", None)
+
+    def confidence_within(self, outputs: Array, shift: float) -> tuple[Array, Array]:
+        """Return the least and the largest confidence [n] when no element of outputs [n, k] moves by more than `shift`.
+
+        By default nothing is known of it.
+        """
+        return np.full(len(outputs), -np.inf), np.full(len(outputs), np.inf)
 
     @abstractmethod
     def n_outputs(self, facts: Facts) -> int:
@@ -217,9 +251,13 @@ class Task(ABC):
         """Return what an input's values mean beyond type and shape, JSON-ready, as bundles state it."""
         return {}
 
-    def check(self, targets: Array, facts: Facts) -> None:
-        """Raise ValueError, with the end of a sentence, where targets [n, ...] or facts are not those of this task."""
-        return
+    def check(self, facts: Facts, targets: Array | None = None) -> None:
+        """Raise ValueError, which says what they are, where facts or targets [n, ...] are not those of this task.
+
+        Both may come from an untrusted source.
+        """
+        if facts:
+            raise ValueError(f"expected none, got {', '.join(facts)[:200]}")
 
     def strata(self, targets: Array) -> NDArray[np.int64] | None:
         """Return a number per example [n], each of which has its share in every split; None: splits are random."""
@@ -256,8 +294,8 @@ class Task(ABC):
         """Return every quality metric with its 95 % interval; outputs [n, k], targets [n, ...]."""
         return {quality.metric.name: quality.measure(outputs, targets) for quality in self.qualities}
 
-    def decisions(self, outputs: Array) -> NDArray[np.int64]:
-        """Return what each output [n, k] decides, as numbers [n]: all 0 where an output is a value by itself."""
+    def predictions(self, outputs: Array) -> NDArray[np.int64]:
+        """Return what each output [n, k] predicts, as numbers [n]: all 0 where an output is a value by itself."""
         return np.zeros(len(outputs), dtype=np.int64)
 
     def settled(self, outputs: Array, shift: float) -> NDArray[np.bool_]:
@@ -265,19 +303,6 @@ class Task(ABC):
         `shift`; none is where that is not known.
         """
         return np.zeros(len(outputs), dtype=np.bool_)
-
-    def check_facts(self, facts: Facts) -> None:
-        """Raise ValueError unless facts from an untrusted source have the names and the types of this task's."""
-        if facts:
-            raise ValueError(f"expected none, got {', '.join(facts)[:200]}")
-
-    def fault_of_facts(self, facts: Facts) -> str:
-        """Return what is wrong with facts of the right form, in a sentence; empty: nothing."""
-        return ""
-
-    def fault_of_targets(self, targets: Array, facts: Facts) -> str:
-        """Return what untrusted targets [n, ...] are that they must not be; empty: nothing."""
-        return ""
 
     def fault_of_quality(self, name: str, stated: Measurement, outputs: Array, targets: Array) -> str:
         """Return why `stated` cannot be the metric `name` of `stated.n` examples, in a sentence; empty: it can.

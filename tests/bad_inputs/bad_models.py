@@ -120,7 +120,7 @@ OWN_NETWORKS = (
     _own_case("own_network_that_raises", "def make():\n    raise OSError('no weights.pt here')\n",
               r"\nYour network's function .* raised OSError: no weights\.pt here"),
     Case("own_network_for_three_channels", own("never_run", "1 / 0\n", "imagenet"), START, 2,
-         r"^input: imagenet has the mean and std of 3 channels, and the images have 1 channel: state as many, as in"),
+         r"^input: imagenet has the mean and std of 3 channels, and the inputs have 1 channel: state as many, as in"),
     Case("own_network_for_two_channels_checked", own("never_run", "1 / 0\n", "{mean: [0, 0], std: [1, 1]}"),
          ("check", "digits.yaml"), 2, r"^input: \{mean: \[0\.0, 0\.0\], std: .*\} has the mean and std of 2 chan"),
     Case("own_network_that_is_missing",

@@ -105,7 +105,7 @@ def test_start_own_network_without_input_runs_nothing(begin, here):
 
 def test_check_own_network_for_other_channels_is_refused(here):
     (here / "own.yaml").write_text(SPACE.replace("input: unit\n", "input: imagenet\n"))
-    with pytest.raises(UsageError, match="of 3 channels, and the images have 1 channel"):
+    with pytest.raises(UsageError, match="of 3 channels, and the inputs have 1 channel"):
         check(here / "own.yaml", None, is_json=False)
 
 

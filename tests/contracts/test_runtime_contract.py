@@ -19,6 +19,7 @@ from explorer.runtimes.artifact import Artifact, export_model, store_artifact
 from explorer.runtimes.runtime import RUNTIMES, ExportFailed, ExportJob, runtime
 from explorer.runtimes.staged import exits_taken
 from explorer.system.files import new_folder
+from explorer.tasks.classification_files import confidence
 
 CASES = [(name, quantization) for name in RUNTIMES for quantization in sorted(runtime(name).quantizations)]
 ALL_QUANTIZATIONS = {"none", "dynamic_int8", "static_int8"}
@@ -125,7 +126,7 @@ def test_artifact_early_exits_are_those_of_the_stored_logits(artifact_of, images
     confidences = np.exp(logits[0]).max(axis=1) / np.exp(logits[0]).sum(axis=1)
     executor.threshold = float(np.median(confidences))
     taken = [int(executor.classify(images[i : i + 1])[1][0]) for i in range(40)]
-    assert taken == exits_taken(logits, executor.threshold).tolist()
+    assert taken == exits_taken(logits, executor.threshold, confidence).tolist()
     assert 0 in taken
     assert len(set(taken)) > 1
 

@@ -30,6 +30,7 @@ from explorer.study.confirm.confirmed_values import over_rounds
 from explorer.system import environment
 from explorer.system.hashing import file_sha256
 from explorer.tasks.classification import Classification
+from explorer.tasks.classification_files import confidence
 from explorer.tasks.task import TensorSpec
 
 DATA = DataSettings("digits", validation=200, calibration=32)
@@ -248,7 +249,7 @@ def _confirmed(searched: Mapping[str, Measurement], variant: Variant) -> dict[st
 
 def _judged(artifact: Artifact, variant: Variant, images: Any, labels: Any) -> tuple[Measurement, dict[str, Any]]:
     logits = artifact.load(1).all_exits(np.ascontiguousarray(images))
-    exits = exits_taken(logits, variant["exit_threshold"])
+    exits = exits_taken(logits, variant["exit_threshold"], confidence)
     answers = np.take_along_axis(logits, exits[None, :, None], axis=0)[0]
     accuracy = intervals.share(int((answers.argmax(axis=1) == labels).sum()), len(labels))
     return accuracy, {"outputs": logits, "exits": exits, "answers": answers}

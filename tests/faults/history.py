@@ -106,7 +106,7 @@ class History:
             yield f"I1 trial {number} is in the journal as it was acknowledged", journal.get(number) == _facts(record)
         if self._confirmed is not None:
             now = None if result.confirmation is None else result.confirmation.to_json()
-            is_newer = now is not None and now["of"]["n_trials"] > self._confirmed["of"]["n_trials"]
+            is_newer = now is not None and now["n_trials"] > self._confirmed["n_trials"]
             yield "I1 the confirmation is as it was acknowledged", now == self._confirmed or is_newer
 
     def over(self, n_trials: int) -> Iterator[Claim]:

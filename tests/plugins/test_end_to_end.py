@@ -21,12 +21,62 @@ ENTRY_POINTS = """\
 diabetes = diabetes_task:Diabetes
 [pareto_explorer.runtimes]
 onnx_reference = onnx_reference:OnnxReference
+onnx_rounding = onnx_rounding:OnnxRounding
 [pareto_explorer.scenarios]
 paused = paused:Paused
 [pareto_explorer.families]
 two_layers = two_layers:FAMILY
 [pareto_explorer.datasets]
 stripes = stripes
+"""
+# The runtime of CONTRIBUTING.md with two parameters of its own: one that its export needs, and one that loading needs.
+ROUNDING = """\
+import onnx_rounding_loading
+from onnx_reference import OnnxReference
+
+from explorer.parameters import Names, Numbers, ParameterSpec
+
+
+class OnnxRounding(OnnxReference):
+    name = "onnx_rounding"
+    parameters = (
+        ParameterSpec("producer", "export", "none", Names(("none", "me"), "a producer"), "Who made the file."),
+        ParameterSpec("decimals", "artifact", 9, Numbers(0, 9, is_whole=True), "Decimals of the outputs."),
+    )
+    loading = onnx_rounding_loading
+
+    def export(self, job, folder):
+        import onnx
+
+        written = super().export(job, folder)
+        for one in written:
+            model = onnx.load(folder / one.file)
+            model.producer_name = job.variant["producer"]
+            onnx.save(model, folder / one.file)
+        return written
+"""
+ROUNDING_LOADING = """\
+PARAMETERS = ("decimals",)
+
+
+def load_segments(files, threads, quantization, decimals=9):
+    from onnx.reference import ReferenceEvaluator
+
+    def segment(file):
+        model = ReferenceEvaluator(str(file))
+        (name,) = model.input_names
+        return lambda features: tuple(one.round(decimals) for one in model.run(None, {name: features}))
+
+    return [segment(file) for file in files]
+"""
+ROUNDED = """\
+name: rounded
+model: diabetes_task:least_squares
+task: diabetes
+data: {name: diabetes, validation: 80, calibration: 32}
+parameters: {runtime: [eager, onnx_rounding], decimals: [3, 9], producer: me}
+objectives: {mse: minimize, latency_ms: minimize}
+search: {trials: 4, seed: 0, sampler: grid}
 """
 SUGAR = """\
 name: sugar
@@ -58,6 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "METADATA").write_text(METADATA)
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
     modules = documented("CONTRIBUTING.md") | documented("docs/extending.md")
+    modules |= {"onnx_rounding.py": ROUNDING, "onnx_rounding_loading.py": ROUNDING_LOADING}
     for name, text in modules.items():
         (root / "site" / name).write_text(text)
     return root
@@ -79,6 +130,36 @@ def run(folder: Path) -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+def test_another_packages_runtime_has_parameters_of_its_own(folder, run, known_times):
+    """They are those of its variants alone, reach export and load, and are in the bundle."""
+    (folder / "rounded.yaml").write_text(ROUNDED)
+    checked = json.loads(run(*EXPLORE, "check", "rounded.yaml", "--json"))
+    assert checked["n_variants"] == 3  # with eager there is nothing to round
+    run(str(known_times), "start", "rounded.yaml", "--no-dashboard", "--no-confirm", "--quiet")
+    trials = {n: json.loads(run(*EXPLORE, "show", "rounded", str(n), "--json")) for n in range(3)}
+    values = {n: (one["variant"]["runtime"], one["variant"]["decimals"]) for n, one in trials.items()}
+    assert sorted(values.values()) == [("eager", 9), ("onnx_rounding", 3), ("onnx_rounding", 9)]
+    assert len({one["artifact"] for one in trials.values()}) == 3
+    number = next(n for n, value in values.items() if value == ("onnx_rounding", 3))
+    run(*EXPLORE, "export", "rounded", "--trial", str(number), "-o", "rounded-bundle", "--force")
+    bundle = folder / "rounded-bundle"
+    assert json.loads((bundle / "manifest.json").read_text())["variant"]["decimals"] == 3
+    assert b"me" in (bundle / "model" / "segment_0.onnx").read_bytes()[:16]
+    code = "import numpy as np, run; print(run.Model().run(np.zeros((1, 10), np.float32))[0][0, 0])"
+    output = float(run(sys.executable, "-c", f"import sys; sys.path.insert(0, {str(bundle)!r}); {code}"))
+    assert output == pytest.approx(round(output, 3), abs=1e-5)
+    assert json.loads(run(*EXPLORE, "verify", "rounded-bundle", "--quick", "--json"))["verdict"] == "holds"
+
+
+def test_another_packages_runtime_gives_no_parameter_to_other_spaces(folder):
+    (folder / "without.yaml").write_text(ROUNDED.replace("onnx_rounding]", "onnxruntime]"))
+    refused = subprocess.run(
+        [*EXPLORE, "check", "without.yaml"], cwd=folder, capture_output=True, text=True, env=environment(folder)
+    )
+    assert refused.returncode == 2
+    assert "'decimals' is no key of 'parameters'" in refused.stderr
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_plugin_space_needs_no_input_and_is_written_with_its_task(space):
         ),
         (("[r2 >= 0.2]", "[accuracy >= 0.2]"), "'accuracy' is a metric of another task than diabetes"),
         (("diabetes_task:least_squares", "slimmable_cnn"), "slimmable_cnn cannot be trained for the task diabetes"),
-        (("model:", "input: unit\nmodel:"), "the inputs of the task diabetes are no images"),
+        (("model:", "input: unit\nmodel:"), "the inputs of the task diabetes have no pixels"),
     ],
 )
 def test_plugin_space_of_another_task_is_refused(package, change, says):
@@ -110,7 +110,7 @@ def test_plugin_data_for_another_task_are_refused(space):
     settings = {"recipe": "", "is_shipped": False, "recovery_steps": 0, "input": None, "root": None}
     request = {"op": "prepare", "task": "classification", "model": "any:thing", "data": data, **settings}
     builder.handle(request, answers)
-    assert "the data set diabetes is not for the task classification: it names no classes" in answers.failures[0][1]
+    assert "the data set diabetes is not for the task classification: expected classes alone" in answers.failures[0][1]
 
 
 def test_plugin_is_prepared_built_and_scored(space, tmp_path):

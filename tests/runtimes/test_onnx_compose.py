@@ -22,7 +22,8 @@ from onnx import TensorProto, helper
 from explorer.runtimes.onnx_compose import Tensor, compose, inputs_and_outputs
 from explorer.runtimes.onnxruntime_loading import load_segments, session_of
 from explorer.runtimes.runtime import ExportFailed, ExportJob
-from explorer.runtimes.staged import StagedExecutor, confidence
+from explorer.runtimes.staged import StagedExecutor
+from explorer.tasks.classification_files import confidence
 
 N_EXITS = 3
 THRESHOLDS = (0.15, 0.3, 0.5, 0.8, 0.99, 1.0)
@@ -67,7 +68,7 @@ def chain(tmp_path_factory) -> Callable[..., SimpleNamespace]:
         files = saved(folder, *(segment(index, n_classes) for index in range(N_EXITS)))
         return SimpleNamespace(
             composed=session_of(compose(files, threshold, {}), 1),
-            staged=StagedExecutor(load_segments(files, 1, "none"), threshold),
+            staged=StagedExecutor(load_segments(files, 1, "none"), threshold, confidence),
         )
 
     return make
@@ -109,11 +110,11 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 def test_compose_network_with_exits_decides_as_its_segments_do(segments_of, images, quantization):
     files = segments_of(quantization, True)
     segments = load_segments(files, 1, quantization)
-    everywhere = StagedExecutor(segments, 1.0)
+    everywhere = StagedExecutor(segments, 1.0, confidence)
     early = [confidence(everywhere.all_exits(images[i : i + 1])[:2, 0]) for i in range(48)]
     taken = []
     for threshold in np.quantile(early, [0.2, 0.5, 0.8], axis=0).ravel().tolist():
-        model, staged = session_of(compose(files, threshold, {}), 1), StagedExecutor(segments, threshold)
+        model, staged = session_of(compose(files, threshold, {}), 1), StagedExecutor(segments, threshold, confidence)
         for i in range(48):
             logits, exits = staged.classify(images[i : i + 1])
             made, left = model(images[i : i + 1])

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import quantization
 
 from explorer.runtimes.int8_range import FULL, LARGEST, REDUCED
-from explorer.runtimes.onnx_quantization import _optimize, count_int8_layers, largest_int8_weight, quantized
+from explorer.runtimes.onnx_quantization import _optimize, largest_int8_weight, quantized, segment_file
 from explorer.runtimes.runtime import ExportFailed
 from explorer.system.disk_errors import DISK_FULL
 
@@ -28,12 +28,12 @@ def test_count_graph_that_the_disk_does_not_hold_is_said_as_the_disk_says_it(tmp
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, unlimited[1]))
     try:
         with pytest.raises(OSError, match="File too large") as refused:
-            count_int8_layers(model, tmp_path / "model.onnx")
+            segment_file(model, tmp_path / "model.onnx")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     assert refused.value.errno == errno.EFBIG
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-    assert count_int8_layers(model, tmp_path / "model.onnx").n_layers == 0
+    assert segment_file(model, tmp_path / "model.onnx").n_layers == 0
 
 
 @pytest.mark.parametrize("is_hidden", [False, True])

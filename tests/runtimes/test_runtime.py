@@ -27,7 +27,9 @@ def abacus(tmp_path, monkeypatch):
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: abacus-package\nVersion: 1.0\n")
     (installed / "entry_points.txt").write_text("[pareto_explorer.runtimes]\nabacus = abacus_plugin:Abacus\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(RUNTIMES, "_places", Registry("runtimes", RUNTIMES._built_in)._places)
+    found = Registry("runtimes", RUNTIMES._built_in)
+    for name in ("_points", "_places"):
+        monkeypatch.setattr(RUNTIMES, name, getattr(found, name))
 
 
 def test_runtime_of_nobody_is_not_available():

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.runtimes.staged import StagedExecutor, confidence, exits_taken, leaving
+from explorer.runtimes.staged import StagedExecutor, exits_taken, leaving
+from explorer.tasks.classification_files import confidence
 
 N_CLASSES = 4
 
@@ -33,7 +34,7 @@ def slow_softmax_max(row: np.ndarray) -> float:
 @given(st.integers(1, 3), st.integers(1, 12), st.floats(0.3, 1.0), st.integers(0, 10_000))
 def test_classify_random_scores_equals_one_image_at_a_time(n_exits, n, threshold, seed):
     scores = np.random.default_rng(seed).normal(scale=2, size=(n_exits, n, N_CLASSES))
-    logits, exits = StagedExecutor(scripted(scores), threshold).classify(numbered(n))
+    logits, exits = StagedExecutor(scripted(scores), threshold, confidence).classify(numbered(n))
     for image in range(n):
         expected = n_exits - 1
         for e in range(n_exits - 1):
@@ -47,9 +48,9 @@ def test_classify_random_scores_equals_one_image_at_a_time(n_exits, n, threshold
 @given(st.integers(1, 3), st.integers(1, 12), st.floats(0.3, 1.0), st.integers(0, 10_000))
 def test_exits_taken_stored_logits_equals_classify(n_exits, n, threshold, seed):
     scores = np.random.default_rng(seed).normal(scale=2, size=(n_exits, n, N_CLASSES))
-    executor = StagedExecutor(scripted(scores), threshold)
+    executor = StagedExecutor(scripted(scores), threshold, confidence)
     np.testing.assert_array_equal(executor.all_exits(numbered(n)), scores)
-    np.testing.assert_array_equal(exits_taken(scores, threshold), executor.classify(numbered(n))[1])
+    np.testing.assert_array_equal(exits_taken(scores, threshold, confidence), executor.classify(numbered(n))[1])
 
 
 def test_classify_all_confident_runs_no_later_segment():
@@ -63,19 +64,19 @@ def test_classify_all_confident_runs_no_later_segment():
         calls.append("second")
         return (np.zeros((len(features), N_CLASSES)),)
 
-    StagedExecutor([first, second], 0.9).classify(numbered(5))
+    StagedExecutor([first, second], 0.9, confidence).classify(numbered(5))
     assert calls == ["first"]
 
 
 def test_classify_leaves_the_runtimes_own_buffer_alone():
     buffer = np.zeros((2, N_CLASSES))
     segments = [lambda x: (buffer, x), lambda x: (np.ones((len(x), N_CLASSES)),)]
-    StagedExecutor(segments, 0.99).classify(numbered(2))
+    StagedExecutor(segments, 0.99, confidence).classify(numbered(2))
     assert not buffer.any()
 
 
 def test_leaving_threshold_one_keeps_even_the_certain():
-    assert not leaving(np.array([[1000.0, 0.0]]), 1.0).any()
+    assert not leaving(np.array([[1000.0, 0.0]]), 1.0, confidence).any()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])

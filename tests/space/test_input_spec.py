@@ -49,8 +49,8 @@ def test_statistics_unit_and_a_mean_of_0_are_the_same():
 @pytest.mark.parametrize(
     ("raw", "n_channels", "sentence"),
     [
-        ("imagenet", 1, "imagenet has the mean and std of 3 channels, and the images have 1 channel: "),
-        ({"mean": [0.5], "std": [0.5]}, 3, r"of 1 channel, and the images have 3 channels: .*0\.5, 0\.5, 0\.5"),
+        ("imagenet", 1, "imagenet has the mean and std of 3 channels, and the inputs have 1 channel: "),
+        ({"mean": [0.5], "std": [0.5]}, 3, r"of 1 channel, and the inputs have 3 channels: .*0\.5, 0\.5, 0\.5"),
     ],
 )
 def test_statistics_for_other_channels_are_refused_and_never_spread(raw, n_channels, sentence):

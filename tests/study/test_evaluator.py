@@ -132,7 +132,7 @@ def test_evaluate_own_network_is_as_accurate_as_its_author_found_it(evaluator_of
 
 
 def test_prepare_input_for_other_channels_is_refused(evaluator_of):
-    with pytest.raises(UsageError, match="imagenet has the mean and std of 3 channels, and the images have 1 channel"):
+    with pytest.raises(UsageError, match="imagenet has the mean and std of 3 channels, and the inputs have 1 channel"):
         evaluator_of("good", "imagenet")
 
 

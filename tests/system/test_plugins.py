@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from explorer.errors import ExplorerError, NotAvailable
+from explorer.errors import NotAvailable
 from explorer.system.plugins import Registry
 
 BUILT_IN = {"built_in": "collections:OrderedDict"}
@@ -73,27 +75,79 @@ def test_make_plugin_that_is_broken_is_a_sentence_with_its_package(package, name
         package().make(name, dict)
 
 
-def test_registry_name_of_two_packages_is_refused(package):
-    registry = package("[pareto_explorer.things]\nbuilt_in = good_thing:Thing\n")
-    with pytest.raises(ExplorerError, match="has the name 'built_in', which collections:OrderedDict has already"):
-        len(registry)
+def test_registry_name_of_two_packages_is_refused_when_it_is_used(package):
+    registry = package("[pareto_explorer.things]\nbuilt_in = good_thing:Thing\nother = good_thing:Thing\n")
+    assert type(registry.make("other", dict)).__name__ == "Thing"
+    with pytest.raises(NotAvailable, match="has the name 'built_in', which collections:OrderedDict has already"):
+        registry.load("built_in")
+
+
+class Sized:
+    size: int
+
+
+class Unsized(Sized):
+    pass
+
+
+def test_make_plugin_that_lacks_an_attribute_says_which():
+    registry = Registry("things", {"one": f"{__name__}:Unsized"})
+    with pytest.raises(NotAvailable, match="has no size, which a Sized needs"):
+        registry.make("one", Sized)
+
+
+def run(tmp_path, *words):
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
+    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+BROKEN = """\
+[pareto_explorer.tasks]
+broken_task = raising_thing:Thing
+[pareto_explorer.runtimes]
+broken_runtime = raising_thing:Thing
+[pareto_explorer.scenarios]
+broken_scenario = raising_thing:Thing
+[pareto_explorer.families]
+broken_family = raising_thing:Thing
+"""
+
+
+def test_broken_package_that_is_not_used_ends_no_command(package, tmp_path):
+    package(BROKEN)
+    done = run(tmp_path, "-m", "explorer", "front", "studies/reference")
+    assert done.returncode == 0, done.stderr
+
+
+def test_broken_package_is_named_where_its_plugin_is_asked_for_or_plugins_are_listed(package, tmp_path):
+    package(BROKEN)
+    fault = "'{}' of pareto_explorer.{}, of the package others, does not load (RuntimeError: broken)"
+    text = Path("search_spaces/digits.yaml").read_text()
+    for change, kind, named in (
+        ("model: slimmable_cnn", "families", "model: {}"),
+        ("runtime:        [eager, onnxruntime]", "runtimes", "runtime: [{}]"),
+        ("objectives:", "tasks", "task: {}\nobjectives:"),
+        ("objectives:", "scenarios", "scenario: {}\nobjectives:"),
+    ):
+        assert change in text
+        name = {"families": "broken_family"}.get(kind, f"broken_{kind[:-1]}")
+        for asked, code in ((name, 5), ("nobody", 2)):
+            (tmp_path / "space.yaml").write_text(text.replace(change, named.format(asked)))
+            done = run(tmp_path, "-m", "explorer", "check", str(tmp_path / "space.yaml"))
+            assert (done.returncode, fault.format(name, kind) in done.stderr) == (code, True), done.stderr
 
 
 def test_entry_points_that_cannot_be_read_are_one_sentence(package, tmp_path):
     package("[pareto_explorer.tasks]\nno equals sign\n")
-    program = "from explorer.tasks.task import TASKS\nprint(list(TASKS))"
-    environment = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "NotAvailable: the entry_points.txt of an installed package cannot be read" in done.stderr
-
-
-def test_broken_task_of_another_package_is_no_damage_of_a_study(package, tmp_path):
-    package("[pareto_explorer.tasks]\nraising = raising_thing:Thing\n")
-    environment = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
-    command = [sys.executable, "-m", "explorer", "front", "studies/reference"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert "Traceback" not in done.stderr
-    assert "damaged" not in done.stderr
+    done = run(tmp_path, "-m", "explorer", "front", "studies/reference")
     assert done.returncode == 5
-    assert "the plugin 'raising' of pareto_explorer.tasks, of the package others, does not load" in done.stderr
+    assert "the entry_points.txt of an installed package cannot be read" in done.stderr
+
+
+def test_survey_has_what_can_be_used_and_says_why_not_of_the_rest(package):
+    registry = package()
+    usable, faults = registry.survey(lambda name: registry.make(name, dict))
+    assert list(usable) == ["built_in", "good"]
+    assert list(faults) == ["module", "missing", "without", "raising", "leaving", "needy", "number"]

@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 
+from explorer.deploy.export.bundle_model import find
 from explorer.tasks import array_files
 
 
@@ -39,7 +40,7 @@ def test_read_objects_are_unreadable(tmp_path):
 def test_find_lists_arrays_in_folders_by_name(tmp_path):
     for name in ("b.npy", "a.csv", "c.jpg"):
         (tmp_path / name).write_bytes(b"")
-    assert array_files.find([tmp_path]) == [tmp_path / "a.csv", tmp_path / "b.npy"]
+    assert find([tmp_path], array_files.SUFFIXES) == [tmp_path / "a.csv", tmp_path / "b.npy"]
 
 
 def test_answer_is_said_in_one_line():

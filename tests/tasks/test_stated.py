@@ -15,7 +15,7 @@ TARGETS = np.array([0, 1, 0])
 
 
 def test_decisions_are_the_largest_and_settled_where_no_shift_changes_them():
-    assert TASK.decisions(OUTPUTS).tolist() == [0, 1, 1]
+    assert TASK.predictions(OUTPUTS).tolist() == [0, 1, 1]
     assert TASK.settled(OUTPUTS, 0.1).tolist() == [True, True, False]
     assert TASK.settled(OUTPUTS[:, :1], 9.0).all()
 
@@ -23,20 +23,21 @@ def test_decisions_are_the_largest_and_settled_where_no_shift_changes_them():
 @pytest.mark.parametrize("facts", [{}, {"classes": ()}, {"classes": [1]}, {"classes": ["a"], "more": 1}])
 def test_facts_of_another_form_are_an_error(facts):
     with pytest.raises(ValueError, match="expected classes alone"):
-        TASK.check_facts(facts)
+        TASK.check(facts)
 
 
 def test_facts_with_a_name_twice_or_none_are_at_fault():
-    TASK.check_facts(FACTS)
-    assert TASK.fault_of_facts(FACTS) == ""
-    assert TASK.fault_of_facts({"classes": ["ant", "ant"]}) == "'ant' is there twice"
-    assert TASK.fault_of_facts({"classes": ["ant", " "]}) == "one of them has no name"
+    TASK.check(FACTS)
+    for names, why in ((["ant", "ant"], "the class 'ant' is there twice"), (["ant", " "], "has no name")):
+        with pytest.raises(ValueError, match=why):
+            TASK.check({"classes": names})
 
 
 def test_targets_of_no_class_are_at_fault():
     assert TASK.target(FACTS) == TensorSpec("target", "int64", ())
-    assert TASK.fault_of_targets(TARGETS, FACTS) == ""
-    assert TASK.fault_of_targets(TARGETS + 1, FACTS) == "labels that are not among 0 to 1"
+    TASK.check(FACTS, TARGETS)
+    with pytest.raises(ValueError, match="labels that are not among 0 to 1"):
+        TASK.check(FACTS, TARGETS + 1)
 
 
 def test_quality_that_no_images_give_is_at_fault():

@@ -28,8 +28,12 @@ class BundleModel:
         execution = self.manifest["execution"]
         facts = json.loads((folder / "model" / "artifact.json").read_text(encoding="utf-8"))
         files = [folder / "model" / segment["file"] for segment in facts["segments"]]
-        loaded = parts["loading"].load_segments(files, threads or execution["threads"], execution["quantization"])
-        self.executor = parts["staged"].StagedExecutor(loaded, execution["exit_threshold"])
+        load, n_threads = parts["loading"].load_segments, threads or execution["threads"]
+        own = {name: self.manifest["variant"][name] for name in getattr(parts["loading"], "PARAMETERS", ())}
+        loaded = load(files, n_threads, execution["quantization"], **own)
+        self.executor = parts["staged"].StagedExecutor(
+            loaded, execution["exit_threshold"], getattr(parts["files"], "confidence", None)
+        )
         self.files = parts["files"]
         self.facts: dict[str, Any] = self.manifest["task"]["facts"]
         self.shape: tuple[int, ...] = tuple(self.manifest["inputs"][0]["shape"])
@@ -72,6 +76,15 @@ class BundleModel:
             return str(error)
 
 
+def find(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """Return the paths that are files, and the files of these suffixes in those that are folders, at any depth."""
+    found = []
+    for path in paths:
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes) if path.is_dir() else []
+        found += inside if path.is_dir() else [path]
+    return found
+
+
 def main(make: Callable[[int | None], BundleModel], files: ModuleType, noun: tuple[str, str]) -> int:
     """Run the command line. Return the exit code: 0; 1 when a file cannot be read; 2 when there is none.
 
@@ -82,7 +95,7 @@ def main(make: Callable[[int | None], BundleModel], files: ModuleType, noun: tup
     parser.add_argument("--threads", type=int, help="threads of the runtime (else as measured)")
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
     options = parser.parse_args()
-    found = files.find(options.paths)
+    found = find(options.paths, files.SUFFIXES)
     if not found:
         print(f"no {noun[1]} in {', '.join(map(str, options.paths))}", file=sys.stderr)
         return 2

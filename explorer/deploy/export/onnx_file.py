@@ -10,7 +10,9 @@ from explorer.deploy.manifest import Manifest
 from explorer.errors import UsageError
 from explorer.runtimes.artifact import Artifact
 from explorer.runtimes.onnx_compose import compose
-from explorer.runtimes.runtime import RUNTIMES, runtime
+from explorer.runtimes.runtime import runtime, survey
+from explorer.tasks.classification_files import confidence
+from explorer.tasks.task import task_named
 
 FILE_NAME = "model.onnx"
 SUFFIX = ".onnx"
@@ -27,11 +29,17 @@ def onnx_model(artifact: Artifact, manifest: Manifest) -> bytes:
     Raises UsageError for an artifact without ONNX files, ExportFailed when its segments cannot be composed.
     """
     if runtime(artifact.facts.runtime).suffix != SUFFIX:
-        those = ", ".join(name for name in RUNTIMES if runtime(name).suffix == SUFFIX)
+        those = ", ".join(name for name, plugin in survey()[0].items() if plugin.suffix == SUFFIX)
         raise UsageError(
             f"expected a variant of a runtime with ONNX files ({those}), but {manifest.name} runs in "
             f"{artifact.facts.runtime} and has no ONNX form: choose another trial, or export this one with "
             "--format bundle"
+        )
+    task = task_named(manifest.task.name)
+    if artifact.n_exits > 1 and task.confidence is not confidence:
+        raise UsageError(
+            f"{manifest.name} takes early exits by the rule of the task {task.name}, which has no ONNX form: choose a "
+            "trial without early exits, or export this one with --format bundle"
         )
     return compose(artifact.files, artifact.facts.exit_threshold, properties(artifact, manifest))
 

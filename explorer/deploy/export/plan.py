@@ -89,7 +89,7 @@ def require_known(result: StudyResult, trial: TrialRecord) -> None:
         if not all(_VERSION.fullmatch(text) for text in (str(software["python"]), *filter(None, software.values()))):
             raise ValueError("its software has something that is no version")
         known = _task(result)
-        task_named(known.name).check_facts(known.facts)
+        task_named(known.name).check(known.facts)
         shape = data["input"]["shape"]
         require_list("the shape of its inputs", shape)
         require_whole("the shape of its inputs", shape)

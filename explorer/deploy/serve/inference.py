@@ -78,7 +78,7 @@ def answer(request: InferenceRequest, outcome: Outcome, model: Model) -> tuple[b
     """Return the body and the headers of the response."""
     made: dict[str, Tensor] = {model.output.name: outcome.outputs, EXITS: outcome.stages}
     if labels := model.task.labels(model.facts):
-        made[model.task.output_noun[1]] = [labels[index] for index in model.task.decisions(outcome.outputs)]
+        made[model.task.output_noun[1]] = [labels[index] for index in model.task.predictions(outcome.outputs)]
     written, contents = [], []
     for name, is_binary in request.outputs.items():
         tensor = made[name]

@@ -113,7 +113,7 @@ class Bundle:
 
         Raises whatever the runtime raises for a model that it cannot load.
         """
-        return self.artifact.load(threads or self.manifest.execution.threads)
+        return self.artifact.load(threads or self.manifest.execution.threads, self.variant, self.task.name)
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -30,7 +30,6 @@ def contradicted_facts(bundle: Bundle, samples: SampleArrays) -> Iterator[Fault]
     manifest = bundle.manifest
     for what, why in (
         (TOLERANCE, _tolerance(bundle)),
-        (next(iter(bundle.facts), DATA), bundle.task.fault_of_facts(bundle.facts)),
         (INPUT, _input(bundle)),
         (EXIT_SHARES, _exit_shares(bundle, samples)),
         (DATA, _data(bundle)),

@@ -113,8 +113,10 @@ def _header(name: str, content: bytes) -> Any:
 def _check_values(samples: SampleArrays, manifest: Manifest) -> None:
     """Check the arrays against each other and against the manifest."""
     task, n_exits = task_named(manifest.task.name), manifest.execution.n_exits
-    if fault := task.fault_of_targets(samples.targets, manifest.task.facts):
-        raise VerificationFailed(f"{SAMPLES} has {fault}")
+    try:
+        task.check(manifest.task.facts, samples.targets)
+    except ValueError as error:
+        raise VerificationFailed(f"{SAMPLES} has {error}") from error
     if ((samples.exits < 0) | (samples.exits >= n_exits)).any():
         raise VerificationFailed(f"{SAMPLES} has exits that are not among 0 to {n_exits - 1}")
     for name in (field.name for field in fields(samples)):
@@ -122,8 +124,8 @@ def _check_values(samples: SampleArrays, manifest: Manifest) -> None:
             raise VerificationFailed(f"{SAMPLES} has {name} that are not finite numbers")
     # In a batch of examples that depend on each other, those that stay are executed without those that left.
     if manifest.execution.is_batch_invariant or manifest.variant["batch_size"] == 1:
-        exits = exits_taken(samples.outputs, manifest.execution.exit_threshold)
-        decided, answered = (task.decisions(one) for one in (at_exits(samples.outputs, exits), samples.answers))
+        exits = exits_taken(samples.outputs, manifest.execution.exit_threshold, task.confidence)
+        decided, answered = (task.predictions(one) for one in (at_exits(samples.outputs, exits), samples.answers))
         if (exits != samples.exits).any() or (decided != answered).any():
             raise VerificationFailed(f"{SAMPLES} has exits or answers that are not those of its own outputs")
 
@@ -182,7 +184,7 @@ def _decided(bundle: Bundle, samples: SampleArrays, made: QualityPass) -> Row:
     task = bundle.task
     is_settled = settled(bundle, samples.outputs, samples.exits, bundle.tolerance)
     answers = made.answers
-    is_equal = (made.exits == samples.exits) & (task.decisions(answers) == task.decisions(samples.answers))
+    is_equal = (made.exits == samples.exits) & (task.predictions(answers) == task.predictions(samples.answers))
     n, n_equal, n_wrong = len(is_equal), int(is_equal.sum()), int((is_settled & ~is_equal).sum())
     found = f"{n_equal} of {n} the same"
     if n_equal < n - n_wrong:
@@ -216,25 +218,14 @@ def is_robust(
 ) -> NDArray[np.bool_]:
     """Return whether examples [n] keep exit and decision when no output moves by more than `shift`.
 
-    outputs [e, n, k] of every exit, exits [n], `threshold` in (0, 1]: the confidence at which an example leaves, whose
-    log-odds, the largest output's distance from the log-sum-exp of the others, change by at most 2 · shift.
+    outputs [e, n, k] of every exit, exits [n], `threshold` in (0, 1]: the confidence at which an example leaves.
     """
-    reach = math.inf if threshold >= 1.0 else math.log(threshold) - math.log1p(-threshold)
+    reach = math.inf if threshold >= 1.0 else threshold
     is_firm = task.settled(at_exits(outputs, exits), shift)
-    for index, odds in enumerate(_log_odds(outputs[:-1])):
-        surely_stays, surely_leaves = odds + 2 * shift < reach, odds - 2 * shift >= reach
-        is_firm &= np.where(exits > index, surely_stays, (exits < index) | surely_leaves)
+    for index, made in enumerate(outputs[:-1]):
+        least, most = task.confidence_within(made, shift)
+        is_firm &= np.where(exits > index, most < reach, (exits < index) | (least >= reach))
     return is_firm
-
-
-def _log_odds(outputs: NDArray[Any]) -> NDArray[Any]:
-    """Return log(p / (1 - p)) of the largest softmax probability p: [..., k] -> [...], infinite for a single output."""
-    ordered = np.sort(outputs.astype(np.float64), axis=-1)
-    largest, others = ordered[..., -1], ordered[..., :-1]
-    if not others.shape[-1]:
-        return np.full(largest.shape, np.inf)
-    second = others[..., -1]
-    return np.asarray(largest - second - np.log(np.exp(others - second[..., None]).sum(axis=-1)))
 
 
 def _scale(outputs: NDArray[Any]) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from explorer.measure.outputs import Outputs
 from explorer.measure.timing import Budget
 from explorer.metrics import Metric
-from explorer.parameters import ParameterSpec
+from explorer.parameters import ParameterSpec, require_agreement
 from explorer.records import Measurement, Variant
 from explorer.runtimes.staged import Array, StagedExecutor
 from explorer.system.plugins import Registry
@@ -25,20 +25,30 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def scenario_named(name: str) -> Scenario:
-    """Return the scenario of that name. Raises KeyError for a name that is not registered, ExplorerError."""
+    """Return the scenario of that name.
+
+    Raises KeyError for a name that is not registered, NotAvailable for a plugin that does not load, or has a parameter
+    that contradicts another of its name.
+    """
+    scenario = _made(name)
+    require_agreement(f"the scenario {name!r} of the package {SCENARIOS.package(name)}", scenario.parameters)
+    return scenario
+
+
+def _made(name: str) -> Scenario:
     return SCENARIOS.make(name, Scenario)  # type: ignore[type-abstract]
 
 
-def declared() -> Iterator[ParameterSpec]:
-    """Yield the parameters of every registered scenario. Raises ExplorerError for one that does not load."""
-    for name in SCENARIOS:
-        yield from scenario_named(name).parameters
+def declared() -> Iterator[tuple[ParameterSpec, bool]]:
+    """Yield the parameters of every scenario that loads, and whether the scenario is built in."""
+    for name, scenario in SCENARIOS.survey(_made)[0].items():
+        yield from ((spec, SCENARIOS.is_built_in(name)) for spec in scenario.parameters)
 
 
 def foreign_parameters(scenario: str) -> frozenset[str]:
-    """Return the names of the parameters that only other scenarios have. Raises KeyError, ExplorerError."""
+    """Return the names of the parameters that only other scenarios have. Raises KeyError, NotAvailable."""
     own = {spec.name for spec in scenario_named(scenario).parameters}
-    return frozenset(spec.name for spec in declared() if spec.name not in own)
+    return frozenset(spec.name for spec, _ in declared() if spec.name not in own)
 
 
 class Load(ABC):

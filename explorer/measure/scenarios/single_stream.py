@@ -35,7 +35,7 @@ class Queries(Load):
         order = np.random.default_rng(_ORDER_SEED).permutation(len(inputs))
         n_queries = max(1, min(len(order), _TIMED_EXAMPLES) // batch)
         self._which: NDArray[np.int64] = np.resize(order, (n_queries, batch))
-        self._threshold = executor.threshold
+        self._executor = executor
         self._exits: list[NDArray[np.int64]] = []
         self._answers: list[Array] = []
         shuffled = inputs[self._which]
@@ -65,7 +65,7 @@ class Queries(Load):
         """Return how many answers were given while timing, and how many of them differ from the expected ones."""
         answers, exits = np.concatenate(self._answers), np.concatenate(self._exits)
         which = self._which[np.arange(len(self._answers)) % len(self._which)].ravel()
-        return {"n_answers": len(which), "n_different": n_different(answers, exits, which, expected, self._threshold)}
+        return {"n_answers": len(which), "n_different": n_different(answers, exits, which, expected, self._executor)}
 
     def energy(self) -> dict[str, Any]:
         """Return the energy of an example in mJ, over a second without the anchor; None and a reason if unavailable."""

@@ -165,7 +165,7 @@ class _Calculator:
 def _called(called: Any, arguments: Any, is_new: bool) -> _Made:
     _expect(isinstance(called, _Name) and isinstance(arguments, tuple), "something to call")
     if is_new:
-        _expect(called.text in _MADE_EMPTY and arguments == (), "a class of torchao's")
+        _expect(called.text in _MADE_EMPTY and arguments == (), "a type of torchao's")
     else:
         _expect(called.text in _CALLABLE, "a function that makes tensors")
         if called.text == _REBUILD:

@@ -1,7 +1,7 @@
 """The grid of a search space: its variants as numbers from 0, as levels of axes, and as Optuna's parameters.
 
-Every parameter has finitely many values, so a variant is a point of a grid. Runtime and quantization form one axis,
-`execution`, of the pairs that can be executed: an impossible pair has no point.
+Every parameter has finitely many values, so a variant is a point of a grid. Runtime, quantization and the parameters of
+single runtimes form one axis, `execution`, of what can be executed: an impossible pair has no point.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Levels = tuple[int, ...]
 class Axis:
     """A parameter with more than one value: its name in Optuna, its values in order, and its distribution in Optuna.
 
-    `field` is the parameter that it sets (`execution` sets two); `stage` is the position in a value per stage.
-    `labels` are Optuna's values of the levels.
+    `field` is the parameter that it sets, or `execution`, which sets those of `together`; `stage` is the position in a
+    value per stage. `labels` are Optuna's values of the levels.
     """
 
     name: str
@@ -38,10 +38,11 @@ class Axis:
     labels: tuple[Any, ...]
     distribution: BaseDistribution
     stage: int | None = None
+    together: tuple[str, ...] = ()
 
     def level_of(self, variant: Variant) -> int | None:
         """Return the level of `variant` on this axis; None when it has none of them."""
-        value: Any = (variant["runtime"], variant["quantization"]) if self.field == EXECUTION else variant[self.field]
+        value: Any = tuple(variant[name] for name in self.together) if self.together else variant[self.field]
         if self.stage is not None:
             value = value if not isinstance(value, tuple) else value[self.stage] if self.stage < len(value) else None
         return self.values.index(value) if value in self.values else None
@@ -60,19 +61,20 @@ class Grid:
         self._names = tuple(space.parameters)
         self._fixed: dict[str, Any] = {}
         axes: list[Axis] = []
-        executions = space.executions(vocabulary)
+        together, executions = space.execution_names(vocabulary), space.executions(vocabulary)
         for name, parameter in space.parameters.items():
-            if name in ("runtime", "quantization"):
+            if name in together:
                 continue
             if parameter.is_fixed:
                 self._fixed[name] = parameter.values[0]
             else:
                 axes.extend(_axes(name, parameter.values))
         if len(executions) == 1:
-            self._fixed["runtime"], self._fixed["quantization"] = executions[0]
+            self._fixed |= zip(together, executions[0], strict=True)
         else:
-            labels = tuple(f"{runtime}:{quantization}" for runtime, quantization in executions)
-            axes.append(Axis(EXECUTION, EXECUTION, executions, labels, CategoricalDistribution(labels)))
+            labels = tuple(":".join(map(str, values)) for values in executions)
+            distribution = CategoricalDistribution(labels)
+            axes.append(Axis(EXECUTION, EXECUTION, executions, labels, distribution, together=together))
         self.axes = tuple(axes)
         self.sizes = tuple(len(axis.values) for axis in axes)
         self.n_variants = math.prod(self.sizes)
@@ -87,8 +89,8 @@ class Grid:
         values = dict(self._fixed)
         for axis, level in zip(self.axes, self.levels(index), strict=True):
             value = axis.values[level]
-            if axis.field == EXECUTION:
-                values["runtime"], values["quantization"] = value
+            if axis.together:
+                values |= zip(axis.together, value, strict=True)
             elif axis.stage is not None:
                 values[axis.field] = (*values.get(axis.field, ()), value)
             else:

@@ -17,11 +17,13 @@ from explorer.metrics import METRICS, Constraint, Objective
 from explorer.models.registry import FAMILIES, is_own
 from explorer.parameters import PARAMETERS
 from explorer.runtimes.runtime import RUNTIMES
+from explorer.runtimes.runtime import foreign_parameters as parameters_of_other_runtimes
 from explorer.space.input_spec import read_input
 from explorer.space.rules import NAME_PATTERN
 from explorer.space.values import SearchSpace
 from explorer.study.store.journal import Entry
 from explorer.study.store.validation import require_valid_parameter, require_whole
+from explorer.study.vocabulary import vocabulary
 from explorer.tasks.task import TASKS, Reference, task_named
 from explorer.typed_json import from_json, to_json
 
@@ -113,7 +115,7 @@ def _check_task(stated: _Task) -> None:
     """Raise ValueError unless the task takes its facts."""
     task = task_named(stated.name)
     try:
-        task.check_facts(stated.facts)
+        task.check(stated.facts)
     except ValueError as error:
         raise ValueError(f"the facts of its task: {error}") from error
     if task.n_outputs(stated.facts) < 1:
@@ -143,11 +145,11 @@ def _check(space: SearchSpace) -> None:
         raise ValueError("its objectives or constraints are no metrics")
     if any(goal.direction != METRICS[goal.metric].direction for goal in space.objectives):
         raise ValueError("its objectives have another direction than their metrics")
-    known = PARAMETERS.keys() - foreign_parameters(space.scenario)
-    of_every_model = {name for name in known if PARAMETERS[name].phase != "network"}
-    for runtime in space.parameters["runtime"].values if "runtime" in space.parameters else ():
+    runtimes = space.parameters["runtime"].values if "runtime" in space.parameters else ()
+    for runtime in runtimes:
         require_installed("runtime", str(runtime), RUNTIMES)
-    if not of_every_model <= space.parameters.keys() <= known:
+    known = PARAMETERS.keys() - foreign_parameters(space.scenario) - parameters_of_other_runtimes(runtimes)
+    if not {spec.name for spec in vocabulary().parameters} <= space.parameters.keys() <= known:
         raise ValueError("its parameters are not those of a model")
     if not all(parameter.values for parameter in space.parameters.values()):
         raise ValueError("it has a parameter without values")

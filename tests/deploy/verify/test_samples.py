@@ -21,6 +21,7 @@ from explorer.measure.quality_pass import QualityPass
 from explorer.runtimes.onnxruntime import OnnxRuntime
 from explorer.runtimes.staged import exits_taken
 from explorer.system.worker_process import WorkerFailed
+from explorer.tasks.classification_files import confidence
 from explorer.tasks.task import task_named
 
 
@@ -170,10 +171,10 @@ def test_firm_decisions_stay_when_logits_move_within_the_shift(data):
     shift = data.draw(st.floats(0.0, 3.0))
     threshold = data.draw(st.floats(0.2, 1.0))
     moves = data.draw(any_arrays(np.float64, shape, elements=st.floats(-1, 1)))
-    exits = exits_taken(logits, threshold)
+    exits = exits_taken(logits, threshold, confidence)
     is_firm = is_robust(TASK, logits, exits, threshold, shift)
     moved = logits + 0.999 * shift * moves
-    exits_then = exits_taken(moved, threshold)
+    exits_then = exits_taken(moved, threshold, confidence)
     assert (exits_then == exits)[is_firm].all()
     assert (classes(moved, exits_then) == classes(logits, exits))[is_firm].all()
 
@@ -192,7 +193,7 @@ def test_firm_confidence_at_the_threshold_is_not(exit_taken):
 
 def test_firm_clear_confidence_is():
     logits = np.array([[[9.0, 0.0], [0.1, 0.0]], [[9.0, 0.0], [9.0, 0.0]]])
-    exits = exits_taken(logits, 0.9)
+    exits = exits_taken(logits, 0.9, confidence)
     assert exits.tolist() == [0, 1]
     assert is_robust(TASK, logits, exits, 0.9, 0.01).all()
 

@@ -99,7 +99,7 @@ def test_check_name_that_no_tensor_needs_is_refused(name):
         (b"cos\nsystem\n(S'true'\ntR.", "names 'os.system'"),
         (b"(S'true'\nios\nsystem\n.", "the instruction"),
         (b"\x80\x02\x82\x01.", "the instruction EXT1"),
-        (b"ctorch\ndevice\n(X\x03\0\0\0cput\x81.", "a class of torchao's"),
+        (b"ctorch\ndevice\n(X\x03\0\0\0cput\x81.", "a type of torchao's"),
         (b"ctorch\nTensor\n)R.", "a function that makes tensors"),
         (b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch\ndevice\nctorch\nTensor\n)}tR.", "a tensor to rebuild"),
         (b"ctorch\nTensor\n}X\x01\0\0\0aK\x01sb.", "an instance to set the attributes of"),

@@ -9,26 +9,25 @@ import numpy as np
 
 from explorer.observation import Anchor
 from explorer.study.result import StudyResult
-from explorer.views.formatting import one_line
 from explorer.views.page.columns import known
 
-_NO_ANCHOR = "the trials were measured without an anchor"
+_NO_ANCHOR = "no trial was measured"
 _MAX_READINGS = 600
-_USUAL_PERCENT = (5, 95)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The anchor in one measurement.
 
-    `round` is 0 in the search. `slowness` is its median time over its reference, above 1 where the machine was slower;
-    `spread` the standard deviation of its windows' medians, as a ratio (explorer.measure.drift_correction.dispersion).
+    `round` is 0 in the search. `slowness` is its median time over its quiet level, above 1 where the core was slower;
+    `spread` the standard deviation of its slices' medians, as a ratio; `quiet_ratio` the share of quiet slices.
     """
 
     trial: int
     round: int
     slowness: float
     spread: float
+    quiet_ratio: float
     is_invalid: bool
 
 
@@ -68,31 +67,29 @@ def stability_info(result: StudyResult) -> StabilityInfo:
     readings = tuple(one for one in (*searched, *again) if one is not None)
     if readings:
         return StabilityInfo(readings, _sentence(readings))
-    why = next((one.why_no_anchor for _, one in observed if one is not None and one.why_no_anchor), _NO_ANCHOR)
-    return StabilityInfo((), f"Not known: {one_line(why)}.")
+    return StabilityInfo((), f"Not known: {_NO_ANCHOR}.")
 
 
 def _reading(trial: int, round_number: int, anchor: Anchor | None, is_invalid: bool) -> Reading | None:
     if anchor is None:
         return None
-    return Reading(trial, round_number, anchor.slowness, anchor.dispersion, is_invalid)
+    return Reading(trial, round_number, anchor.slowness, anchor.dispersion, anchor.quiet_ratio, is_invalid)
 
 
 def _sentence(readings: tuple[Reading, ...]) -> str:
-    """State the range of the speed from the 5th to the 95th percentile of the valid measurements."""
-    valid = [one.slowness for one in readings if not one.is_invalid]
+    """State how often the core was quiet in the valid measurements, and how slow it was otherwise."""
+    valid = [one for one in readings if not one.is_invalid]
     n_invalid = len(readings) - len(valid)
     doubtful = {0: "", 1: " One measurement is not valid."}.get(n_invalid, f" {n_invalid} measurements are not valid.")
     if len(valid) < 2:
-        return f"One measurement does not tell how steady the machine was.{doubtful}"
-    low, high = np.percentile(valid, _USUAL_PERCENT)
+        return f"One measurement does not tell how steady the core was.{doubtful}"
     n_rounds = len({one.round for one in readings} - {0})
     where = f"{len(readings)} measurements" + (
         f", those of {n_rounds} confirmation rounds included" if n_rounds else ""
     )
-    moved = 100 * float(high / low - 1)
-    share = f"{moved:.0f}" if moved >= 9.5 else f"{moved:.1f}"
+    quiet = float(np.mean([one.quiet_ratio for one in valid]))
+    slowest = 100 * (max(one.slowness for one in valid) - 1)
     return (
-        f"The machine's speed moved by {share} % during the study ({where}); "
-        f"times are corrected as far as each variant feels it.{doubtful}"
+        f"The core was quiet for {100 * quiet:.0f} % of the time ({where}), and up to {slowest:.0f} % slower "
+        f"otherwise; latencies are those of its quiet state.{doubtful}"
     )

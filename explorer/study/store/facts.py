@@ -17,7 +17,14 @@ from explorer.metrics import METRICS, Constraint, Objective
 from explorer.parameters import PARAMETERS
 from explorer.space.input_spec import InputSpec, read_input
 from explorer.space.rules import NAME_PATTERN
-from explorer.space.values import DataSettings, DeviceSettings, Parameter, SearchSettings, SearchSpace
+from explorer.space.values import (
+    DataSettings,
+    DeviceSettings,
+    MeasureSettings,
+    Parameter,
+    SearchSettings,
+    SearchSpace,
+)
 from explorer.study.store.journal import Entry
 from explorer.study.store.validation import (
     require_finite,
@@ -89,6 +96,7 @@ def space_from_json(values: Mapping[str, Any]) -> SearchSpace:
             "constraints": tuple(Constraint(**constraint) for constraint in values["constraints"]),
             "search": SearchSettings(**values["search"]),
             "device": DeviceSettings(**values["device"]),
+            "measure": MeasureSettings(**values["measure"]),
             "input": _input(values.get("input")),
         }
     )
@@ -206,7 +214,8 @@ def _check_settings(space: SearchSpace) -> None:
     )
     require_whole("its settings", (space.recovery_steps, data.validation, data.calibration, search.n_trials))
     prices = (device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
-    require_finite("its settings", (*prices, search.seed, 0 if search.timeout_s is None else search.timeout_s))
+    limits = (space.measure.precision, space.measure.at_most_s, search.timeout_s or 0)
+    require_finite("its settings", (*prices, search.seed, *limits))
 
 
 FACTS_KEY = "explorer"

@@ -18,7 +18,7 @@ of explorer/views/figure.py, whose hover texts are written in Python too, is com
 `latency` probes one artifact of STUDY, a finished study with its artifacts, turn by turn: with a dashboard served by
 the process that probes, open in a browser that hears of every trial; and without server and browser. All of them run on
 this machine, and the browser wherever the system puts it. The machine has to be quiet otherwise. As in a study, times
-are corrected by its anchor, and what is invalid is measured again; the times before correction stand beside them.
+are those of the core's quiet state, and what is invalid is measured again; those of all states stand beside them.
 """
 
 from __future__ import annotations
@@ -48,11 +48,10 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from explorer.data.preparing import prepare
 from explorer.data.splits import split
 from explorer.measure.metrics import Prices
-from explorer.measure.probing import Anchor, ProbeSettings, probe
+from explorer.measure.probing import ProbeSettings, probe
 from explorer.measure.results import Measured
 from explorer.records import Progress
 from explorer.runtimes.artifact import Artifact
-from explorer.study.anchor import read_reference
 from explorer.study.evaluation import MAX_ATTEMPTS
 from explorer.study.front import front_view
 from explorer.study.read import load_result
@@ -327,15 +326,14 @@ def latency(arguments: argparse.Namespace) -> None:
             pairs.append({name: turn() for name, turn in (turns if number % 2 == 0 else turns[::-1])})
             print(f"  pair {number + 1} of {arguments.pairs}: {pairs[-1]}", file=sys.stderr, flush=True)
     plain, watched = ([pair[name] for pair in pairs] for name in ("without", "with"))
-    steps = [abs(later.corrected_ms / earlier.corrected_ms - 1) for earlier, later in pairwise(plain)]
-    change = changed(plain, watched, "corrected_ms")
+    steps = [abs(later.quiet_ms / earlier.quiet_ms - 1) for earlier, later in pairwise(plain)]
+    change = changed(plain, watched, "quiet_ms")
     rows = [
-        Row("without a dashboard, median", f"{median(probe.corrected_ms for probe in plain):.4f} ms"),
-        Row("with an open dashboard, median", f"{median(probe.corrected_ms for probe in watched):.4f} ms"),
+        Row("without a dashboard, median", f"{median(probe.quiet_ms for probe in plain):.4f} ms"),
+        Row("with an open dashboard, median", f"{median(probe.quiet_ms for probe in watched):.4f} ms"),
         Row("median difference within the pairs", words_of(change), "within 1 %", abs(change[0]) <= 0.01),
-        Row("the same before correction", words_of(changed(plain, watched, "raw_ms"))),
+        Row("the same in all states of the core", words_of(changed(plain, watched, "raw_ms"))),
         Row("and of the anchor beside it", words_of(changed(plain, watched, "anchor_ms"))),
-        Row("and of the pulse", words_of(changed(plain, watched, "pulse_ms"))),
         Row("for comparison: from one without to the next, median", f"{median(steps):.2%}"),
         Row("measured again, being invalid", f"{sum(probe.n_invalid for probe in (*plain, *watched))}"),
     ]
@@ -356,10 +354,9 @@ def words_of(change: tuple[float, float, float]) -> str:
 class Probed:
     """The median times of one probe, in ms, and how many before it were invalid."""
 
-    corrected_ms: float
+    quiet_ms: float
     raw_ms: float
     anchor_ms: float
-    pulse_ms: float
     n_invalid: int
 
 
@@ -376,7 +373,7 @@ def chosen_trial(result: StudyResult, number: int | None) -> TrialRecord:
 
 
 def prober(result: StudyResult, trial: TrialRecord, place: Path) -> Measure:
-    """What probes a copy of the trial's artifact as a study does, beside the study's anchor."""
+    """What probes a copy of the trial's artifact as a study does."""
     source = result.folder / "artifacts" / str(trial.outcome.artifact)
     shutil.copytree(source, place / source.name, ignore=shutil.ignore_patterns("measurements"))
     artifact = Artifact.read(place / source.name)
@@ -385,15 +382,13 @@ def prober(result: StudyResult, trial: TrialRecord, place: Path) -> Measure:
     validation = splits.examples
     device = result.space.device
     prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
-    kept = json.loads((result.folder / "anchor.json").read_text(encoding="utf-8"))
-    anchor = Anchor(result.folder / "artifacts" / kept["artifact"], read_reference(result.folder, kept["artifact"]))
 
     def measure(on_progress: Callable[[Progress], None]) -> Probed:
         for n_invalid in range(MAX_ATTEMPTS):
             measured, _ = probe(
                 artifact,
                 trial.variant,
-                ProbeSettings(validation, prices, place / "logits", on_progress=on_progress, anchor=anchor),
+                ProbeSettings(validation, prices, place / "logits", on_progress=on_progress),
                 "probe",
             )
             if not measured.invalid:
@@ -404,13 +399,12 @@ def prober(result: StudyResult, trial: TrialRecord, place: Path) -> Measure:
 
 
 def probed(measured: Measured, samples: Path, n_invalid: int) -> Probed:
-    corrected_ms = measured.metrics["latency_ms"].value
-    assert corrected_ms is not None
+    quiet_ms = measured.metrics["latency_ms"].value
+    assert quiet_ms is not None
     with np.load(samples) as raw:
-        raw_ms, anchor_ms, pulse_ms = (
-            float(np.median(raw[name])) / 1e6 for name in ("latency_raw_ns", "anchor_ns", "pulse_ns")
-        )
-    return Probed(corrected_ms, raw_ms, anchor_ms, pulse_ms, n_invalid)
+        raw_ms = float(np.median(raw["latency_raw_ns"])) / 1e6
+        anchor_ms = float(np.median(raw["anchor_ns"].sum(axis=1))) / 1e6
+    return Probed(quiet_ms, raw_ms, anchor_ms, n_invalid)
 
 
 def nobody(_: Progress) -> None:

@@ -61,7 +61,7 @@ def windows(calls: Mapping[str, Query], images: NDArray[np.uint8], rounds: int) 
     found: dict[str, list[list[float]]] = {name: [] for name in calls}
     for call in calls.values():
         for index in range(200):
-            call(images[index : index + 1])
+            call(images[index % len(images)][None])
     order = list(calls)
     for turn in range(rounds):
         for name in order if turn % 2 else reversed(order):
@@ -164,7 +164,7 @@ def main() -> None:
         export(options.study, wanted, onnx, "onnx")
         manifest = read_bundle(bundle).manifest
         with np.load(bundle / "samples.npz") as samples:
-            images = np.load(options.images)[:4000] if options.images else samples["images"]
+            images = np.load(options.images)[:4000] if options.images else samples["inputs"]
         print(f"{manifest.name}: {manifest.variant.to_json()}")
         everywhere = os.sched_getaffinity(0)
         os.sched_setaffinity(0, [max(everywhere)])

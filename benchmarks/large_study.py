@@ -25,6 +25,7 @@ from explorer.intervals import Z
 from explorer.measure.metrics import Prices
 from explorer.metrics import Constraint, Objective
 from explorer.observation import (
+    Anchor,
     BuildFacts,
     ColdStart,
     Conditions,
@@ -33,7 +34,6 @@ from explorer.observation import (
     Memory,
     MemoryBytes,
     Observation,
-    Pulse,
     Section,
     Timing,
 )
@@ -156,9 +156,8 @@ def _observation(metrics: Mapping[str, Measurement], left_early: float, n_int8: 
         busy_cores=1.0,
         cold_start_ms=ColdStart(20.0, 40.0, 10.0, 2.0),
         memory_mib=Memory(80.0, 60.0, 20.0),
-        timing=Timing("whole", True, True, 0.01, 1.0, latency, latency, 1000),
-        anchor=None,
-        pulse=Pulse(0.02, 0.02, 1.0),
+        timing=Timing("whole", True, True, 0.01, 1.0, 1000),
+        anchor=Anchor((0.1, 0.05, 0.05), 1.0, 0.01, 0.9, 0.0),
         conditions=Conditions(1.3, 0.0, 0.0, 1, (1,), 0.0),
         phases={},
         exits=(

@@ -41,7 +41,7 @@ from explorer.views.outputs import write_report
 
 REFERENCE = Path(__file__).parents[1] / "studies" / "reference"
 MAX_KIB = 2048
-SAMPLES = ("latency_ns", "score_")  # the beginnings of the arrays' names
+SAMPLES = ("latency_ns", "latency_counts", "score_")  # the beginnings of the arrays' names
 PARTS = {
     "database": DATABASE_NAME,
     "search space": SPACE_NAME,

@@ -41,13 +41,13 @@ from explorer import intervals
 from explorer.data.preparing import prepare
 from explorer.data.splits import split
 from explorer.measure.metrics import Prices
-from explorer.measure.probing import Anchor, ProbeSettings, probe
+from explorer.measure.noise import measured_noise
+from explorer.measure.probing import ProbeSettings, probe
 from explorer.measure.results import Measured
 from explorer.metrics import Direction
 from explorer.pareto.front import front_mask
 from explorer.records import Progress, Variant
 from explorer.runtimes.artifact import Artifact
-from explorer.study.anchor import read_reference
 from explorer.study.confirm.confirmation import Repeat
 from explorer.study.confirm.confirmed_values import confirmed
 from explorer.study.evaluation import MAX_ATTEMPTS
@@ -103,27 +103,23 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A study's artifacts, its validation images, and its anchor."""
+    """A study's artifacts and its validation examples."""
 
     result: StudyResult
     validation: Examples
-    anchor: Anchor
     prices: Prices
     place: Path
 
     @classmethod
     def of(cls, study: Path, place: Path) -> Bench:
-        """Raises StopIteration for a study without an anchor."""
         result = load_result(study)
         dataset = prepare(result.space.data, None, lambda _: None)
         splits = split(dataset, result.space.data, Classification())
         validation = splits.examples
-        name = json.loads((study / "anchor.json").read_text())["artifact"]
-        anchor = Anchor(study / "artifacts" / name, read_reference(study, name))
         device = result.space.device
         prices = Prices(device.hardware_usd_per_hour, device.memory_usd_per_gib_hour, device.other_usd_per_million)
         (place / "results").mkdir()
-        return cls(result, validation, anchor, prices, place)
+        return cls(result, validation, prices, place)
 
     def subject(self, trial: int, **changes: int) -> Subject:
         """That trial's, with another batch size, say."""
@@ -144,7 +140,7 @@ class Bench:
     def measure(self, subject: Subject, on_progress: Callable[[Progress], None] = lambda _: None) -> Measured:
         """One measurement in a fresh process, with the whole budget."""
         logits = self.place / "logits"
-        settings = ProbeSettings(self.validation, self.prices, logits, on_progress=on_progress, anchor=self.anchor)
+        settings = ProbeSettings(self.validation, self.prices, logits, on_progress=on_progress)
         return probe(subject.artifact, subject.variant, settings, "bench", self.place / "results")[0]
 
     def alternatives(self, subject: Subject, seconds: float) -> list[float]:
@@ -175,14 +171,15 @@ def repeatability(study: Path, is_loaded: bool, times: int) -> None:
     with tempfile.TemporaryDirectory() as place, _busy_neighbor(is_loaded):
         bench = Bench.of(study, Path(place))
         chosen = subjects(bench)
-        methods = ("explore", *ALTERNATIVES)
+        methods = ("explore", "explore, experienced", *ALTERNATIVES)
+        print(measured_noise().sentence, flush=True)
         found = np.zeros((times, len(methods), len(chosen)))
         for turn in range(times):
             for index in np.random.default_rng(turn).permutation(len(chosen)):
                 made = bench.believed(chosen[index])
                 seconds = made.observation.timing.seconds
-                latency = made.metrics["latency_ms"].value
-                found[turn, :, index] = [latency, *bench.alternatives(chosen[index], seconds)]
+                latencies = [made.metrics[name].value for name in ("latency_ms", "latency_experienced_ms")]
+                found[turn, :, index] = [*latencies, *bench.alternatives(chosen[index], seconds)]
                 print(f"{turn} {chosen[index].variant} {np.round(found[turn, :, index], 4)} {made.invalid}", flush=True)
     pairs = list(combinations(range(times), 2))
     differences = np.array([np.abs(found[a] - found[b]) / (found[a] + found[b]) * 2 for a, b in pairs])

@@ -227,7 +227,7 @@ def train(
 
 @app.command()
 def device(as_json: Json = False) -> None:
-    """Show this machine: processor, memory, runtimes, noise floor."""
+    """Show this machine: processor, memory, runtimes, how quiet its core is."""
     from explorer.commands.device import device as run
 
     run(as_json)

@@ -25,10 +25,6 @@ _SENTENCES = {
     "shared_core": "others had its core for {ratio:.0%} of the time",
     "other_processes": "other processes used {ratio:.0%} of the measuring cores",
     "steal": "the hypervisor took {ratio:.0%} of the measuring cores' time",
-    "unsteady": (
-        "the machine was not steady: the anchor's windows differ by {dispersion:.0%}, and the variant feels "
-        "{sensitivity:.0%} of it"
-    ),
 }
 
 
@@ -70,10 +66,12 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long was timed, and the uncorrected times.
+    """How long was timed.
 
     is_steady, is_narrow  whether the warm-up became steady, and the median's interval as narrow as was asked
-    interval_ratio        the larger distance of the median to an end of its interval, as a ratio; None: unknown
+    interval_ratio        the larger distance of the median to an end of its interval within this process, as a ratio;
+                          None: unknown
+    seconds               of all queries, in every state of the core
     n_answers             answers compared with those of the accuracy pass; 0: they are not comparable
     """
 
@@ -82,38 +80,30 @@ class Timing:
     is_narrow: bool
     interval_ratio: float | None
     seconds: float
-    raw_latency_ms: Estimate
-    raw_latency_mean_ms: Estimate
     n_answers: int
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The anchor's median time in one measurement beside its reference; ratios are above 1 where it was slower.
+    """The anchor in one measurement: how much of it was taken in the core's quiet state.
 
-    dispersion   spread of the medians of its windows, as a ratio
-    sensitivity  the candidate's to what slows the anchor beyond the pulse, in [0, 1]
+    level_ms     quiet level of each of its parts, to which the times are related
+    slowness     its median over that level, above 1 where the core was slower
+    dispersion   spread of it over the slices, as a ratio
+    quiet_ratio  share of the slices that were taken in the quiet state
+    excess       slowness of the slices that count, less 1; 0 where enough were quiet, so that these alone count
     """
 
-    median_ms: Estimate
-    reference_ms: float
+    level_ms: tuple[float, ...]
     slowness: float
     dispersion: float
-    sensitivity: float
+    quiet_ratio: float
+    excess: float
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a slowness that is not above 0."""
-        if not self.slowness > 0:
-            raise ValueError(f"the anchor's slowness is {self.slowness:g}, expected more than 0")
-
-
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """The pulse's median time in one measurement beside its reference, and their ratio."""
-
-    median_ms: float
-    reference_ms: float
-    slowness: float
+        """Raise ValueError for a slowness or a level that is not above 0."""
+        if not (self.slowness > 0 and self.level_ms and min(self.level_ms) > 0):
+            raise ValueError(f"the anchor's level is {self.level_ms} and its slowness {self.slowness:g}, expected more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +282,6 @@ class Observation:
     cores, modules    the measuring cores; which of the known runtimes' packages the probe had loaded
     processor_share   share of the time in which the timed thread had a processor, 1 when undisturbed
     busy_cores        processor time over wall time during the warm-up
-    anchor            None: it was not timed, because `why_no_anchor`, if there is a reason
     phases            phases of the probe by name
     exits, sections   of the validation examples
     has_known_outputs whether the outputs came from the cache
@@ -307,14 +296,12 @@ class Observation:
     cold_start_ms: ColdStart
     memory_mib: Memory
     timing: Timing
-    anchor: Anchor | None
-    pulse: Pulse
+    anchor: Anchor
     conditions: Conditions
     phases: Mapping[str, Phase]
     exits: tuple[Exit, ...]
     sections: tuple[Section, ...]
     has_known_outputs: bool = False
-    why_no_anchor: str | None = None
     build: BuildFacts | None = None
     utilization: Utilization | None = None
 

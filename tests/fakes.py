@@ -26,7 +26,6 @@ from explorer.observation import (
     MemoryBytes,
     Observation,
     Phase,
-    Pulse,
     Reason,
     SegmentBytes,
     Timing,
@@ -162,9 +161,8 @@ def make_observation(slowness: float = 1.01, spread: float = 0.01, **changed: An
         "busy_cores": 0.99,
         "cold_start_ms": ColdStart(150.0, 40.0, 10.0, 2.5),
         "memory_mib": Memory(80.0, 60.0, 20.0),
-        "timing": Timing("whole", True, True, 0.01, 1.25, known, known, 200),
-        "anchor": Anchor(Estimate(0.5, 0.49, 0.51, 300), 0.5 / slowness, slowness, spread, 0.4),
-        "pulse": Pulse(0.02, 0.02, 1.0),
+        "timing": Timing("whole", True, True, 0.01, 1.25, 200),
+        "anchor": Anchor((0.1, 0.05, 0.05), slowness, spread, 0.8, 0.0),
         "conditions": Conditions(1.3, 0.0, None, 1, (1,), 0.0),
         "phases": {"load": Phase(0.01, 0.01, 0.0, 0.0, False)},
         "exits": (Exit(1.0, 0.9, known),),
@@ -306,7 +304,8 @@ class FakeEvaluator:
         facts = {"variant": variant.to_json(), "metrics": {name: m.to_json() for name, m in metrics.items()}}
         (folder / f"trial-{number:05d}.json").write_text(json.dumps(facts))
         scores = self._hits(variant).astype(np.float64)
-        np.savez(folder / f"trial-{number:05d}.npz", score_accuracy=scores, latency_ns=np.array([1000]))
+        times = {"latency_ns": np.array([1000]), "latency_counts": np.array([1])}
+        np.savez(folder / f"trial-{number:05d}.npz", score_accuracy=scores, **times)
 
     def _artifact(self, variant: Variant) -> str:
         name = content_key(variant.to_json())

@@ -66,6 +66,7 @@ def finished(tmp_path):
         np.savez(
             measurements / f"trial-{trial.number:05d}.npz",
             latency_ns=rng.integers(10**5, 10**6, 900),
+            latency_counts=rng.integers(0, 2, 900),
             predictions=rng.integers(0, 10, 5000),
             logits=rng.normal(size=(5000, 10)),
         )

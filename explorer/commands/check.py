@@ -13,7 +13,8 @@ from explorer.commands.printing import console, print_json
 from explorer.data.source import input_shape, locate
 from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
-from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
+from explorer.measure.noise import Noise, measured_noise
+from explorer.measure.timing import FULL
 from explorer.models.base import trained_shapes
 from explorer.models.registry import is_own, shipped, source_file
 from explorer.runtimes.runtime import runtime
@@ -25,6 +26,7 @@ from explorer.tasks.task import task_named
 
 _TRIAL_S = 6.5  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller inputs take less
 _TRAINING_S = {"default": 14 * 60.0, "long": 80 * 60.0, "shipped": 5 * 3600.0, "quick": 90.0}
+_NOISE_S = 3.0
 _SMALL_TRAINING_S = {"digits": 30.0, "cluttered_digits": 120.0}
 _SMALL_SHAPES = {"digits": [1, 8, 8], "cluttered_digits": [1, 15, 15]}
 
@@ -46,10 +48,12 @@ def check(file: Path, data: Path | None, is_json: bool, is_skipping: bool = Fals
     words = vocabulary()
     space = load_space(file, words, Overrides())
     space, left_out = installed_part(space, words) if is_skipping else (space, {})
-    facts = _facts(space, words)
+    noise = measured_noise(_NOISE_S)
+    facts = _facts(space, words, noise)
     skipped = [Finding(f"runtime {name}", True, f"left out: {why}") for name, why in left_out.items()]
     runtimes = [*_runtimes(space), *skipped]
-    findings = [*_data(space, data), *_own_code(space), *_weights(space), *runtimes, *_sensors(space), _noise()]
+    findings = [*_data(space, data), *_own_code(space), *_weights(space), *runtimes, *_sensors(space)]
+    findings.append(Finding("noise", True, noise.sentence))
     missing = [finding for finding in findings if not finding.is_ok]
     if is_json:
         said = [{"name": f.name, "ok": f.is_ok, "text": f.text} for f in findings]
@@ -62,7 +66,7 @@ def check(file: Path, data: Path | None, is_json: bool, is_skipping: bool = Fals
         )
 
 
-def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
+def _facts(space: SearchSpace, words: Vocabulary, noise: Noise) -> dict[str, Any]:
     n_variants = space.n_variants(words)
     n_trials = n_possible_trials(space)
     pairs = list(dict.fromkeys(values[:2] for values in space.executions(words)))
@@ -78,17 +82,21 @@ def _facts(space: SearchSpace, words: Vocabulary) -> dict[str, Any]:
         "input": None if space.input is None else str(space.input),
         "objectives": [asdict(objective) for objective in space.objectives],
         "constraints": [str(constraint) for constraint in space.constraints],
-        "estimate_s": _estimate(space, n_trials),
+        "estimate_s": _estimate(space, n_trials, noise),
     }
 
 
-def _estimate(space: SearchSpace, n_trials: int) -> dict[str, float]:
-    """Return seconds of training (0 for cached weights) and of all trials, to about a factor of two."""
+def _estimate(space: SearchSpace, n_trials: int, noise: Noise) -> dict[str, float]:
+    """Return seconds of training (0 for cached weights) and of all trials, to about a factor of two.
+
+    Where the core is quiet for a third of the time, timing takes three times as long.
+    """
     is_small = space.data.name in _SMALL_SHAPES
     needs_training = bool(space.recipe) and not _is_trained(space)
     once = _SMALL_TRAINING_S[space.data.name] if is_small else _TRAINING_S.get(space.recipe, 900.0)
     training = once if needs_training else 0.0
-    trials = n_trials * (_TRIAL_S / 2 if is_small else _TRIAL_S)
+    timing_s = min(FULL.min_s / max(noise.quiet_ratio, 1e-3), space.measure.at_most_s)
+    trials = n_trials * ((_TRIAL_S / 2 if is_small else _TRIAL_S) + timing_s - FULL.min_s)
     return {"training": training, "trials": min(trials, space.search.timeout_s or math.inf)}
 
 
@@ -155,11 +163,6 @@ def _sensors(space: SearchSpace) -> list[Finding]:
         return []
     why = EnergyCounter.open().why
     return [Finding("energy", why is None, why or "RAPL counters are readable")]
-
-
-def _noise() -> Finding:
-    noise = noise_floor(seconds=0.05, n_processes=2)
-    return Finding("noise floor", True, same_work_sentence(*(getattr(noise, name) for name in AA_RATIOS)))
 
 
 def _print(out: Console, space: SearchSpace, facts: dict[str, Any], findings: list[Finding]) -> None:

@@ -1,4 +1,4 @@
-"""`explore device`: processor, memory, runtimes, roofline peaks, sensors and noise floor of this machine."""
+"""`explore device`: processor, memory, runtimes, roofline peaks, sensors and noise of this machine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from explorer.commands.printing import console, print_json
+from explorer.measure.anchor import level_file
 from explorer.measure.energy import EnergyCounter
-from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
+from explorer.measure.noise import Noise, measured_noise
 from explorer.measure.roofline_peaks import cache_file, machine_peaks
 from explorer.runtimes.int8_range import FULL, range_here
 from explorer.runtimes.runtime import Runtime, survey
@@ -38,7 +39,7 @@ def _facts() -> dict[str, Any]:
         "peaks": _peaks(),
         "energy": EnergyCounter.open().why or "readable",
         "graphics_energy": EnergyCounter.of_graphics().why or "readable",
-        "noise_floor": asdict(noise_floor()),
+        "noise": _noise(measured_noise()),
         "cache": str(cache_root()),
     }
 
@@ -59,6 +60,11 @@ def _runtime(plugin: Runtime) -> dict[str, Any]:
     }
 
 
+def _noise(noise: Noise) -> dict[str, Any]:
+    """Return how quiet a core is, in a sentence too, and the file that stores its quiet level."""
+    return {**asdict(noise), "sentence": noise.sentence, "file": str(level_file())}
+
+
 def _peaks() -> dict[str, Any]:
     """Return the peaks of one thread, their age in seconds and the file that stores them."""
     peaks = machine_peaks(threads=1)
@@ -67,7 +73,7 @@ def _peaks() -> dict[str, Any]:
 
 def _print(facts: dict[str, Any]) -> None:
     out = console()
-    processor, noise = facts["processor"], facts["noise_floor"]
+    processor, noise = facts["processor"], facts["noise"]
     out.print(f"processor    {processor['name']}, {processor['n_cores']} cores, {', '.join(processor['instructions'])}")
     dot_products = f"the processor has {'' if facts['int8_range'] == FULL else 'no '}int8 dot products"
     out.print(f"int8 weights {facts['int8_range']}: {dot_products}")
@@ -82,11 +88,8 @@ def _print(facts: dict[str, Any]) -> None:
         out.print(line)
     out.print(f"energy       {facts['energy']}")
     out.print(f"graphics     energy: {facts['graphics_energy']}")
-    out.print(
-        f"noise floor  {noise['n']} times {noise['median_ms']:.3f} ms: ±{noise['spread_ratio']:.1%}, "
-        f"99th percentile {noise['p99_ratio']:.2f} ×, drift {noise['drift_ratio']:.1%}"
-    )
-    out.print(f"             {same_work_sentence(*(noise[name] for name in AA_RATIOS))}")
+    out.print(f"noise        {noise['sentence']}")
+    out.print(f"             measured for {noise['seconds']:.0f} s; delete {noise['file']} when the machine changed")
     out.print(f"cache        {facts['cache']}")
 
 

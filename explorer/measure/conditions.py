@@ -1,4 +1,4 @@
-"""What the system counts while the probe works: conditions while times are taken, and stops in its other phases.
+"""What the system counts while the probe works, and the reasons that follow why its times are not valid.
 
 Of timed queries every stretch is known (`measure.timing`). A cold start happens once and waits for files, so processor
 time does not show whether the process stood still. The kernel's counts for it do: stopped and continued, ready without
@@ -10,18 +10,29 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from explorer.observation import Conditions, Phase
+from explorer.observation import Conditions, Observation, Phase, Reason
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 _FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 _WORKING_SHARE = 0.05
 """Minimum share of the time in which a thread had a processor for it to count as working."""
+
+COLD_START = ("start", "import", "load", "first answer")
+STATED_PHASES = frozenset({*COLD_START, "energy pass"})
+"""Phases whose duration is part of a metric. Standing still in the memory pass or the warm-up changes no number."""
+
+MAX_STOP_S = 0.1
+"""Longer than a scheduler lets one thread wait for another, shorter than any deliberate stop of a process."""
+
+MIN_PROCESSOR_SHARE = 0.90
+MAX_STEAL_RATIO = 0.05
+MAX_OTHERS_RATIO = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,7 @@ class SystemState:
     threads_s: Mapping[int, float]
 
     @classmethod
-    def now(cls, cores: Sequence[int], proc: Path = Path("/proc")) -> SystemState:
+    def read(cls, cores: Sequence[int], proc: Path = Path("/proc")) -> SystemState:
         """Read the present state of `cores` from the files below `proc`."""
         return cls(
             time.clock_gettime(time.CLOCK_BOOTTIME),
@@ -135,17 +146,55 @@ class PhaseTimer:
 
     def begin(self) -> None:
         """Begin a phase; the time since the last one belongs to none."""
-        self._mark = self._now()
+        self._mark = self._readings()
         self._clocks.was_stopped()
 
     def end(self, name: str) -> Phase:
         """End the phase and begin the next one. A repeated name replaces the earlier phase."""
-        mark, self._mark = self._mark, self._now()
+        mark, self._mark = self._mark, self._readings()
         wall, processor, waited, suspended = ((now - then) / 1e9 for now, then in zip(self._mark, mark, strict=True))
         made = Phase(wall, processor, waited, max(0.0, suspended), self._clocks.was_stopped())
         self.phases[name] = made
         return made
 
-    def _now(self) -> tuple[int, int, int, int]:
+    def _readings(self) -> tuple[int, int, int, int]:
         clocks = self._clocks
         return clocks.wall_ns(), clocks.processor_ns(), clocks.waited_ns(), clocks.suspended_ns()
+
+
+def reasons(seen: Observation, threads: int, longest_stop_s: float, n_different: int) -> Iterator[Reason]:
+    """Yield why the times of a measurement are invalid; nothing when they are valid.
+
+    `threads` is the number that the variant requests, `longest_stop_s` the longest time in which the timed thread had
+    no processor, `n_different` how many answers given while timing differ from those of the accuracy pass.
+    """
+    conditions = seen.conditions
+    if n_different:
+        yield _reason("different_answers", n_different=float(n_different), n_answers=float(seen.timing.n_answers))
+    if conditions.cores != tuple(sorted(seen.cores)):
+        yield _reason("other_cores", used=_listed(conditions.cores), wanted=_listed(sorted(seen.cores)))
+    if conditions.n_working > threads:
+        yield _reason("more_threads", n_working=float(conditions.n_working), n_threads=float(threads))
+    stopped_s = max(longest_stop_s, conditions.suspended_s)
+    if stopped_s > MAX_STOP_S:
+        yield _reason("clock_gap", seconds=stopped_s)
+    for name, phase in seen.phases.items():
+        if name in STATED_PHASES and phase.still_s > MAX_STOP_S:
+            yield _reason("phase_gap", phase=name, seconds=phase.still_s)
+    if seen.processor_share < MIN_PROCESSOR_SHARE:
+        yield _reason("shared_core", ratio=1 - seen.processor_share)
+    if threads == 1:
+        return  # the slices in which it had its core are known, and these count
+    others, steal = conditions.others_ratio, conditions.steal_ratio
+    if seen.processor_share >= MIN_PROCESSOR_SHARE and others is not None and others > MAX_OTHERS_RATIO:
+        yield _reason("other_processes", ratio=others)
+    if steal is not None and steal > MAX_STEAL_RATIO:
+        yield _reason("steal", ratio=steal)
+
+
+def _reason(kind: str, **values: float | str) -> Reason:
+    return Reason(kind, values)
+
+
+def _listed(cores: Iterable[int]) -> str:
+    return ", ".join(map(str, cores))

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer import intervals
+from explorer.measure.quiet_state import Judged, for_later
 from explorer.measure.scenarios.scenario import Scenario
+from explorer.measure.trace import AXES
 from explorer.observation import Memory
 from explorer.records import Measurement, Variant
 from explorer.runtimes.artifact import Artifact
@@ -40,15 +42,11 @@ class Prices:
 def cost(prices: Prices, latency_mean_ms: Measurement, peak_memory_mib: Measurement, batch_size: int) -> Measurement:
     """Return the cost in US dollars for a million examples; its interval follows from the mean latency's alone."""
 
-    def at(latency: float | None) -> float | None:
-        if latency is None or peak_memory_mib.value is None:
-            return None
-        return prices.usd_per_million(latency, peak_memory_mib.value, batch_size)
-
-    value = at(latency_mean_ms.value)
-    if value is None:
+    if latency_mean_ms.value is None or (peak := peak_memory_mib.value) is None:
         return Measurement.unknown("it needs the mean latency and the peak memory")
-    return Measurement(value, at(latency_mean_ms.low), at(latency_mean_ms.high), latency_mean_ms.n)
+    ends = (latency_mean_ms.value, latency_mean_ms.low, latency_mean_ms.high)
+    value, low, high = (None if ms is None else prices.usd_per_million(ms, peak, batch_size) for ms in ends)
+    return Measurement(value, low, high, latency_mean_ms.n)
 
 
 Raw = Mapping[str, NDArray[Any]]
@@ -67,26 +65,47 @@ class Subject:
     targets: NDArray[Any]
 
 
-def metrics(raw: Raw, cold_start_ms: float, memory: Memory, energy: Measurement, subject: Subject) -> dict[str, Any]:
+def timing_metrics(raw: Raw, found: Judged, memory: Measurement, subject: Subject) -> dict[str, Measurement]:
+    """Return the metrics of time and cost, of the queries that count; and the median of all, as it was experienced.
+
+    `raw` are a probe's arrays [...], `memory` its peak. The intervals of the former hold the value of a later process.
+    """
+    times = subject.scenario.measure(counted(raw, found, subject.scenario), subject.variant)
+    times = {name: for_later(measured, found) for name, measured in times.items()}
+    query_ms, n_examples = subject.scenario.query_time(times, subject.variant)
+    return {
+        **times,
+        "latency_experienced_ms": intervals.percentile(raw["latency_raw_ns"] / 1e6, 50),
+        "cost_usd_per_million": cost(subject.prices, query_ms, memory, n_examples),
+    }
+
+
+def counted(raw: Raw, found: Judged, scenario: Scenario) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a scenario [q, ...] of the queries that count alone, and `latency_ns` [q] of these."""
+    axes = {**AXES, **scenario.axes}
+    of_queries = {name: raw[name][found.counts] for name, of in axes.items() if of.startswith("q")}
+    others = {name: raw[name] for name, of in axes.items() if not of.startswith("q")}
+    return {**others, **of_queries, "latency_ns": np.rint(found.latency_ns[found.counts]).astype(np.int64)}
+
+
+def metrics(
+    raw: Raw, found: Judged, cold_start_ms: float, memory: Memory, energy: Measurement, subject: Subject
+) -> dict[str, Measurement]:
     """Return every metric of task, scenario and process, known or not, by name.
 
-    `raw` are the arrays of a probe: latency_ns [q], corrected; exits [n] and answers [n, k] of n examples.
+    `raw` are the arrays of a probe, among them exits [n] and answers [n, k] of n examples.
     """
-    artifact, variant = subject.artifact, subject.variant
     peak = Measurement(memory.process_peak, n=1)
-    times = subject.scenario.measure(raw, variant)
-    query_ms, n_examples = subject.scenario.query_time(times, variant)
     return {
         **subject.task.measure(raw["answers"], subject.targets),
-        **times,
+        **timing_metrics(raw, found, peak, subject),
         "cold_start_ms": Measurement(cold_start_ms, n=1),
         "peak_memory_mib": peak,
         "model_memory_mib": Measurement(memory.model, n=1),
-        "artifact_size_mib": Measurement(artifact.size_mib),
-        "n_parameters": Measurement(float(artifact.facts.n_parameters)),
-        "mega_macs": _mega_macs(raw["exits"], artifact),
+        "artifact_size_mib": Measurement(subject.artifact.size_mib),
+        "n_parameters": Measurement(float(subject.artifact.facts.n_parameters)),
+        "mega_macs": _mega_macs(raw["exits"], subject.artifact),
         "energy_mj": energy,
-        "cost_usd_per_million": cost(subject.prices, query_ms, peak, n_examples),
     }
 
 

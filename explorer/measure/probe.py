@@ -76,8 +76,7 @@ class Probe:
             from explorer.measure.scenarios.scenario import scenario_named  # no part of cold start and memory
 
             answers.phase("warm-up")
-            anchor = None if request["anchor"] is None else Artifact.read(Path(request["anchor"])).load(1)
-            self._load = scenario_named(request["scenario"]).load(executor, inputs, variant, anchor)
+            self._load = scenario_named(request["scenario"]).load(executor, inputs, variant)
             self._time(self._load, request, answers)
         answers.phase("quality")
         os.sched_setaffinity(0, request["all_cores"])  # the threads of the pool inherit them
@@ -102,9 +101,10 @@ class Probe:
         self._facts["busy_cores"] = (time.process_time() - processor) / (time.perf_counter() - wall)
         self._phase_timer.end("warm-up")
         answers.phase("timing")
-        before = SystemState.now(request["cores"])
-        self._facts["is_narrow"] = load.run(Budget(**request["budget"]))
-        self._facts["conditions"] = to_json(before.until(SystemState.now(request["cores"])))
+        before = SystemState.read(request["cores"])
+        level_ns = None if request["level_ns"] is None else np.array(request["level_ns"])
+        self._facts["is_narrow"] = load.run(Budget(**request["budget"]), level_ns)
+        self._facts["conditions"] = to_json(before.until(SystemState.read(request["cores"])))
         self._phase_timer.begin()
         self._facts |= load.energy()
         self._phase_timer.end("energy pass")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.measure.drift_correction import Reference
+from explorer.measure.anchor import known_level_ns, learned_level_ns
 from explorer.measure.metrics import Prices, Subject
 from explorer.measure.quality_pass import (
     DEADLINES_S,
@@ -25,10 +25,10 @@ from explorer.measure.quality_pass import (
 )
 from explorer.measure.results import Measured, Terms, measured
 from explorer.measure.scenarios.scenario import scenario_named
-from explorer.measure.timing import FULL, QUARTER
+from explorer.measure.timing import FULL, QUARTER, Budget
 from explorer.records import Measurement, Progress, Stage, Variant
 from explorer.runtimes.artifact import Artifact
-from explorer.space.values import DEFAULT_SCENARIO
+from explorer.space.values import DEFAULT_MEASURE, DEFAULT_SCENARIO, MeasureSettings
 from explorer.system import cores as core_choice
 from explorer.system import environment
 from explorer.system.files import flush_to_disk, write_json
@@ -43,23 +43,6 @@ _UNDISTURBED = ("warm-up", "timing")
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
-    """An artifact's folder that is timed in turn with every candidate, and the reference times.
-
-    `folder` None: there is only the pulse, because `why`, if there is a reason. `reference` None: there is none yet,
-    and the times of this measurement may become it.
-    """
-
-    folder: Path | None
-    reference: Reference | None = None
-    why: str | None = None
-
-
-def no_progress(progress: Progress) -> None:
-    """Ignore progress."""
-
-
-@dataclass(frozen=True, slots=True)
 class ProbeSettings:
     """What the measurements of a study share.
 
@@ -67,8 +50,8 @@ class ProbeSettings:
     outputs_cache  a folder: outputs of the same files on the same inputs are computed once
     stop           interrupts the probe; see `explorer.system.worker_process`
     keep_off       processes that must leave the measuring cores meanwhile; this process is always among them
-    anchor         what times are corrected with; by default this measurement's own pulse
     scenario       the name of a registered scenario
+    measuring      how precise times have to be, and how long one measurement may take
     """
 
     validation: Examples
@@ -76,9 +59,16 @@ class ProbeSettings:
     outputs_cache: Path
     stop: Stop | None = None
     keep_off: Iterable[int] = ()
-    on_progress: Callable[[Progress], None] = no_progress
-    anchor: Anchor = Anchor(None)
+    on_progress: Callable[[Progress], None] = lambda progress: None
     scenario: str = DEFAULT_SCENARIO
+    measuring: MeasureSettings = DEFAULT_MEASURE
+
+    def budget(self, is_whole: bool) -> Budget:
+        """Return the whole timing budget, or a quarter, which gives half the precision."""
+        precision, limit_s = self.measuring.precision, self.measuring.at_most_s
+        if is_whole:
+            return replace(FULL, within_ratio=precision, limit_s=limit_s)
+        return replace(QUARTER, within_ratio=2 * precision, limit_s=limit_s / 4)
 
 
 def probe(
@@ -95,7 +85,7 @@ def probe(
     first, and the whole only if it returns True for the metrics so far. Raises WorkerFailed, Interrupted, OSError.
     """
     started = time.perf_counter()
-    validation, anchor = settings.validation, settings.anchor
+    validation = settings.validation
     available = core_choice.available()  # before this process, too, leaves the measuring cores
     cores = _measuring_cores(available, variant["threads"])
     known = known_outputs(artifact, variant, validation.fingerprint, settings.outputs_cache)
@@ -118,19 +108,19 @@ def probe(
                 "cores": cores,
                 "is_timed": True,
                 "scenario": settings.scenario,
-                "anchor": None if anchor.folder is None else str(anchor.folder),
+                "level_ns": None if (level := known_level_ns()) is None else level.tolist(),
             }
 
             def measure(is_whole: bool) -> tuple[Measured, Mapping[str, NDArray[Any]]]:
-                answer = worker.ask({**request, "budget": asdict(FULL if is_whole else QUARTER)}, DEADLINES_S)
-                return measured(read_raw(draft), answer, subject, Terms(is_whole, tuple(cores), anchor.reference))
+                answer = worker.ask({**request, "budget": asdict(settings.budget(is_whole))}, DEADLINES_S)
+                return measured(read_raw(draft), answer, subject, Terms(is_whole, tuple(cores), learned_level_ns))
 
             made, raw = measure(can_reach_front is None)
             if can_reach_front is not None and not made.invalid and can_reach_front(made.metrics):
                 made, raw = measure(True)
-        observation = replace(made.observation, has_known_outputs=is_known, why_no_anchor=anchor.why)
+        observation = replace(made.observation, has_known_outputs=is_known)
         made = replace(made, observation=observation)
-        _store(draft, raw, folder / name, variant, made)
+        store_measurement(draft, raw, folder / name, variant, made)
     finally:
         draft.unlink(missing_ok=True)
     if not is_known:
@@ -162,8 +152,10 @@ def _measuring_cores(available: list[int], threads: int) -> list[int]:
     return cores
 
 
-def _store(draft: Path, raw: Mapping[str, NDArray[Any]], target: Path, variant: Variant, made: Measured) -> None:
-    """Store the raw samples first, then the JSON file that marks them as whole."""
+def store_measurement(
+    draft: Path, raw: Mapping[str, NDArray[Any]], target: Path, variant: Variant, made: Measured
+) -> None:
+    """Store the raw samples [...] by way of `draft`, then the JSON file that marks them as whole. Raises OSError."""
     with draft.open("wb") as file:
         np.savez(file, **raw)  # type: ignore[arg-type]
     flush_to_disk(draft)

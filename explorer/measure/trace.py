@@ -1,4 +1,4 @@
-"""The trace of a measurement: uncorrected times with their windows, of the candidate, the anchor and the pulse."""
+"""The trace of a measurement: uncorrected times of the candidate and of the anchor, slice by slice."""
 
 from __future__ import annotations
 
@@ -10,36 +10,32 @@ from numpy.typing import ArrayLike, NDArray
 
 _ARRAYS = {
     "raw_ns": "latency_raw_ns",
-    "window": "latency_window",
+    "slice": "latency_slice",
     "anchor_ns": "anchor_ns",
-    "anchor_window": "anchor_window",
-    "pulse_ns": "pulse_ns",
-    "pulse_window": "pulse_window",
+    "anchor_slice": "anchor_slice",
     "wall_ns": "stretch_wall_ns",
     "processor_ns": "stretch_processor_ns",
 }
-AXES = {name: name[0] if name.startswith(("anchor", "pulse", "stretch")) else "q" for name in _ARRAYS.values()}
-"""Axes of a trace's arrays: q times of the candidate, a and p of anchor and pulse, s stretches of time."""
+AXES = {name: name[0] if name.startswith(("anchor", "stretch")) else "q" for name in _ARRAYS.values()}
+AXES["anchor_ns"] = "ap"
+"""Axes of a trace's arrays: q times of the candidate, a of the anchor in p parts, s stretches of time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """Uncorrected times.
 
-    raw_ns       [q] of the candidate's timed queries, in order; window [q]: the window of each
-    anchor_ns    [a] of the anchor, anchor_window [a]; the anchor's window w comes before the candidate's window w,
-                 and one more follows the last. Both are empty without an anchor
-    pulse_ns     [p] of the pulse, pulse_window [p]; a few in each of the anchor's windows, with or without an anchor
-    wall_ns      [s] of every stretch between two readings of the clocks, from the first query to the last
+    raw_ns       [q] of the candidate's timed queries, in order; slice [q]: the slice of each
+    anchor_ns    [a, p] of the anchor's p parts, anchor_slice [a], counted from 0 without gaps; the anchor's slice w
+                 comes before the candidate's slice w, and w + 1 after it
+    wall_ns      [s] of every stretch, a slice of the anchor or of the candidate, in order
     processor_ns [s] processor time of this thread in each stretch
     """
 
     raw_ns: NDArray[np.int64]
-    window: NDArray[np.int64]
+    slice: NDArray[np.int64]
     anchor_ns: NDArray[np.int64]
-    anchor_window: NDArray[np.int64]
-    pulse_ns: NDArray[np.int64]
-    pulse_window: NDArray[np.int64]
+    anchor_slice: NDArray[np.int64]
     wall_ns: NDArray[np.int64]
     processor_ns: NDArray[np.int64]
 
@@ -53,9 +49,17 @@ class Trace:
         return cls(**{field: np.asarray(arrays[name], dtype=np.int64) for field, name in _ARRAYS.items()})
 
     @property
-    def processor_share(self) -> float:
-        """Share of the time in which the timed thread had a processor: 1 when undisturbed."""
-        return float(self.processor_ns.sum() / max(1, self.wall_ns.sum()))
+    def anchor_medians_ns(self) -> NDArray[np.float64]:
+        """Median time of each of the anchor's parts in each of its slices [w, p]."""
+        begins = np.flatnonzero(np.diff(self.anchor_slice))
+        return np.array([np.median(part, axis=0) for part in np.split(self.anchor_ns, begins + 1)])
+
+    @property
+    def slice_stretches_ns(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Wall and processor time of the stretch of each of the candidate's slices [w]."""
+        slices = np.unique(self.slice)
+        places = slices + 1 + np.arange(len(slices))  # there is a stretch for each slice of the anchor, too
+        return self.wall_ns[places], self.processor_ns[places]
 
     @property
     def longest_stop_s(self) -> float:

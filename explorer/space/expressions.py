@@ -38,6 +38,19 @@ def duration_text(seconds: float) -> str | int | float:
     return seconds
 
 
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%")
+
+
+def ratio(value: Any) -> float:
+    """Return the ratio of a text such as `1%`, or of a number such as 0.01. Raises Refused."""
+    expected = "expected a percentage such as 1%, or a ratio such as 0.01"
+    if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
+        return float(match[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(f"{expected}, got {described(value)}")
+    return float(value)
+
+
 _MAX_LENGTH = 200  # longer than any expression of this form, short enough for the pattern to be quick
 _NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _CONSTRAINT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*([<>=!≤≥]+)\s*(.*?)\s*")

@@ -21,6 +21,7 @@ from explorer.space.values import (
     DataSettings,
     DeviceSettings,
     FamilyTraits,
+    MeasureSettings,
     Parameter,
     SearchSettings,
     SearchSpace,
@@ -125,6 +126,7 @@ def _space(section: SpaceSection, rules: Rules) -> SearchSpace:
         input=section.input,
         task=section.task,
         scenario=section.scenario,
+        measure=MeasureSettings(section.measure.precision, section.measure.at_most),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import model_validator as section_rule
 from explorer.metrics import METRICS, Constraint, Objective
 from explorer.parameters import Value
 from explorer.space import rules
-from explorer.space.expressions import check_limits, parse_constraint, parse_duration
+from explorer.space.expressions import check_limits, parse_constraint, parse_duration, ratio
 from explorer.space.input_spec import InputSpec, read_input
 from explorer.space.refusal import Place, Refused, check_choice, described, inside, listed, nearest, quoted
 from explorer.space.values import DEFAULT_SCENARIO
@@ -139,6 +139,13 @@ class SearchSection(Section):
     seed: Seed = 0
 
 
+class MeasureSection(Section):
+    """How precise latencies have to be, and how long one measurement may take."""
+
+    precision: Annotated[float, PlainValidator(ratio), Field(ge=0.001, le=0.5)] = 0.01
+    at_most: Annotated[float, PlainValidator(parse_duration), Field(ge=1, le=240)] = 20.0
+
+
 class DeviceSection(Section):
     """The device and its prices."""
 
@@ -166,6 +173,7 @@ class SpaceSection(Section):
     constraints: Annotated[tuple[Constraint, ...], PlainValidator(read_constraints)] = ()
     search: SearchSection = SearchSection()
     device: DeviceSection = DeviceSection()
+    measure: MeasureSection = MeasureSection()
 
     @section_rule(mode="after")
     def _shipped_weights_know_the_data(self, info: ValidationInfo[rules.Rules]) -> Self:

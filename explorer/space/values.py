@@ -98,6 +98,21 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureSettings:
+    """How long a latency is measured.
+
+    precision   the distance of the median to the ends of its interval at which a measurement ends, as a ratio
+    at_most_s   seconds that one measurement may take; a quarter of it where it does not get the whole budget
+    """
+
+    precision: float = 0.01
+    at_most_s: float = 20.0
+
+
+DEFAULT_MEASURE = MeasureSettings()
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceSettings:
     """The device and its prices in US dollars."""
 
@@ -129,6 +144,7 @@ class SearchSpace:
     input: InputSpec | None = None
     task: str = DEFAULT_TASK
     scenario: str = DEFAULT_SCENARIO
+    measure: MeasureSettings = DEFAULT_MEASURE
 
     @property
     def is_shipped(self) -> bool:

@@ -15,7 +15,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from explorer.space.document import plain_value
 from explorer.space.expressions import constraint_text, duration_text
-from explorer.space.values import DEFAULT_SCENARIO, SHIPPED, Parameter, SearchSpace
+from explorer.space.values import DEFAULT_MEASURE, DEFAULT_SCENARIO, SHIPPED, Parameter, SearchSpace
 
 _ABSENT = "(absent)"
 
@@ -30,7 +30,7 @@ def dump_space(space: SearchSpace) -> str:
 
 
 def fingerprint(space: SearchSpace) -> str:
-    """Return the SHA-256 of everything that identifies a study: all but its name and stopping rule."""
+    """Return the SHA-256 of everything that identifies a study: all but its name, stopping rule and precision."""
     text = json.dumps(_identity(space), sort_keys=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
@@ -60,6 +60,7 @@ def _sections(space: SearchSpace) -> dict[str, Any]:
     search: dict[str, Any] = {"sampler": space.search.sampler, "trials": space.search.n_trials}
     if space.search.timeout_s is not None:
         search["timeout"] = duration_text(space.search.timeout_s)
+    measure = {"precision": space.measure.precision, "at_most": duration_text(space.measure.at_most_s)}
     return {
         "name": space.name,
         "task": space.task,
@@ -74,6 +75,7 @@ def _sections(space: SearchSpace) -> dict[str, Any]:
         "constraints": [constraint_text(limit) for limit in space.constraints],
         "search": {**search, "seed": space.search.seed},
         "device": asdict(space.device),
+        **({} if space.measure == DEFAULT_MEASURE else {"measure": measure}),
     }
 
 
@@ -87,6 +89,7 @@ def _identity(space: SearchSpace) -> dict[str, Any]:
     sections = _sections(space)
     del sections["name"], sections["search"]["trials"]
     sections["search"].pop("timeout", None)
+    sections.pop("measure", None)
     if space.input is not None:
         sections["input"] = str(space.input)
     # A list, since the order of the objectives is the order of the study's values.

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import final
 
 from explorer.errors import DeviceNotAvailable, ExplorerError, RuntimeNotAvailable
-from explorer.measure.drift_correction import Reference
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.metrics import Prices
-from explorer.measure.probing import Anchor, ProbeSettings, probe
+from explorer.measure.probing import ProbeSettings, probe
 from explorer.measure.quality_pass import outputs_cache, run_quality_pass
 from explorer.measure.results import Measured
 from explorer.measure.roofline_peaks import Peaks, cache_file, machine_peaks
@@ -21,7 +20,6 @@ from explorer.records import Failure, Measurement, Progress, Stage, TrialOutcome
 from explorer.runtimes.artifact import Artifact
 from explorer.runtimes.runtime import runtime
 from explorer.space.values import SearchSpace
-from explorer.study.anchor import RUNTIME, anchor_variant, read_reference, store_reference
 from explorer.study.builder_process import BuilderProcess, Built
 from explorer.study.evaluation import MAX_ATTEMPTS, CanReachFront, OnProgress, Prepared
 from explorer.study.store.files import Artifacts, store_sample_examples
@@ -49,7 +47,6 @@ class MeasuringEvaluator:
         self._artifacts = Artifacts(folder / "artifacts")
         self._builder = BuilderProcess(space, self._artifacts.folder, data_root, stop)
         self._stop = stop
-        self._anchor: Anchor | None = None
 
     def prepare(self, on_progress: OnProgress) -> Prepared:
         """Start the builder, decode the data, load or train the base network.
@@ -73,14 +70,11 @@ class MeasuringEvaluator:
         try:
             built = self._build(variant, on_progress)
             stages += built.stages
-            if number > 0:  # the first point is soon on screen; the confirmation times the baseline with the anchor
-                self._require_anchor(on_progress)
             name = f"trial-{number:05d}"
             for _ in range(MAX_ATTEMPTS):
                 measured, stage = self._measure(built.artifact, variant, name, on_progress, can_reach_front)
                 stages.append(stage)
                 if not measured.reasons:
-                    self._store_reference(measured)
                     break
         except WorkerFailed as failed:
             return _failed(variant, failed, stages)
@@ -98,7 +92,6 @@ class MeasuringEvaluator:
         if isinstance(stored, Failure):
             return TrialOutcome(variant, failure=stored)
         try:
-            self._require_anchor(on_progress)
             measured, stage = self._measure(stored, variant, name, on_progress, can_reach_front)
         except WorkerFailed as failed:
             return _failed(variant, failed, [])
@@ -153,36 +146,6 @@ class MeasuringEvaluator:
         assert latency_mean_ms is not None
         return utilization(work, latency_mean_ms, measured.observation.busy_cores, peaks)
 
-    def _require_anchor(self, on_progress: OnProgress) -> None:
-        """Build the anchor once; if that fails, the pulse alone corrects, and every trial has the reason."""
-        if self._anchor is not None:
-            return
-        artifact, why = None, runtime(RUNTIME).missing()
-        if not why:
-            try:
-                artifact = self._build(anchor_variant(self._space), on_progress).artifact.id
-            except WorkerFailed as failed:
-                _check_disk(failed)
-                why = f"the anchor cannot be built: {failed.reason}"
-        folder = None if artifact is None else self._artifacts.folder / artifact
-        self._anchor = Anchor(folder, read_reference(self._folder, artifact), why)
-
-    def _store_reference(self, measured: Measured) -> None:
-        """Store the times of anchor and pulse in the first valid measurement that has them as the study's reference."""
-        own, anchor = measured.observation, self._anchor or self._without_anchor()
-        known = anchor.reference
-        if known is not None and (known.anchor_ns is not None or own.anchor is None):
-            return
-        pulse_ns = 1e6 * own.pulse.median_ms if known is None else known.pulse_ns
-        reference = Reference(None if own.anchor is None else 1e6 * own.anchor.median_ms.value, pulse_ns)
-        store_reference(self._folder, None if anchor.folder is None else anchor.folder.name, reference)
-        if self._anchor is not None:
-            self._anchor = replace(anchor, reference=reference)
-
-    def _without_anchor(self) -> Anchor:
-        """Return the pulse alone."""
-        return Anchor(None, read_reference(self._folder, None))
-
     def _measure(
         self,
         artifact: Artifact,
@@ -203,8 +166,8 @@ class MeasuringEvaluator:
             stop=self._stop,
             keep_off=self._builder.processes(),
             on_progress=on_progress,
-            anchor=self._anchor or self._without_anchor(),
             scenario=self._space.scenario,
+            measuring=self._space.measure,
         )
         return probe(artifact, variant, settings, name, can_reach_front=can_reach_front)
 

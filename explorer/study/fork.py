@@ -13,7 +13,6 @@ from pathlib import Path
 from explorer.errors import StudyDamaged, UsageError
 from explorer.records import Origin
 from explorer.runtimes.artifact import FILE_NAME
-from explorer.study.anchor import copy_reference
 from explorer.study.session import Session
 from explorer.study.store.journal import Entry, Journal
 from explorer.study.verdict import judge
@@ -93,7 +92,6 @@ class Fork:
         if record.outcome.artifact and not self._artifact(self._new_folder, entry).is_dir():
             with new_folder(self._artifact(self._new_folder, entry)) as draft:
                 _copy(self._artifact(self._old_folder, entry), draft)
-        copy_reference(self._old_folder, self._new_folder)
         origin = Origin(self._old_folder.name, record.number)
         number = session.begin(record.variant, record.started)
         session.finish(number, replace(record.outcome, forked_from=origin), record.started, record.finished)

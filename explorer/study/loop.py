@@ -182,6 +182,8 @@ def _trial(session: Session, tools: StudyTools) -> TrialRecord | None:
         session.interrupt(number)
         raise
     record = session.finish(number, outcome, started)
+    if n_again := session.rejudge():
+        tools.view.on_note(f"the core was quieter than ever before: {n_again} earlier trials were judged again")
     tools.view.on_trial_end(record, session.result())
     return record
 

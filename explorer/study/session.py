@@ -13,12 +13,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from explorer.records import TrialOutcome, Variant
 from explorer.space.values import SearchSpace, Vocabulary
 from explorer.study.comparability import comparability_key, identity_difference, incompatible
 from explorer.study.confirm.confirmation import Confirmation, read_confirmation, remove_confirmations
 from explorer.study.evaluation import CanReachFront, Prepared
 from explorer.study.read import StoredStudy, read_study, require_no_trials, study_result
+from explorer.study.rejudging import judged_again, level_of, outdated
 from explorer.study.result import StudyResult, TrialRecord, compacted
 from explorer.study.search.first_measurements import FirstMeasurements
 from explorer.study.search.grid import Grid
@@ -74,6 +78,7 @@ class Session:
         self._records: list[TrialRecord] = []
         self._racing = Racing(self.facts.space)
         self._baseline_first: Mapping[str, float] = {}
+        self._levels: dict[int, NDArray[np.float64]] = {}
         for entry in stored.entries:
             self._take(entry)
         self._finish_interrupted()
@@ -123,6 +128,31 @@ class Session:
         self._take(entry)
         return record
 
+    def rejudge(self) -> int:
+        """Judge trials again for which a later one showed a lower quiet level; return how many. Raises OSError.
+
+        The others get a new verdict where the baseline changed. Samplers keep what they got.
+        """
+        if not self._levels:
+            return 0
+        lowest, places = outdated(self._levels)
+        if not places:
+            return 0
+        made = {place: judged_again(self.result(), self._records[place], lowest) for place in places}
+        self._levels |= dict.fromkeys(places, lowest)  # also of trials whose slices are gone
+        self._racing = Racing(self.space)
+        for place, record in enumerate(self._records):
+            baseline = None if place == 0 else self.result().baseline_values()
+            state, checked, violations = judge(made.get(place) or record.outcome, self.space, baseline)
+            changed = compacted(replace(record, state=state, outcome=checked, violations=violations))
+            if changed != record:
+                entry = Entry(changed, self._first_measurements_of(changed), self.facts.comparability)
+                self._journal.write(entry)
+                self._storage.replace(entry, self.space.objectives)
+                self._records[place] = changed
+            self._racing.add(changed)
+        return sum(outcome is not None for outcome in made.values())
+
     def can_reach_front(self) -> CanReachFront:
         """Return the racing rule for the next trial; the baseline always gets the whole timing budget."""
         return self._racing.rule() if self._records else always
@@ -147,6 +177,8 @@ class Session:
         return first.stored(record.outcome) if record.state == "invalid" else first.of(record.outcome)
 
     def _take(self, entry: Entry) -> None:
+        if (level := level_of(entry.record)) is not None:
+            self._levels[len(self._records)] = level
         record = compacted(entry.record)
         self._records.append(record)
         self._racing.add(record)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from explorer.measure.utilization import utilization_sentence
-from explorer.measure.validity import MAX_DISPERSION
-from explorer.observation import Estimate, Exit, MemoryBytes, Observation, Section
+from explorer.observation import Anchor, Estimate, Exit, MemoryBytes, Observation, Section
 from explorer.records import TrialOutcome
 from explorer.study.baseline import guessing_info, warnings
 from explorer.study.front import FrontView, ratios
@@ -16,8 +15,8 @@ from explorer.views.formatting import Glyphs, one_line, share_text
 Lines = dict[str, str]
 
 _SHOWN_APART = {
-    "processor_share", "cold_start_ms", "memory_mib", "timing", "anchor", "why_no_anchor", "phases", "exits",
-    "sections", "build", "utilization",
+    "processor_share", "cold_start_ms", "memory_mib", "timing", "anchor", "phases", "exits", "sections", "build",
+    "utilization",
 }  # fmt: skip
 
 
@@ -30,7 +29,7 @@ def measurement_lines(trial: TrialRecord, glyphs: Glyphs, nouns: str) -> dict[st
     if found is None:
         return {}
     sections = {
-        "timing": _timing(found, glyphs) | _threads(found, trial.variant["threads"]),
+        "timing": _timing(found) | _threads(found, trial.variant["threads"]),
         "cold start": _cold_start(found),
         "memory, measured and calculated": _memory(found),
         "use of the machine": _utilization(found),
@@ -112,13 +111,13 @@ def further_facts(outcome: TrialOutcome) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in _SHOWN_APART} | build
 
 
-def _timing(found: Observation, glyphs: Glyphs) -> Lines:
+def _timing(found: Observation) -> Lines:
     timing = found.timing
     is_whole = timing.budget == "whole"
     ratio = timing.interval_ratio
     reached = "" if ratio is None else f" (within {ratio:.1%} of the median)"
     return {
-        **_anchor(found, glyphs),
+        "state of the core": _state(found.anchor),
         "budget": ("the whole budget" if is_whole else "a quarter of the budget: it is far from the front")
         + f", {timing.seconds:.2f} s timed",
         "warm-up": "steady: three windows agreed" if timing.is_steady else "NOT steady within its time limit",
@@ -130,20 +129,15 @@ def _timing(found: Observation, glyphs: Glyphs) -> Lines:
     }
 
 
-def _anchor(found: Observation, glyphs: Glyphs) -> Lines:
-    raw, anchor = _measured(found.timing.raw_latency_ms, glyphs), found.anchor
-    if anchor is None:
-        why = one_line(found.why_no_anchor or "")
-        none = {"anchor": f"none: {why}; times are corrected by the pulse alone"} if why else {}
-        return {"as the clock had it": raw, **none}
-    return {
-        "as the clock had it": f"{raw}; the anchor took {anchor.slowness:.3f} of its reference time",
-        "anchor": (
-            f"{_measured(anchor.median_ms, glyphs)}, reference {_digits(anchor.reference_ms)} ms; its windows differ "
-            f"by {anchor.dispersion:.1%}, of which the variant feels {anchor.sensitivity:.0%} "
-            f"(at most {MAX_DISPERSION:.0%} may be felt)"
-        ),
-    }
+def _state(anchor: Anchor) -> str:
+    """State how much was taken in the quiet state, or that too little was."""
+    quiet = f"quiet in {anchor.quiet_ratio:.0%} of the slices"
+    if not anchor.excess:
+        return f"{quiet}, which alone count"
+    return (
+        f"NOT quiet for long enough ({quiet}): the quietest count, corrected for the {anchor.excess:.0%} by which the "
+        "anchor was slower, and with wider intervals"
+    )
 
 
 def _threads(found: Observation, asked: int) -> Lines:

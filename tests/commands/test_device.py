@@ -8,11 +8,11 @@ import pytest
 
 from explorer.commands import device
 from explorer.measure.energy import EnergyCounter
-from explorer.measure.noise import NoiseFloor
+from explorer.measure.noise import Noise
 from explorer.measure.roofline_peaks import Peaks
 from explorer.system import environment
 
-NOISE = NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
+NOISE = Noise(20.0, 500, 0.3, 1.35, 2.5, 0.014)
 
 
 @pytest.fixture
@@ -21,9 +21,7 @@ def machine(monkeypatch):
 
     def give(peaks: Peaks) -> None:
         monkeypatch.setattr(device, "machine_peaks", lambda threads: peaks)
-        monkeypatch.setattr(
-            device, "noise_floor", lambda: NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
-        )
+        monkeypatch.setattr(device, "measured_noise", lambda: NOISE)
         monkeypatch.setattr(EnergyCounter, "open", lambda: EnergyCounter((), "no counters"))
         monkeypatch.setattr(EnergyCounter, "of_graphics", lambda: EnergyCounter(()))
 
@@ -39,9 +37,9 @@ def test_device_known_peaks_are_printed_with_their_age(machine, capsys, monkeypa
     assert "measured 2 hours ago" in shown
     assert "energy       no counters" in shown
     assert "graphics     energy: readable" in shown
-    assert "noise floor  20 times 0.200 ms" in shown
-    assert "the same work measured twice in one process (A/A) differs by 0.4%, uncorrected by 1.2%" in shown
-    assert "uncorrected by 1.2%; in two processes by 3.0%, uncorrected by 5.0%" in shown
+    assert "noise        this core is quiet 30% of the time, and 1.35 times slower otherwise; " in shown
+    assert "latencies will be good to 1.4% at 2.5 s a variant" in shown
+    assert "measured for 20 s; delete " in shown
 
 
 def test_device_unknown_peaks_are_printed_with_the_reason(machine, capsys):
@@ -57,6 +55,7 @@ def test_device_json_holds_peaks_age_and_energy(machine, capsys):
     assert facts["peaks"]["float32_gflops"] == 115.2
     assert facts["peaks"]["age_s"] > 0
     assert facts["peaks"]["file"].endswith(".json")
+    assert (facts["noise"]["quiet_ratio"], facts["noise"]["sentence"]) == (0.3, NOISE.sentence)
     assert (facts["energy"], facts["graphics_energy"]) == ("no counters", "readable")
 
 

@@ -23,8 +23,7 @@ def handle(request: dict[str, Any], answers: Answers) -> None:
     found = cache_root() / "scripted" / artifact["id"]
     answers.phase("timing")
     time.sleep(_TIMING_S)
-    suffix = "alone" if request.get("anchor") is None else "anchored"
-    shutil.copyfile(f"{found}-{suffix}.npz", request["raw"])
+    shutil.copyfile(f"{found}.npz", request["raw"])
     conditions = {
         "seconds": 1.0,
         "steal_ratio": 0.0,

@@ -63,7 +63,7 @@ def study(tmp_path_factory):
     """Whatever a fault leaves of its builder, the next test finds the study as a next trial does."""
     folder = tmp_path_factory.mktemp("faulty")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("explorer.measure.results.reasons", lambda seen: ())  # whatever else runs on this machine
+        patch.setattr("explorer.measure.results.reasons", lambda *seen: ())  # whatever else runs on this machine
         patch.setattr("explorer.system.worker_process._TERMINATE_S", 0.5)
         made = _Study(folder, installed(folder, patch))
         yield made

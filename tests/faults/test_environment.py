@@ -12,13 +12,13 @@ from fakes import FakeEvaluator, RecordingView, small_space, start
 
 from explorer.commands import device
 from explorer.errors import RuntimeNotAvailable, StudyIncompatible
-from explorer.measure.noise import NoiseFloor
+from explorer.measure.noise import Noise
 from explorer.measure.roofline_peaks import Peaks
 from explorer.runtimes import runtime as plugin
 from explorer.study.evaluator import MeasuringEvaluator
 from explorer.system import environment
 
-NOISE = NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
+NOISE = Noise(20.0, 500, 0.3, 1.35, 2.5, 0.014)
 
 
 @pytest.fixture
@@ -27,9 +27,7 @@ def shown(monkeypatch, capsys):
 
     def show() -> str:
         monkeypatch.setattr(device, "machine_peaks", lambda threads: Peaks.unknown(1, "not measured"))
-        monkeypatch.setattr(
-            device, "noise_floor", lambda: NoiseFloor(20, 0.2, 0.01, 1.1, 0.02, 0.004, 0.012, 0.03, 0.05)
-        )
+        monkeypatch.setattr(device, "measured_noise", lambda: Noise(20.0, 500, 0.3, 1.35, 2.5, 0.014))
         device.device(is_json=False)
         return capsys.readouterr().out
 

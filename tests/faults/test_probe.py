@@ -44,8 +44,8 @@ def script(tmp_path, monkeypatch):
 def measure(tmp_path, script, monkeypatch):
     """Measures a hand-made model in the faulty runtime; afterwards no process and no draft may be left."""
     monkeypatch.setattr(probing, "DEADLINES_S", {"": 60.0, "load": 10.0})
-    monkeypatch.setattr(probing, "FULL", Budget(50, 0.05, 0.3))
-    monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ())  # whatever else runs on this machine
+    monkeypatch.setattr(ProbeSettings, "budget", lambda settings, is_whole: Budget(50, 0.05, 0.3, 0.3))
+    monkeypatch.setattr("explorer.measure.results.reasons", lambda *seen: ())  # whatever else runs on this machine
     monkeypatch.setattr("explorer.system.worker_process._TERMINATE_S", 0.5)
     artifact = write_artifact(tmp_path / "artifact", model(), runtime="faulty")
     validation = write_validation(tmp_path)
@@ -192,7 +192,7 @@ TEN = {
 
 
 def test_study_ten_different_faults_do_not_end_it_and_five_of_the_same_do(tmp_path, script, monkeypatch):
-    monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ())  # whatever else runs on this machine
+    monkeypatch.setattr("explorer.measure.results.reasons", lambda *seen: ())  # whatever else runs on this machine
     monkeypatch.setattr("explorer.system.worker_process._TERMINATE_S", 0.5)
     monkeypatch.setattr(probing, "DEADLINES_S", {"": 120.0, "load": 10.0})  # time to grow, on a busy machine too
     monkeypatch.setattr(process_tree, "limit_mib", lambda: 2000.0)

@@ -38,36 +38,36 @@ def after(first: SystemState, seconds: float, process_s: float, second: SystemSt
 
 
 def test_until_ticks_of_others_and_of_the_hypervisor_are_told_from_its_own(proc):
-    first = SystemState.now([1], proc(1000))
-    second = SystemState.now([1], proc(1000 + 91, steal=11))
+    first = SystemState.read([1], proc(1000))
+    second = SystemState.read([1], proc(1000 + 91, steal=11))
     made = after(first, 1.0, 0.5, second)
     assert made.others_ratio == pytest.approx(0.4)
     assert made.steal_ratio == pytest.approx(0.1)
 
 
 def test_until_quiet_core_shows_no_others(proc):
-    first = SystemState.now([1], proc(1000))
-    made = after(first, 1.0, 1.0, SystemState.now([1], proc(1100)))
+    first = SystemState.read([1], proc(1000))
+    made = after(first, 1.0, 1.0, SystemState.read([1], proc(1100)))
     assert made.others_ratio == 0.0
     assert made.steal_ratio == 0.0
 
 
 def test_until_system_that_does_not_tell_is_not_guessed(tmp_path):
     (tmp_path / "self" / "task").mkdir(parents=True)
-    first = SystemState.now([1], tmp_path)
-    made = first.until(SystemState.now([1], tmp_path))
+    first = SystemState.read([1], tmp_path)
+    made = first.until(SystemState.read([1], tmp_path))
     assert made.others_ratio is None
     assert made.steal_ratio is None
 
 
 def test_until_core_that_the_system_does_not_list_is_not_guessed(proc):
     place = proc(1000)
-    assert SystemState.now([7], place).ticks is None
-    assert SystemState.now([0, 1], place).ticks is not None
+    assert SystemState.read([7], place).ticks is None
+    assert SystemState.read([0, 1], place).ticks is not None
 
 
 def test_until_sleep_of_the_machine_is_seen(proc):
-    first = SystemState.now([1], proc(1000))
+    first = SystemState.read([1], proc(1000))
     later = replace(first, wall_s=first.wall_s + 31.0, awake_s=first.awake_s + 1.0)
     assert first.until(later).suspended_s == pytest.approx(30.0)
 
@@ -84,11 +84,11 @@ def test_until_counts_the_threads_that_worked():
     for thread in threads:
         thread.start()
     try:
-        first = SystemState.now([0])
+        first = SystemState.read([0])
         until = time.process_time() + 0.3
         while time.process_time() < until:
             sum(range(1000))
-        made = first.until(SystemState.now([0]))
+        made = first.until(SystemState.read([0]))
     finally:
         stop.set()
         for thread in threads:

@@ -9,7 +9,9 @@ import pytest
 from fakes import artifact_facts, segment
 
 from explorer.measure.metrics import Prices, Subject, cost, metrics
+from explorer.measure.quiet_state import FEWEST, Judged
 from explorer.measure.scenarios.scenario import scenario_named
+from explorer.measure.trace import AXES
 from explorer.metrics import METRICS
 from explorer.observation import Memory
 from explorer.records import Measurement, Variant
@@ -30,7 +32,9 @@ def artifact(tmp_path: Path) -> Artifact:
 
 def raw(n_queries: int = 700) -> dict[str, np.ndarray]:
     return {
-        "latency_ns": np.arange(1, n_queries + 1) * 1_000_000,
+        **{name: np.zeros(1) for name in AXES},
+        "latency_raw_ns": 1.5e6 * np.arange(1, n_queries + 1),
+        "latency_slice": np.zeros(n_queries),
         "latency_exits": (np.arange(n_queries) >= 100).astype(np.int64)[:, None],
         "exits": np.array([0, 0, 1, 1]),
         "answers": np.eye(3)[[0, 1, 2, 1]],
@@ -41,7 +45,10 @@ def made(artifact: Artifact, **variant: object) -> dict[str, Measurement]:
     task, scenario = task_named("classification"), scenario_named("single_stream")
     prices, facts = Prices(3.6, 7.2, 0.25), {"classes": ["a", "b", "c"]}
     subject = Subject(artifact, Variant(**variant), scenario, prices, task, facts, TARGETS)
-    return metrics(raw(), 123.0, MEMORY, Measurement.unknown("no"), subject)
+    samples = raw()
+    times_ns = samples["latency_raw_ns"] / 1.5
+    found = Judged(times_ns, np.ones(len(times_ns), dtype=np.bool_), np.ones(3), np.ones(FEWEST), 1.0, False, 0.0)
+    return metrics(samples, found, 123.0, MEMORY, Measurement.unknown("no"), subject)
 
 
 def test_metrics_every_name_of_the_interface_is_there(artifact):
@@ -53,6 +60,7 @@ def test_metrics_hand_made_samples_give_hand_made_values(artifact):
     assert values["accuracy"] == 0.75
     assert values["latency_ms"] == pytest.approx(350.5)
     assert values["latency_mean_ms"] == pytest.approx(350.5)
+    assert values["latency_experienced_ms"] == pytest.approx(1.5 * 350.5)
     assert values["latency_p90_ms"] == 630
     assert values["latency_p99_ms"] == 693
     assert values["cold_start_ms"] == pytest.approx(123.0)

@@ -1,69 +1,67 @@
-"""The noise floor of this very machine, and its arithmetic."""
+"""The noise of this very machine, and what is said of one that is known."""
 
 from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
-from scripted_device import ScriptedDevice
+from scripted_device import LEVEL_NS, ScriptedDevice, spells
 
 from explorer.errors import DeviceNotAvailable
 from explorer.measure import noise
-from explorer.measure.noise import difference_ratio, noise_floor, noise_of, same_work_sentence
+from explorer.measure.noise import measured_noise, noise_of
 from explorer.measure.timing import Budget
-from explorer.measure.trace import Trace
 from explorer.system.worker_process import WorkerProcess
 
 
-def test_noise_floor_real_machine_gives_sound_ratios_and_leaves_the_process_where_it_was():
+def test_noise_of_the_real_machine_is_sound_and_leaves_the_process_where_it_was():
     before = os.sched_getaffinity(0)
-    made = noise_floor()
+    made = measured_noise(1.5)
     assert os.sched_getaffinity(0) == before
-    assert made.n >= 6 * 20
-    assert made.median_ms > 0
-    assert made.p99_ratio >= 1
-    assert 0 <= made.aa_ratio < 2
-    assert 0 <= made.aa_raw_ratio < 2
-    assert 0 <= made.aa_between_ratio < 2
-    assert 0 <= made.aa_between_raw_ratio < 2
+    assert made.n_slices >= 5
+    assert 0 <= made.quiet_ratio <= 1
+    assert 1.5 <= made.seconds < 5
+    assert made.sentence.startswith("this core is quiet ")
 
 
-def timed(latency_ms: float, slowness: float = 1.0) -> Trace:
-    """One measurement of a process on a scripted device; an anchor of 0.5 ms beside it."""
-    device = ScriptedDevice(lambda n: latency_ms, slowness=lambda seconds: slowness)
-    timer = device.timer()
-    timer.run(Budget(20, 0.05, 0.25))
-    return timer.trace()
+@pytest.fixture
+def _known_level(monkeypatch):
+    monkeypatch.setattr(noise, "learned_level_ns", lambda medians_ns: LEVEL_NS)
 
 
-def test_noise_of_processes_that_differ_is_told_from_noise_within_one():
-    made = noise_of([[timed(1.0), timed(1.05)], [timed(1.0), timed(1.05)]])
-    assert made.aa_ratio == made.aa_raw_ratio == 0.0
-    assert made.aa_between_ratio == made.aa_between_raw_ratio == pytest.approx(0.05 / 1.025)
+def of_machine(state):
+    rng = np.random.default_rng(0)
+    timer = ScriptedDevice(lambda n: float(rng.normal(0.2, 0.005)), state).timer()
+    timer.run(Budget(10**9, 0.0, 20.0, 20.0))
+    return noise_of(timer.trace())
 
 
-def test_noise_of_machine_that_slows_down_between_rounds_is_corrected():
-    made = noise_of([[timed(1.0), timed(1.0)], [timed(1.0, slowness=1.5), timed(1.0, slowness=1.5)]])
-    assert made.aa_raw_ratio == pytest.approx(0.4, abs=1e-3)
-    assert made.aa_ratio == pytest.approx(0.0, abs=1e-3)
-    assert made.aa_between_raw_ratio == 0.0
+@pytest.mark.usefixtures("_known_level")
+def test_noise_of_quiet_machine_is_that_between_processes():
+    made = of_machine(lambda t: 1.0)
+    assert made.quiet_ratio == 1.0
+    assert made.slow_ratio is None
+    assert made.sentence == "this core is quiet 100% of the time; latencies will be good to 0.5% at 1.25 s a variant"
 
 
-def test_noise_floor_processes_that_fail_are_one_sentence(monkeypatch):
+@pytest.mark.usefixtures("_known_level")
+def test_noise_of_machine_of_two_states_says_how_often_and_how_slow():
+    made = of_machine(spells(0.4, seed=1))
+    assert 0.2 < made.quiet_ratio < 0.7
+    assert made.slow_ratio == pytest.approx(1.37, abs=0.1)
+    assert "times slower otherwise; latencies will be good to 0." in made.sentence
+
+
+@pytest.mark.usefixtures("_known_level")
+def test_noise_of_machine_that_is_never_quiet_says_what_follows():
+    made = of_machine(lambda t: 1.4)
+    assert made.quiet_ratio == 0.0
+    assert made.repeatability_ratio is None
+    assert made.sentence == "this core is quiet 0% of the time: that is too rare, so expect wide intervals"
+
+
+def test_noise_process_that_fails_is_one_sentence(monkeypatch):
     monkeypatch.setattr(noise, "WorkerProcess", lambda module, *rest: WorkerProcess("no_such_module", *rest))
-    with pytest.raises(DeviceNotAvailable, match="noise floor could not be measured: exited with status 1"):
-        noise_floor(n_processes=1)
-
-
-def test_difference_ratio_is_the_median_over_pairs():
-    assert difference_ratio([(1.0, 1.0), (1.0, 1.0)]) == 0.0
-    assert difference_ratio([(0.95, 1.05)]) == pytest.approx(0.1)
-    assert difference_ratio([(1.0, 1.0), (1.0, 3.0), (1.0, 3.0)]) == pytest.approx(1.0)
-
-
-def test_same_work_sentence_unsteady_machine_is_called_so():
-    assert same_work_sentence(0.004, 0.02, 0.03, 0.05) == (
-        "the same work measured twice in one process (A/A) differs by 0.4%, uncorrected by 2.0%; "
-        "in two processes by 3.0%, uncorrected by 5.0%"
-    )
-    assert "other work disturbs it" in same_work_sentence(0.06, 0.2, 0.06, 0.2)
+    with pytest.raises(DeviceNotAvailable, match="noise of this machine could not be measured: exited with status 1"):
+        measured_noise(0.1)

@@ -1,4 +1,4 @@
-"""Results from raw samples made by hand: what is corrected, what is kept as the clock had it, what is not believed."""
+"""Results from raw samples made by hand: which slices count, what was experienced, what is not valid."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fakes import artifact_facts, segment
 
-from explorer.measure.drift_correction import Reference
 from explorer.measure.metrics import Prices, Subject
-from explorer.measure.results import Terms, measured
+from explorer.measure.quiet_state import BETWEEN_PROCESSES
+from explorer.measure.results import Terms, measured, rejudged
 from explorer.measure.scenarios.scenario import scenario_named
 from explorer.observation import ColdStart, Conditions, Estimate, Phase
 from explorer.records import Variant
@@ -20,6 +20,7 @@ from explorer.tasks.task import task_named
 from explorer.typed_json import to_json
 
 TARGETS = np.array([0, 1, 2, 0])
+STRETCHES = ("stretch_wall_ns", "stretch_processor_ns")
 PHASES = {
     "start": Phase(0.020, 0.02, 0.0, 0.0, False),
     "import": Phase(0.050, 0.05, 0.0, 0.0, False),
@@ -50,18 +51,19 @@ def artifact(tmp_path: Path) -> Artifact:
     return Artifact(tmp_path, artifact_facts(segment("a", mega_macs=2.0)))
 
 
-def raw(slowness: float = 1.0, has_anchor: bool = True, **changed: np.ndarray) -> dict[str, np.ndarray]:
-    """Ten windows of twenty queries of 1 ms, and an anchor of 0.5 ms; both times the slowness."""
-    n_windows, n = 10, 20
-    anchor = np.full((n_windows + 1) * 5, int(0.5 * slowness * MS)) if has_anchor else np.array([], dtype=np.int64)
+LEVEL_NS = np.array([0.1, 0.05, 0.05]) * MS
+
+
+def raw(slowness: float = 1.0, **changed: np.ndarray) -> dict[str, np.ndarray]:
+    """Ten slices of twenty queries of 1 ms; the last five are slower, as is the anchor beside them."""
+    n_slices, n = 10, 20
+    state = np.where(np.arange(n_slices + 1) > 5, slowness, 1.0)
     return {
-        "latency_raw_ns": np.full(n_windows * n, int(slowness * MS)),
-        "latency_window": np.repeat(np.arange(n_windows), n),
-        "latency_exits": np.zeros((n_windows * n, 1), dtype=np.int64),
-        "anchor_ns": anchor,
-        "anchor_window": np.repeat(np.arange(n_windows + 1), 5)[: len(anchor)],
-        "pulse_ns": np.full((n_windows + 1) * 3, int(0.1 * slowness * MS)),
-        "pulse_window": np.repeat(np.arange(n_windows + 1), 3),
+        "latency_raw_ns": np.repeat((state[1:] * MS).astype(np.int64), n),
+        "latency_slice": np.repeat(np.arange(n_slices), n),
+        "latency_exits": np.zeros((n_slices * n, 1), dtype=np.int64),
+        "anchor_ns": np.repeat((state[:, None] * LEVEL_NS).astype(np.int64), 5, axis=0),
+        "anchor_slice": np.repeat(np.arange(n_slices + 1), 5),
         "stretch_wall_ns": np.full(21, 20 * MS),
         "stretch_processor_ns": np.full(21, 20 * MS),
         "exits": np.zeros(4, dtype=np.int64),
@@ -71,48 +73,57 @@ def raw(slowness: float = 1.0, has_anchor: bool = True, **changed: np.ndarray) -
     }
 
 
-REFERENCE = Reference(0.5 * MS, 0.1 * MS)
-
-
-def made(artifact, samples, reference=REFERENCE, cores=(1,), **facts):
+def subject_of(artifact):
     task, scenario = task_named("classification"), scenario_named("single_stream")
-    about = {"classes": ["a", "b", "c"]}
-    subject = Subject(artifact, Variant(), scenario, Prices(3.6, 0, 0), task, about, TARGETS)
-    return measured(samples, {**FACTS, **facts}, subject, Terms(True, cores, reference))
+    return Subject(artifact, Variant(), scenario, Prices(3.6, 0, 0), task, {"classes": ["a", "b", "c"]}, TARGETS)
 
 
-def test_measured_slow_machine_is_taken_out_and_both_times_are_kept(artifact):
+def made(artifact, samples, cores=(1,), level=LEVEL_NS, **facts):
+    terms = Terms(True, cores, lambda medians_ns: level)
+    return measured(samples, {**FACTS, **facts}, subject_of(artifact), terms)
+
+
+def test_measured_slow_slices_do_not_count_and_were_experienced(artifact):
     result, samples = made(artifact, raw(slowness=1.5))
     assert result.metrics["latency_ms"].value == pytest.approx(1.0)
+    assert result.metrics["latency_ms"].n == 100
     assert result.metrics["latency_mean_ms"].value == pytest.approx(1.0)
     assert result.metrics["cost_usd_per_million"].value == pytest.approx(1.0)
-    assert result.observation.timing.raw_latency_ms.value == pytest.approx(1.5)
-    assert result.observation.anchor.slowness == pytest.approx(1.5)
-    assert result.observation.pulse.slowness == pytest.approx(1.5)
-    assert result.observation.anchor.reference_ms == 0.5
-    assert set(samples["latency_ns"]) == {MS}
-    assert set(samples["latency_raw_ns"]) == {int(1.5 * MS)}
+    assert result.metrics["latency_experienced_ms"].value == pytest.approx(1.25)
+    assert result.observation.anchor.quiet_ratio == 0.5
+    assert result.observation.anchor.slowness == pytest.approx(1.25)
+    assert result.observation.anchor.level_ms == pytest.approx((0.1, 0.05, 0.05))
+    assert result.observation.anchor.excess == 0.0
+    assert samples["latency_counts"].tolist() == [1] * 100 + [0] * 100
+    assert set(samples["latency_ns"][:100]) == {MS}
     assert result.invalid == ()
 
 
-def test_measured_first_measurement_is_its_own_reference(artifact):
-    result, _ = made(artifact, raw(slowness=1.5), reference=None)
-    assert result.metrics["latency_ms"].value == pytest.approx(1.5)
-    assert result.observation.anchor.reference_ms == pytest.approx(0.75)
+def test_measured_interval_has_what_differs_between_processes(artifact):
+    measured = made(artifact, raw())[0].metrics["latency_ms"]
+    assert measured.high - measured.low == pytest.approx(2 * 1.96 * 2**0.5 * BETWEEN_PROCESSES, rel=0.01)
 
 
-def test_measured_first_anchor_is_its_own_reference_beside_a_pulse_that_is_known(artifact):
-    result, _ = made(artifact, raw(slowness=1.5), reference=Reference(None, 0.1 * MS))
-    assert result.metrics["latency_ms"].value == pytest.approx(1.0)
-    assert result.observation.anchor.median_ms.value == result.observation.anchor.reference_ms == pytest.approx(0.75)
-    assert result.observation.pulse.slowness == pytest.approx(1.5)
+def test_measured_nothing_quiet_is_corrected_and_known_less_well(artifact):
+    result, _ = made(artifact, raw(), level=LEVEL_NS / 1.25)
+    assert result.metrics["latency_ms"].value == pytest.approx(0.8)
+    assert result.metrics["latency_ms"].high - result.metrics["latency_ms"].low > 0.2 * 0.8
+    assert result.observation.anchor.excess == pytest.approx(0.25)
+    assert result.observation.anchor.quiet_ratio == 0.0
+    assert result.observation.timing.interval_ratio is None
+    assert result.metrics["latency_experienced_ms"].value == pytest.approx(1.0)
 
 
-def test_measured_without_an_anchor_follows_the_pulse(artifact):
-    result, _ = made(artifact, raw(slowness=1.5, has_anchor=False))
-    assert result.metrics["latency_ms"].value == pytest.approx(1.0)
-    assert result.observation.anchor is None
-    assert result.observation.pulse.slowness == pytest.approx(1.5)
+def test_rejudged_by_a_lower_level_changes_times_and_costs_alone(artifact):
+    first, samples = made(artifact, raw(slowness=1.25), level=1.25 * LEVEL_NS)
+    assert first.metrics["latency_ms"].value == pytest.approx(1.25)
+    again, arrays = rejudged(samples, first, subject_of(artifact), LEVEL_NS)
+    fresh, expected = made(artifact, raw(slowness=1.25))
+    assert again.metrics == fresh.metrics
+    assert again.observation.anchor == fresh.observation.anchor
+    assert again.observation.exits == fresh.observation.exits
+    assert all(np.array_equal(arrays[name], expected[name]) for name in expected)
+    assert again.reasons == first.reasons
 
 
 def test_measured_parts_of_memory_and_cold_start_add_up(artifact):
@@ -171,11 +182,20 @@ def test_measured_impossible_number_of_a_probe_is_refused(artifact, facts):
     ("changed", "kind", "said"),
     [
         ({"latency_raw_ns": np.full(200, 0)}, "invalid value", "latency_raw_ns is 0, expected times above 0"),
-        ({"pulse_ns": np.full(33, -1)}, "invalid value", "pulse_ns is -1, expected times above 0"),
+        ({"anchor_ns": np.full((55, 3), -1)}, "invalid value", "anchor_ns is -1, expected times above 0"),
+        ({"anchor_ns": np.full((55, 2), MS)}, "bad result", r"shape \[55, 2\]; expected p = 3"),
+        ({"stretch_wall_ns": np.full(21, 0)}, "invalid value", "stretch_wall_ns is 0, expected times above 0"),
+        (
+            {"stretch_wall_ns": np.full(20, MS), "stretch_processor_ns": np.full(20, MS)},
+            "bad result",
+            "do not lie between",
+        ),
+        ({"anchor_slice": np.repeat(np.arange(5), 11)}, "bad result", "do not lie between two of the anchor's"),
+        ({"anchor_slice": 2 * np.repeat(np.arange(11), 5)}, "bad result", "do not lie between two of the anchor's"),
         ({"outputs": np.full((1, 4, 3), np.inf)}, "invalid value", "outputs that are not finite"),
         ({"latency_raw_ns": np.array([], dtype=np.int64)}, "bad result", r"shape \[0\]; expected q = at least 1"),
-        ({"latency_window": np.zeros(199, dtype=np.int64)}, "bad result", r"shape \[199\]; expected q = 200"),
-        ({"latency_window": np.repeat(np.arange(10), 20)[::-1]}, "bad result", "does not count upwards from 0"),
+        ({"latency_slice": np.zeros(199, dtype=np.int64)}, "bad result", r"shape \[199\]; expected q = 200"),
+        ({"latency_slice": np.repeat(np.arange(10), 20)[::-1]}, "bad result", "does not count upwards from 0"),
         ({"latency_exits": np.zeros((200, 2), dtype=np.int64)}, "bad result", r"shape \[200, 2\]; expected b = 1"),
         ({"exits": np.array([0, 0, 0, 1])}, "bad result", "exits that are not among the 1 exits"),
         ({"answers": np.eye(3)[[0]]}, "bad result", r"answers \[n, k\] of shape \[1, 3\]; expected n = 4"),

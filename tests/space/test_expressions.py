@@ -14,6 +14,7 @@ from explorer.space.expressions import (
     duration_text,
     parse_constraint,
     parse_duration,
+    ratio,
 )
 from explorer.space.refusal import Refused
 
@@ -34,6 +35,17 @@ def test_parse_duration_of_anything_else_is_refused(text: str) -> None:
 @given(st.one_of(st.integers(1, 10**12).map(float), st.floats(min_value=0, exclude_min=True, allow_infinity=False)))
 def test_duration_text_reads_back(seconds: float) -> None:
     assert parse_duration(duration_text(seconds)) == seconds
+
+
+@pytest.mark.parametrize(("stated", "value"), [("1%", 0.01), ("0.5 %", 0.005), (0.02, 0.02), (0, 0.0)])
+def test_ratio_is_a_percentage_or_a_number(stated: object, value: float) -> None:
+    assert ratio(stated) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("stated", ["1", "-1%", "%", "1e3%", True, None, [1]])
+def test_ratio_of_anything_else_is_refused(stated: object) -> None:
+    with pytest.raises(Refused, match="expected a percentage such as 1%"):
+        ratio(stated)
 
 
 def test_duration_text_is_short() -> None:

@@ -57,7 +57,7 @@ def _sections(section: type[Section]) -> set[type[Section]]:
 
 def test_every_section_refuses_unknown_keys_and_conversions() -> None:
     sections = _sections(SpaceSection)
-    assert len(sections) == 6
+    assert len(sections) == 7
     for section in sections:
         assert section.model_config["extra"] == "forbid"
         assert section.model_config["strict"] is True

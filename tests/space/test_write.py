@@ -133,6 +133,17 @@ def test_dump_space_of_an_own_network_reads_back(parse: Parse, stated: str) -> N
     assert parse(dump_space(space)) == space
 
 
+@pytest.mark.parametrize(("stated", "precision", "at_most_s"), [("0.35%", 0.0035, 90.0), ("0.02", 0.02, 90.0)])
+def test_measure_reads_back_and_is_not_part_of_the_identity(
+    parse: Parse, valid_text: str, stated: str, precision: float, at_most_s: float
+) -> None:
+    space = parse(f"{valid_text}measure: {{precision: {stated}, at_most: 90s}}\n")
+    assert (space.measure.precision, space.measure.at_most_s) == (pytest.approx(precision), at_most_s)
+    assert parse(dump_space(space)) == space
+    assert difference(parse(valid_text), space) == []
+    assert fingerprint(parse(valid_text)) == fingerprint(space)
+
+
 def test_fingerprint_ignores_name_trials_timeout_and_how_it_is_written(parse: Parse, valid_text: str) -> None:
     other = (
         valid_text.replace("name: small", "name: other")

@@ -14,22 +14,25 @@ import psutil
 import pytest
 import torch
 from builder_here import BuilderHere
-from fakes import STEAL, artifact_facts, segment
+from fakes import STEAL, RecordingView, artifact_facts, segment, start
 
 from explorer.data.preparing import prepare
 from explorer.data.splits import split
 from explorer.errors import DeviceNotAvailable, ModelError, UsageError
 from explorer.measure import probing
+from explorer.measure.anchor import known_level_ns, own_level_ns
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.timing import Budget
 from explorer.metrics import METRICS, Objective
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
-from explorer.space.read import load_space
+from explorer.space.read import Overrides, load_space
 from explorer.space.values import DataSettings
 from explorer.study import builder_process
 from explorer.study.evaluator import MeasuringEvaluator
+from explorer.study.read import load_result
 from explorer.study.search.racing import always
+from explorer.study.store.samples import trial_samples
 from explorer.study.vocabulary import vocabulary
 from explorer.system.hashing import cache_root, file_sha256
 from explorer.tasks.classification import Classification
@@ -48,12 +51,14 @@ recovery: {{steps: 2}}
 """
 
 
+FULL, QUARTER = Budget(80, 0.1, 0.4, 0.5), Budget(20, 0.02, 0.1, 0.2)
+
+
 @pytest.fixture(autouse=True)
 def _quiet_machine(monkeypatch):
     """Whatever else runs on this machine, measurements are believed; and they are short."""
-    monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: ())
-    monkeypatch.setattr(probing, "FULL", Budget(80, 0.1, 0.5))
-    monkeypatch.setattr(probing, "QUARTER", Budget(20, 0.02, 0.1))
+    monkeypatch.setattr("explorer.measure.results.reasons", lambda *seen: ())
+    monkeypatch.setattr(probing.ProbeSettings, "budget", lambda settings, is_whole: FULL if is_whole else QUARTER)
 
 
 @pytest.fixture
@@ -237,43 +242,46 @@ def test_close_leaves_no_process(evaluator_of):
     assert alive == []
 
 
-@pytest.fixture
-def _steady_machine(monkeypatch):
-    """Within one measurement anchor and pulse take the same time throughout: their median."""
-    found = probing.read_raw
+def test_evaluate_judges_every_measurement_by_what_the_machine_has_shown(evaluator_of):
+    evaluator = evaluator_of("good")
+    first = evaluator.evaluate(Variant(), 0, lambda _: None, lambda metrics: True)
+    known = known_level_ns()
+    assert first.observation.anchor.level_ms == pytest.approx(known / 1e6, rel=0.01)
+    assert first.observation.modules == ("torch",)
+    again = evaluator.remeasure(Variant(), first.artifact, "again", lambda _: None, always)
+    assert again.observation.anchor.level_ms == pytest.approx(known_level_ns() / 1e6, rel=0.01)
+    assert again.metrics["latency_experienced_ms"].value > 0
+
+
+def test_study_that_was_never_quiet_is_judged_again_when_it_is(evaluator_of, tmp_path, monkeypatch):
+    """The first two trials are measured when the core is slow, and nothing has shown that: the level falls after it."""
+    levels, found = iter([1.0, 1.0, 0.7]), probing.read_raw
 
     def steady(file: Path) -> dict[str, Any]:
+        """Return what the probe wrote, as if the anchor had taken the same time throughout."""
         raw = found(file)
-        changed = {name: raw[name] for name in ("anchor_ns", "pulse_ns") if len(raw[name])}
-        return raw | {name: np.full_like(times, np.median(times)) for name, times in changed.items()}
+        return raw | {"anchor_ns": np.full_like(raw["anchor_ns"], 100_000)}
 
     monkeypatch.setattr(probing, "read_raw", steady)
-
-
-@pytest.mark.usefixtures("_steady_machine")
-def test_evaluate_relates_every_time_to_the_first_that_had_it(evaluator_of, tmp_path):
-    """The baseline does not wait for the anchor: its pulse is the reference, and the next trial's anchor."""
-    evaluator = evaluator_of("good")
-
-    def kept():
-        return json.loads((tmp_path / "study" / "anchor.json").read_text())
-
-    first = evaluator.evaluate(Variant(), 0, lambda _: None, lambda metrics: True)
-    assert first.observation.anchor is None
-    assert (kept()["artifact"], kept()["anchor_ns"]) == (None, None)
-    assert kept()["pulse_ns"] / 1e6 == pytest.approx(first.observation.pulse.median_ms)
-    again = evaluator.remeasure(Variant(), first.artifact, "again", lambda _: None, always)
-    assert again.observation.anchor.median_ms.value > 0
-    assert again.observation.modules == ("torch",)  # the anchor came after what the candidate needs
-    assert again.observation.pulse.reference_ms == pytest.approx(first.observation.pulse.median_ms)
-    second = evaluator.evaluate(Variant(runtime="onnxruntime"), 1, lambda _: None, lambda metrics: True)
-    assert kept()["anchor_ns"] / 1e6 == pytest.approx(second.observation.anchor.median_ms.value)
-    third = evaluator.remeasure(second.variant, second.artifact, "third", lambda _: None, always)
-    anchor = third.observation.anchor
-    assert anchor.reference_ms == pytest.approx(second.observation.anchor.median_ms.value)
-    assert anchor.slowness == pytest.approx(anchor.median_ms.value / anchor.reference_ms)
-    raw = third.observation.timing.raw_latency_ms.value
-    assert third.metrics["latency_ms"].value == pytest.approx(raw / third.observation.pulse.slowness, rel=1e-3)
+    monkeypatch.setattr(probing, "known_level_ns", lambda: None)
+    monkeypatch.setattr(probing, "learned_level_ns", lambda medians: own_level_ns(medians) * next(levels))
+    monkeypatch.setattr("explorer.study.evaluator.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("explorer.study.session.Session.can_reach_front", lambda session: lambda metrics: False)
+    evaluator, folder, view = evaluator_of("good"), tmp_path / "study", RecordingView()
+    space = replace(load_space(tmp_path / "own.yaml", vocabulary(), Overrides(n_trials=2)), name="study")
+    first = start(space, folder, evaluator, view)
+    slow = [trial.outcome.observation.anchor for trial in first.trials]
+    assert [one.excess for one in slow] == [0.0, 0.0]
+    result = start(replace(space, search=replace(space.search, n_trials=3)), folder, evaluator, view)
+    anchors = [trial.outcome.observation.anchor for trial in result.trials]
+    assert np.array([one.level_ms for one in anchors]) == pytest.approx(0.07)
+    assert [one.excess for one in anchors] == pytest.approx([1 / 0.7 - 1] * 3)
+    for before, after in zip(first.trials, result.trials, strict=False):
+        assert after.values()["latency_ms"] < 0.8 * before.values()["latency_ms"]
+        assert after.values()["accuracy"] == before.values()["accuracy"]
+        assert len(trial_samples(result, after).latency_ns) == after.outcome.metrics["latency_ms"].n
+    assert any("quieter than ever before: 2 earlier trials were judged again" in note for note in view.notes)
+    assert load_result(folder) == result
 
 
 def test_evaluate_asks_for_the_whole_budget_only_where_it_is_worth_it(evaluator_of):
@@ -289,27 +297,18 @@ def test_evaluate_asks_for_the_whole_budget_only_where_it_is_worth_it(evaluator_
     assert seen[0] == set(METRICS)
     assert quarter.observation.timing.budget == "quarter"
     assert whole.observation.timing.budget == "whole"
-    assert whole.metrics["latency_ms"].n >= probing.FULL.min_queries
-    assert quarter.metrics["latency_ms"].n >= probing.QUARTER.min_queries
+    assert whole.observation.timing.n_answers >= FULL.min_queries
+    assert quarter.observation.timing.n_answers >= QUARTER.min_queries
 
 
 def test_evaluate_measurement_that_is_never_valid_is_kept_with_its_reason(evaluator_of, monkeypatch, tmp_path):
-    monkeypatch.setattr("explorer.measure.results.reasons", lambda seen: (STEAL,))
+    monkeypatch.setattr("explorer.measure.results.reasons", lambda *seen: (STEAL,))
     evaluator = evaluator_of("good")
     outcome = evaluator.evaluate(Variant(runtime="onnxruntime"), 0, lambda _: None, lambda metrics: True)
     assert outcome.failure is None
     assert outcome.reasons == (STEAL,)
     assert [stage.name for stage in outcome.stages].count("measure") == 3
     assert outcome.metrics["latency_ms"].value > 0
-    assert not (tmp_path / "study" / "anchor.json").exists()
-
-
-def test_evaluate_network_whose_anchor_cannot_be_built_is_measured_and_says_why(evaluator_of, monkeypatch):
-    monkeypatch.setattr("explorer.study.evaluator.anchor_variant", lambda space: Variant(quantization="static_int8"))
-    outcome = evaluator_of("good").evaluate(Variant(), 1, lambda _: None, lambda metrics: True)
-    assert outcome.failure is None
-    assert outcome.observation.anchor is None
-    assert "the anchor cannot be built: eager cannot execute static_int8" in outcome.observation.why_no_anchor
 
 
 def test_measure_again_and_judge_on_test_need_no_new_artifact(evaluator_of, tmp_path):

@@ -11,10 +11,8 @@ import pytest
 from fakes import OBJECTIVES, STEAL, FakeEvaluator, RecordingView, small_space, start
 
 from explorer.errors import ExplorerError, NotAvailable, UsageError
-from explorer.measure.drift_correction import Reference
 from explorer.metrics import Constraint, Objective
 from explorer.records import Failure, Origin, Variant
-from explorer.study.anchor import read_reference, store_reference
 from explorer.study.read import load_result
 
 
@@ -56,12 +54,6 @@ def test_fork_repeated_adopts_nothing_twice(old, tmp_path):
     assert notes[0].startswith("0 trials of small apply")
 
 
-def test_fork_adopted_times_stay_related_to_the_same_reference(old, tmp_path):
-    store_reference(old, "anchor", Reference(5e5, 1e5))
-    fork(old, tmp_path / "forked")
-    assert read_reference(tmp_path / "forked", "anchor") == Reference(5e5, 1e5)
-
-
 def test_fork_other_space_takes_over_what_lies_in_it(old, tmp_path):
     result, evaluated, notes = fork(
         old, tmp_path / "forked", width=(0.5, 1.0), constraints=[Constraint("latency_ms", "<=", 2)]
@@ -83,13 +75,6 @@ def test_fork_damaged_database_needs_only_the_journal(old, tmp_path):
 def test_fork_damaged_record_is_left_out(old, tmp_path):
     (old / "trials" / "4.json").write_text("{")
     assert "1 did not: their record is damaged" in fork(old, tmp_path / "forked")[2][0]
-
-
-@pytest.mark.parametrize("content", ["", '{"artifact": null, "pulse_ns": NaN}', "[" * 100_000])
-def test_fork_reference_that_does_not_read_is_not_taken_over(old, tmp_path, content):
-    (old / "anchor.json").write_text(content)
-    assert fork(old, tmp_path / "forked")[2][0].startswith("9 trials of small apply")
-    assert not (tmp_path / "forked" / "anchor.json").exists()
 
 
 def test_fork_record_with_a_time_of_text_is_left_out(old, tmp_path):

@@ -74,5 +74,5 @@ def test_compacted_record_is_equal_and_smaller():
     assert smaller == record
     assert compacted(smaller) == record
     assert smaller.outcome.observation == observation
-    assert sys.getsizeof(smaller.outcome.observed._text) < len(json.dumps(observation.to_json())) / 2
+    assert sys.getsizeof(smaller.outcome.observed._text) < 0.6 * len(json.dumps(observation.to_json()))
     assert smaller != replace(record, outcome=replace(outcome, observed=make_observation(busy_cores=0.5)))

@@ -159,7 +159,7 @@ def test_page_comparison_tells_apart_only_what_intervals_allow(makers, open_page
 def test_page_one_trial_against_the_baseline_is_judged_image_by_image(makers, open_page, monkeypatch, has_samples):
     n = 1000
     scores = {number: {"accuracy": (np.arange(n) < right).astype(float)} for number, right in ((0, 900), (1, 920))}
-    samples = {number: compare.Samples(np.array([1, 2]), found) for number, found in scores.items()}
+    samples = {number: compare.Samples(np.array([1, 2]), np.array([0, 1]), found) for number, found in scores.items()}
     monkeypatch.setattr(
         compare, "trial_samples", lambda result, trial: samples[trial.number] if has_samples else "no samples"
     )
@@ -660,7 +660,7 @@ def test_page_draws_how_steady_the_machine_was(makers, open_page):
     ]
     page = open_page(replace(result, trials=tuple(trials)))
     page.wait_for_selector("#plot-steady .scatterlayer path.point")
-    assert "The machine's speed moved by" in page.locator("#steady-said").inner_text()
+    assert "The core was quiet for 80 %" in page.locator("#steady-said").inner_text()
     assert page.locator("#plot-steady .scatterlayer path.point").count() == 5
     assert page.locator("#trust-empty").inner_text().startswith("Not confirmed yet.")
     assert page.complaints == []

@@ -11,14 +11,13 @@ from explorer.study.front import front_view
 from explorer.views.formatting import Glyphs
 from explorer.views.trial import further_facts, measurement_lines, trial_facts, trial_info
 
-RAW = Estimate(1.1, 1.0, 1.2, 1234)
 FOUND = make_observation(
     exits=(Exit(0.25, 0.7, Estimate(0.5, 0.4, 0.6, 40)), Exit(0.75, 0.9, None)),
     processor_share=0.98,
     cold_start_ms=ColdStart(150.0, 40.0, 10.0, 2.5),
     memory_mib=Memory(80.0, 50.0, 30.0),
-    timing=Timing("quarter", False, False, 0.031, 0.25, RAW, RAW, 1234),
-    anchor=Anchor(Estimate(0.066, 0.065, 0.067, 9), 0.06, 1.1, 0.02, 0.25),
+    timing=Timing("quarter", False, False, 0.031, 0.25, 1234),
+    anchor=Anchor((0.1, 0.05, 0.05), 1.1, 0.02, 0.25, 0.0),
     utilization=Utilization(0.9, 1, "float32", 2.0, 3.0, 1e6, 100.0, 0.06, 1.5, "cache", "memory"),
 )
 
@@ -27,11 +26,9 @@ def lines(makers, observed=FOUND):
     return measurement_lines(makers.make_trial(0, {"accuracy": 0.9}, observed=observed), Glyphs(), "images")
 
 
-def test_measurement_lines_say_raw_times_beside_the_anchors_slowness(makers):
+def test_measurement_lines_say_which_state_of_the_core_counts(makers):
     timing = lines(makers)["timing"]
-    assert timing["as the clock had it"] == "1.1 ms (1–1.2, n 1,234); the anchor took 1.100 of its reference time"
-    assert timing["anchor"].startswith("0.066 ms (0.065–0.067, n 9), reference 0.06 ms; its windows differ by 2.0%")
-    assert timing["anchor"].endswith("of which the variant feels 25% (at most 20% may be felt)")
+    assert timing["state of the core"] == "quiet in 25% of the slices, which alone count"
     assert timing["budget"] == "a quarter of the budget: it is far from the front, 0.25 s timed"
     assert timing["warm-up"].startswith("NOT steady")
     assert timing["interval"] == "NOT narrow (within 3.1% of the median)"
@@ -75,11 +72,12 @@ def test_measurement_lines_say_what_binds_the_variant(makers):
     assert lines(makers)["use of the machine"]["bound by"] == utilization_sentence(FOUND.utilization)
 
 
-def test_measurement_lines_without_an_anchor_say_why(makers):
-    without = replace(FOUND, anchor=None, why_no_anchor="onnxruntime is not installed")
-    timing = lines(makers, without)["timing"]
-    assert timing["anchor"] == "none: onnxruntime is not installed; times are corrected by the pulse alone"
-    assert timing["as the clock had it"] == "1.1 ms (1–1.2, n 1,234)"
+def test_measurement_lines_say_that_the_core_was_never_quiet(makers):
+    never = replace(FOUND, anchor=Anchor((0.1, 0.05, 0.05), 1.4, 0.02, 0.0, 0.35))
+    assert lines(makers, never)["timing"]["state of the core"] == (
+        "NOT quiet for long enough (quiet in 0% of the slices): the quietest count, corrected for the 35% by which the "
+        "anchor was slower, and with wider intervals"
+    )
 
 
 def test_measurement_lines_of_a_trial_that_was_not_measured_are_none(makers):

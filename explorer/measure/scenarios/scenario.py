@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from explorer.measure.outputs import Outputs
@@ -59,8 +60,11 @@ class Load(ABC):
         """Run untimed until the times are steady; return whether they ever were."""
 
     @abstractmethod
-    def run(self, budget: Budget) -> bool:
-        """Time until the budget is met or used up; return whether it is met. A further call adds to what is timed."""
+    def run(self, budget: Budget, level_ns: NDArray[np.float64] | None = None) -> bool:
+        """Time until the budget is met or used up; return whether it is met. A further call adds to what is timed.
+
+        `level_ns` [p] is the quiet level of the anchor's parts, as far as it is known.
+        """
 
     @abstractmethod
     def recorded(self) -> Arrays:
@@ -95,12 +99,12 @@ class Scenario(ABC):
         """Return the lengths of its axes that the variant determines."""
 
     @abstractmethod
-    def load(self, executor: StagedExecutor, inputs: Array, variant: Variant, anchor: StagedExecutor | None) -> Load:
-        """Return the load of a variant on inputs [n, ...]; the anchor is timed in turn with it."""
+    def load(self, executor: StagedExecutor, inputs: Array, variant: Variant) -> Load:
+        """Return the load of a variant on inputs [n, ...]."""
 
     @abstractmethod
     def measure(self, arrays: Arrays, variant: Variant) -> dict[str, Measurement]:
-        """Return its metrics, from the recorded arrays [...] and `latency_ns` [q], corrected."""
+        """Return its metrics, from the recorded arrays [...] and `latency_ns` [q], of the queries that count."""
 
     @abstractmethod
     def query_time(self, metrics: Mapping[str, Measurement], variant: Variant) -> tuple[Measurement, int]:
@@ -108,4 +112,4 @@ class Scenario(ABC):
 
     @abstractmethod
     def exit_times(self, arrays: Arrays, n_exits: int) -> list[NDArray[Any]]:
-        """Return for each exit the corrected times [q] in ms of the queries whose last example left there."""
+        """Return for each exit the times [q] in ms of the queries that count and whose last example left there."""

@@ -28,10 +28,10 @@ _METRICS = ("latency_ms", "latency_mean_ms", "latency_p90_ms", "latency_p95_ms",
 
 
 @final
-class Queries(Load):
+class SingleStreamLoad(Load):
     """Queries over real examples, one after the other, and their answers."""
 
-    def __init__(self, executor: StagedExecutor, inputs: Array, batch: int, anchor: StagedExecutor | None) -> None:
+    def __init__(self, executor: StagedExecutor, inputs: Array, batch: int) -> None:
         order = np.random.default_rng(_ORDER_SEED).permutation(len(inputs))
         n_queries = max(1, min(len(order), _TIMED_EXAMPLES) // batch)
         self._which: NDArray[np.int64] = np.resize(order, (n_queries, batch))
@@ -39,10 +39,8 @@ class Queries(Load):
         self._exits: list[NDArray[np.int64]] = []
         self._answers: list[Array] = []
         shuffled = inputs[self._which]
-        first = np.ascontiguousarray(inputs[:1])
         self._ask: Callable[[int], tuple[Array, Array]] = lambda n: executor.classify(shuffled[n])
-        anchor_query = None if anchor is None else lambda: anchor.classify(first)
-        self._timer = Timer(self._ask, len(shuffled), anchor_query, self._record)
+        self._timer = Timer(self._ask, len(shuffled), self._record)
 
     def _record(self, n: int, made: tuple[Array, Array]) -> None:
         answers, exits = made
@@ -53,9 +51,9 @@ class Queries(Load):
         """Repeat the same few queries until their times agree; return whether they ever did."""
         return self._timer.warm_up()
 
-    def run(self, budget: Budget) -> bool:
-        """Time queries until the budget is met or used up; return whether it is met."""
-        return self._timer.run(budget)
+    def run(self, budget: Budget, level_ns: NDArray[np.float64] | None = None) -> bool:
+        """Time queries until the budget is met or used up; `level_ns` [p] is the anchor's; return whether it is met."""
+        return self._timer.run(budget, level_ns)
 
     def recorded(self) -> dict[str, NDArray[Any]]:
         """Return the times as `measure.trace.Trace.to_arrays` does, and the exits [q, b] of each timed query."""
@@ -118,12 +116,12 @@ class SingleStream(Scenario):
         """Return b, the examples of a query."""
         return {"b": variant["batch_size"]}
 
-    def load(self, executor: StagedExecutor, inputs: Array, variant: Variant, anchor: StagedExecutor | None) -> Queries:
+    def load(self, executor: StagedExecutor, inputs: Array, variant: Variant) -> SingleStreamLoad:
         """Return the queries of a variant over inputs [n, ...]."""
-        return Queries(executor, inputs, variant["batch_size"], anchor)
+        return SingleStreamLoad(executor, inputs, variant["batch_size"])
 
     def measure(self, arrays: Arrays, variant: Variant) -> dict[str, Measurement]:
-        """Return mean and percentiles of the corrected times `latency_ns` [q], and the examples per second."""
+        """Return mean and percentiles of the times `latency_ns` [q], and the examples per second."""
         latency_ms = arrays["latency_ns"] / 1e6
         mean_ms = intervals.mean(latency_ms)
         made = {name: intervals.percentile(latency_ms, percent) for name, percent in _PERCENTILES.items()}

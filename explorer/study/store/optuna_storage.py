@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VALIDITY = "the measurement is valid"
 """The constraint that an invalid trial breaks, so that no reader of the database ranks it as best."""
 
+_REOPEN = "UPDATE trials SET state = 'RUNNING' WHERE trial_id = :trial"
 _LARGEST_VIOLATION = 1e12  # stands for infinity, which the JSON of a browser does not know
 
 
@@ -116,10 +117,17 @@ class StudyStorage:
         """Store a running trial's entry and its final state."""
         record = entry.record
         violations = {**record.violations, VALIDITY: 1.0} if record.state == "invalid" else record.violations
-        bounded = {text: min(_LARGEST_VIOLATION, amount) for text, amount in violations.items()}
+        bounded = {name: min(_LARGEST_VIOLATION, amount) for name, amount in violations.items()}
         known = record.values()
         values = None if record.state == "failed" else [float(known[objective.metric]) for objective in objectives]
         self._end(record.number, {RECORD_KEY: checksummed(entry)}, values, bounded)
+
+    def replace(self, entry: Entry, objectives: Iterable[Objective]) -> None:
+        """Store another entry of a finished trial, which was judged again."""
+        with self._translated():
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, entry.record.number)
+        self._running[entry.record.number] = trial_id
+        self.finish(entry, objectives)
 
     def interrupt(self, number: int) -> None:
         """End a running trial without a result; it does not count."""
@@ -145,12 +153,16 @@ class StudyStorage:
         constraints: Mapping[str, float],
     ) -> None:
         """Store a running trial's final values in one transaction; `values` None: it failed."""
+        from sqlalchemy import text
+
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         # Under which names a trial has its constraints is Optuna's to know.
         system_attributes = create_trial(state=TrialState.RUNNING, constraints=dict(constraints)).system_attrs
         storage = self._storage
         with self._translated(), _one_transaction(storage):
             trial = self._running[number]
+            # One that is judged again was complete, which Optuna changes no more.
+            storage.scoped_session().execute(text(_REOPEN), {"trial": trial})
             for key, value in attributes.items():
                 storage.set_trial_user_attr(trial, key, value)
             for key, value in system_attributes.items():

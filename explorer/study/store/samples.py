@@ -38,9 +38,13 @@ UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The corrected time of each query [q] in ns, in order, and scores [n] of the validation examples by metric."""
+    """The time of each query that counts, and scores [n] of the validation examples by metric.
+
+    latency_ns [q], in order; which [q]: the number of each among all queries, which are the same in every measurement
+    """
 
     latency_ns: NDArray[np.int64]
+    which: NDArray[np.int64]
     scores: Mapping[str, NDArray[np.float64]]
 
 
@@ -59,7 +63,7 @@ def trial_samples(result: StudyResult, trial: TrialRecord) -> Samples | str:
     An artifact may be measured by several trials, and a forked trial's files have its old number: files are recognized
     by the variant and latency in them.
     """
-    archive = _archive(result, trial)
+    archive = measurement_file(result, trial)
     return archive if isinstance(archive, str) else _read_archive(archive, _samples)
 
 
@@ -74,11 +78,11 @@ def trial_outputs(result: StudyResult, trial: TrialRecord, n: int) -> Outputs | 
             raise ValueError("not as many exits as outputs")
         return Outputs(made, exits, answers)
 
-    archive = _archive(result, trial)
+    archive = measurement_file(result, trial)
     return archive if isinstance(archive, str) else _read_archive(archive, outputs)
 
 
-def _archive(result: StudyResult, trial: TrialRecord) -> Path | str:
+def measurement_file(result: StudyResult, trial: TrialRecord) -> Path | str:
     """Return the .npz file of the trial's measurement; or why there is none."""
     artifact = trial.outcome.artifact
     if artifact is None:
@@ -123,13 +127,14 @@ def _read_archive(path: Path, read: Callable[[zipfile.ZipFile], _Read]) -> _Read
 
 def _samples(archive: zipfile.ZipFile) -> Samples:
     latency_ns = _member(archive, "latency_ns", "iu").astype(np.int64)
-    if not len(latency_ns) or (latency_ns < 0).any():
+    which = np.flatnonzero(_member(archive, "latency_counts", "iu"))
+    if not len(which) or which[-1] >= len(latency_ns) or (latency_ns < 0).any():
         raise _Empty("no times of queries")
     names = [name.removesuffix(".npy") for name in archive.namelist() if name.startswith(SCORES)]
     scores = {name.removeprefix(SCORES): _member(archive, name, "f").astype(np.float64) for name in names}
     if not all(np.isfinite(of_each).all() for of_each in scores.values()):
         raise ValueError("a score is not finite")
-    return Samples(latency_ns, scores)
+    return Samples(latency_ns[which], which, scores)
 
 
 def _member(archive: zipfile.ZipFile, name: str, kinds: str, n_axes: int = 1) -> NDArray[Any]:

@@ -120,7 +120,13 @@ def _raw(front: FrontView, one: TrialRecord, other: TrialRecord) -> Raw:
     a, b = trial_samples(front.searched, one), trial_samples(front.searched, other)
     if not isinstance(a, Samples) or not isinstance(b, Samples):
         return Raw()
-    return Raw(_pairs(a.scores, b.scores), None if numbers & front.confirmed else (a.latency_ns, b.latency_ns), noun)
+    return Raw(_pairs(a.scores, b.scores), None if numbers & front.confirmed else _same_queries(a, b), noun)
+
+
+def _same_queries(a: Samples, b: Samples) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the times [q] of the queries that count in both."""
+    _, of_a, of_b = np.intersect1d(a.which, b.which, assume_unique=True, return_indices=True)
+    return a.latency_ns[of_a], b.latency_ns[of_b]
 
 
 def _pairs(

@@ -6,8 +6,9 @@
      "history": {"at": [finished trials], "values": [number], "is_share": of the box up to the ideal point,
                  "why": text | null: why there is no curve} | null: up to three objectives the page computes it,
      "steadiness": {"sentence", "readings": [{"trial", "round": 0 in the search, "slowness": the anchor's median time
-                    over its reference, above 1 where the machine was slower, "spread": the standard deviation of its
-                    windows' medians as a ratio, "is_invalid"}]: up to 600 evenly spaced, and 600 invalid ones}}
+                    over its quiet level, above 1 where the core was slower, "spread": the standard deviation of its
+                    slices' medians as a ratio, "quiet_ratio": the share of quiet slices, "is_invalid"}]: up to 600
+                    evenly spaced, and 600 invalid ones}}
 
 They take about a second for a large study and are not part of the snapshot.
 """
@@ -25,14 +26,11 @@ from explorer.pareto.hypervolume import hypervolume
 from explorer.study.feasibility import directions_of
 from explorer.study.importance import parameter_importance
 from explorer.study.result import StudyResult
-from explorer.views.formatting import one_line
 from explorer.views.page.columns import known
 
 _IN_PAGE = 3  # objectives of which page/hypervolume.js computes the volume
 _N_PLACES = 60  # of the curve
 _MAX_READINGS = 600
-_USUAL_PERCENT = (5, 95)
-_NO_ANCHOR = "the trials were measured without an anchor"
 _NO_REFERENCE = "The curve begins with the baseline, which fixes the reference point."
 
 
@@ -90,13 +88,14 @@ def machine_stability(result: StudyResult) -> dict[str, Any]:
     chosen = set(np.linspace(0, len(found) - 1, _MAX_READINGS).round().astype(int).tolist())
     chosen |= set([place for place, (*_, is_invalid) in enumerate(found) if is_invalid][:_MAX_READINGS])
     return {
-        "sentence": _stability_sentence(found) if found else f"Not known: {one_line(_why_no_anchor(result))}.",
+        "sentence": _stability_sentence(found) if found else "Not known: no trial was measured.",
         "readings": [
             {
                 "trial": trial,
                 "round": number,
                 "slowness": known(anchor.slowness),
                 "spread": known(anchor.dispersion),
+                "quiet_ratio": anchor.quiet_ratio,
                 "is_invalid": is_invalid,
             }
             for place, (trial, number, anchor, is_invalid) in enumerate(found)
@@ -111,28 +110,22 @@ def _readings(result: StudyResult) -> list[Reading]:
     found = [(trial, 0, one.anchor, bool(reasons)) for trial, one, reasons in searched if one is not None]
     rounds = () if result.confirmation is None else result.confirmation.rounds
     for number, repeats in enumerate(rounds, 1):
-        found += [(one.trial, number, one.anchor, bool(one.reasons)) for one in repeats]
-    return [(trial, number, anchor, is_invalid) for trial, number, anchor, is_invalid in found if anchor is not None]
-
-
-def _why_no_anchor(result: StudyResult) -> str:
-    observed = [trial.outcome.observation for trial in result.trials]
-    return next((one.why_no_anchor for one in observed if one is not None and one.why_no_anchor), _NO_ANCHOR)
+        found += [(one.trial, number, one.anchor, bool(one.reasons)) for one in repeats if one.anchor is not None]
+    return found
 
 
 def _stability_sentence(readings: list[Reading]) -> str:
-    """State the range of the speed from the 5th to the 95th percentile of the valid measurements."""
-    valid = [anchor.slowness for *_, anchor, is_invalid in readings if not is_invalid]
+    """State how often the core was quiet in the valid measurements, and how slow it was otherwise."""
+    valid = [anchor for *_, anchor, is_invalid in readings if not is_invalid]
     n_invalid = len(readings) - len(valid)
     doubtful = {0: "", 1: " One measurement is not valid."}.get(n_invalid, f" {n_invalid} measurements are not valid.")
     if len(valid) < 2:
-        return f"One measurement does not tell how steady the machine was.{doubtful}"
-    low, high = np.percentile(valid, _USUAL_PERCENT)
+        return f"One measurement does not tell how steady the core was.{doubtful}"
     n_rounds = len({number for _, number, *_ in readings} - {0})
     rounds = f", those of {n_rounds} confirmation rounds included" if n_rounds else ""
-    moved = 100 * float(high / low - 1)
-    share = f"{moved:.0f}" if moved >= 9.5 else f"{moved:.1f}"
+    quiet = float(np.mean([anchor.quiet_ratio for anchor in valid]))
+    slowest = 100 * (max(anchor.slowness for anchor in valid) - 1)
     return (
-        f"The machine's speed moved by {share} % during the study ({len(readings)} measurements{rounds}); "
-        f"times are corrected as far as each variant feels it.{doubtful}"
+        f"The core was quiet for {100 * quiet:.0f} % of the time ({len(readings)} measurements{rounds}), and up to "
+        f"{slowest:.0f} % slower otherwise; latencies are those of its quiet state.{doubtful}"
     )

@@ -1,4 +1,4 @@
-// The stability of the machine: the anchor's time over its reference, measurement by measurement.
+// The stability of the machine: the anchor's time over its quiet level, measurement by measurement.
 /* global Plotly */
 import { byId, say } from "explore/dom";
 import { dimmed } from "explore/front_2d";
@@ -42,7 +42,7 @@ export function drawStability({ insights, derived, matches }, colors, onSelect) 
     shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: 0, y1: 0, line: { color: colors.line, width: 1 } }],
   });
   Object.assign(layout.xaxis, { title: axisTitle("measurements, in their order", 6), rangemode: "tozero" });
-  Object.assign(layout.yaxis, { title: axisTitle("slower than the reference [%]", 6) });
+  Object.assign(layout.yaxis, { title: axisTitle("slower than in its quiet state [%]", 6) });
   const data = groups.map(({ points, marker }) => traceOf(points, marker, colors, matches));
   const isFirst = !element.data;
   Plotly.react(element, data, layout, { ...plotConfig, displayModeBar: false });

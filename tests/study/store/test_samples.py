@@ -32,6 +32,7 @@ def keep(folder, record, number=None, **arrays) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     kept = {
         "latency_ns": np.array([1_000_000, 2_000_000, 3_000_000]),
+        "latency_counts": np.array([1, 0, 1]),
         "score_accuracy": np.array([1.0, 0.0]),
         "outputs": np.zeros((1, 2, 10), np.float32),
         **arrays,
@@ -45,10 +46,11 @@ def keep(folder, record, number=None, **arrays) -> Path:
 def test_trial_samples_are_those_of_the_trial(tmp_path):
     one, other = trial(3), trial(4, latency_ms=5.0, variant=Variant(batch_size=4))
     keep(tmp_path, one)
-    keep(tmp_path, other, latency_ns=np.array([7]))
+    keep(tmp_path, other, latency_ns=np.array([7, 8, 9]))
     samples = trial_samples(result(tmp_path, one, other), other)
     assert isinstance(samples, Samples)
-    assert samples.latency_ns.tolist() == [7]
+    assert samples.latency_ns.tolist() == [7, 9]
+    assert samples.which.tolist() == [0, 2]
     assert samples.scores["accuracy"].tolist() == [1.0, 0.0]
 
 
@@ -127,6 +129,9 @@ def test_trial_samples_archive_that_looks_whole_and_does_not_read_says_so(tmp_pa
         {"latency_ns": np.array([], np.int64)},
         {"latency_ns": np.array([-1])},
         {"latency_ns": np.array([1.5])},
+        {"latency_counts": np.array([0, 0, 0])},
+        {"latency_counts": np.array([0, 0, 0, 1])},
+        {"latency_counts": np.array(["1"])},
         {"latency_ns": np.array([[1]])},
         {"score_accuracy": np.array(["a"])},
         {"score_accuracy": np.array([[1.0]])},

@@ -30,7 +30,11 @@ def keep_samples(monkeypatch):
 
 
 def samples(latency_ns=(1,), **scores):
-    return module.Samples(np.array(latency_ns), {name: np.asarray(of, np.float64) for name, of in scores.items()})
+    return module.Samples(
+        np.array(latency_ns),
+        np.arange(len(latency_ns)),
+        {name: np.asarray(of, np.float64) for name, of in scores.items()},
+    )
 
 
 def test_compare_unknown_trial_is_none(makers):

@@ -100,7 +100,12 @@ def test_trial_detail_latency_comes_from_the_samples_in_the_folder(makers, tmp_p
     folder = tmp_path / "artifacts" / artifact / "measurements"
     folder.mkdir(parents=True)
     times_ns = np.arange(1, 301) * 10_000
-    np.savez(folder / "trial-00002.npz", latency_ns=times_ns, score_accuracy=np.zeros(4))
+    np.savez(
+        folder / "trial-00002.npz",
+        latency_ns=times_ns,
+        latency_counts=np.ones_like(times_ns),
+        score_accuracy=np.zeros(4),
+    )
     values = {"variant": trial.variant.to_json(), "metrics": {"latency_ms": {"value": 2.0}}}
     (folder / "trial-00002.json").write_text(json.dumps(values))
     latency = trial_detail(front_view(result), 2)["latency"]
@@ -160,7 +165,12 @@ def test_trial_detail_samples_are_the_searchs_whatever_is_confirmed(makers, tmp_
     result = makers.make_confirmed(makers.make_small_result(folder=tmp_path), {1: {"latency_ms": 1.2}})
     folder = tmp_path / "artifacts" / "a1" / "measurements"
     folder.mkdir(parents=True)
-    np.savez(folder / "trial-00001.npz", latency_ns=np.arange(1, 301) * 10_000, score_accuracy=np.zeros(4))
+    np.savez(
+        folder / "trial-00001.npz",
+        latency_ns=np.arange(1, 301) * 10_000,
+        latency_counts=np.ones(300, int),
+        score_accuracy=np.zeros(4),
+    )
     values = {"variant": result.trial(1).variant.to_json(), "metrics": {"latency_ms": {"value": 1.0}}}
     (folder / "trial-00001.json").write_text(json.dumps(values))
     assert trial_detail(front_view(result), 1)["latency"]["n"] == 300

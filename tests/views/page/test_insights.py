@@ -69,4 +69,4 @@ def test_insights_have_the_anchors_history(makers):
     trials = [makers.make_trial(n, {"accuracy": 0.5}, observed=make_observation(1.02)) for n in range(3)]
     found = insights(makers.make_result(trials))["steadiness"]
     assert [one["slowness"] for one in found["readings"]] == [1.02] * 3
-    assert "moved by 0.0 %" in found["sentence"]
+    assert "quiet for 80 % of the time" in found["sentence"]

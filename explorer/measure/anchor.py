@@ -73,10 +73,7 @@ def known_level_ns(file: Path | None = None) -> NDArray[np.float64] | None:
 
 
 def learned_level_ns(medians_ns: NDArray[np.float64], file: Path | None = None) -> NDArray[np.float64]:
-    """Remember the anchor's slices [w, p] and return the quiet level of each part [p].
-
-    A cache that cannot be written is not an error: then the level is learned anew.
-    """
+    """Remember the anchor's slices [w, p], if the cache can be written, and return the quiet level of each part [p]."""
     file = file or level_file()
     stored = _stored(file) or [Counter() for _ in PARTS]
     bins = np.rint(np.log(medians_ns) / _BIN).astype(int)

@@ -86,8 +86,7 @@ def noise_of(trace: Trace) -> Noise:
     raw = np.array([np.median(trace.raw_ns[trace.slice == number]) for number in numbers])
     is_quiet = found.slowness < 1 + WIDTH
     seconds = float(trace.wall_ns.sum() / 1e9)
-    quiet_logs = np.where(is_quiet, np.log(medians), np.nan)
-    variant_s, repeatability = _repeatability(quiet_logs, seconds / len(numbers))
+    variant_s, repeatability = _repeatability(np.where(is_quiet, np.log(medians), np.nan), seconds / len(numbers))
     return Noise(
         seconds=seconds,
         n_slices=len(numbers),

@@ -102,8 +102,8 @@ def judged(trace: Trace, level_ns: NDArray[np.float64]) -> Judged:
     if not is_quiet:
         limit = float(np.nextafter(np.percentile(slowness, _QUIETEST_PERCENT), np.inf))
     counts = slowness < limit
-    # A clock that varies changes all times alike, the first part's most exactly; the slow state each in its way.
     around = (before + after) / 2
+    # A clock that varies changes all times alike, the first part's most exactly; the slow state each in its way.
     drift = around[:, 0] if is_quiet else around.mean(axis=1)
     return Judged(
         latency_ns=trace.raw_ns / np.exp(drift[place]),

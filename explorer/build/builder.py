@@ -72,6 +72,9 @@ class Builder:
         settings, task = DataSettings(**request["data"]), task_named(request["task"])
         dataset = prepare(settings, Path(request["root"]) if request["root"] else None, on_progress)
         splits = split(dataset, settings, task)
+        if len(splits.calibration) < settings.calibration:
+            note = f"{len(splits.calibration)} {task.noun[1]} calibrate, all there are: fewer than the default"
+            on_progress(Progress("data", note=f"{note}, {settings.calibration}"))
         data = _training_data(dataset, splits, task, request["input"])
         with stopping_at_a_report(on_progress) as on_report:
             base = _base_network(request, dataset.name, data, on_report)

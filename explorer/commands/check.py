@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from explorer.commands.printing import console, print_json
-from explorer.data.source import image_shape, locate
+from explorer.data.source import check_task, image_shape, locate
 from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import AA_RATIOS, noise_floor, same_work_sentence
@@ -21,6 +21,7 @@ from explorer.space.read import Overrides, load_space
 from explorer.space.values import SearchSpace, Vocabulary
 from explorer.study.baseline import images_text
 from explorer.study.vocabulary import installed_part, n_possible_trials, vocabulary
+from explorer.tasks.task import task_named
 
 _TRIAL_S = 6.5  # build and measurement of one variant on two cores, mean of a CIFAR-10 study; smaller images take less
 _TRAINING_S = {"default": 14 * 60.0, "long": 80 * 60.0, "shipped": 5 * 3600.0, "quick": 90.0}
@@ -104,6 +105,7 @@ def _is_trained(space: SearchSpace) -> bool:
 def _data(space: SearchSpace, root: Path | None) -> list[Finding]:
     """Return findings about the location and shape of the images. Raise UsageError for an `input` of other images."""
     try:
+        check_task(space.data.name, task_named(space.task))
         source = locate(space.data, root)
         shape = image_shape(source)
     except ExplorerError as error:

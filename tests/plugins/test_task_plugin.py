@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from explorer.build.builder import Builder
+from explorer.data.source import check_task
 from explorer.deploy.study_data import data_at_hand, quality_on_test
-from explorer.errors import SpaceError
+from explorer.errors import SpaceError, UsageError
 from explorer.metrics import METRICS
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
@@ -99,6 +100,20 @@ def test_plugin_space_needs_no_input_and_is_written_with_its_task(space):
 def test_plugin_space_of_another_task_is_refused(package, change, says):
     with pytest.raises(SpaceError, match=says):
         parse_space(SPACE.replace(*change), vocabulary())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "task", "why"),
+    [
+        ("digits", "diabetes", "its inputs are images, and those of the task are not"),
+        ("diabetes", "classification", "it is of the task diabetes"),
+    ],
+)
+def test_plugin_check_names_data_that_are_not_for_the_task(package, dataset, task, why):
+    with pytest.raises(UsageError, match=f"the data set {dataset} is not for the task {task}: {why}"):
+        check_task(dataset, task_named(task))
+    check_task("diabetes", task_named("diabetes"))
+    check_task("digits", task_named("classification"))
 
 
 def test_plugin_data_for_another_task_are_refused(space):

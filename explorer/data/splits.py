@@ -79,11 +79,11 @@ def split(dataset: Dataset, settings: DataSettings, task: Task) -> Splits:
     counts = f"v{settings.validation}-c{settings.calibration}"
     name = f"{dataset.name}-{dataset.fingerprint[:16]}-{task.name}-{counts}"
     entry = cached_entry(name, lambda: _content(dataset, settings, task), lambda _: None)
-    paths = (entry.folder / "validation_inputs.npy", entry.folder / "validation_targets.npy")
+    paths, arrays = (entry.folder / "validation_inputs.npy", entry.folder / "validation_targets.npy"), entry.arrays()
     return Splits(
-        training=entry.array("training_indices"),
-        validation=entry.array("validation_indices"),
-        calibration=entry.array("calibration_indices"),
+        training=arrays["training_indices"],
+        validation=arrays["validation_indices"],
+        calibration=arrays["calibration_indices"],
         examples=Examples(*paths, entry.facts["fingerprint"], task.name, dataset.facts),
         calibration_inputs=entry.folder / "calibration_inputs.npy",
     )

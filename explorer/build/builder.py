@@ -246,7 +246,7 @@ def _description_file(base: BaseNetwork) -> str | None:
         return None
     path = cache_root() / "descriptions" / f"{base.fingerprint}.json"
     if not path.is_file():
-        write_json(path, base.description.to_json())
+        write_json(path, to_json(base.description))
     return str(path)
 
 

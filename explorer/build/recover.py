@@ -74,8 +74,8 @@ def recover(network: StagedNetwork, batches: RecoveryBatches, on_step: Callable[
         for group in optimizer.param_groups:
             group["lr"] = _PEAK_LR * _cycle((step + 0.5) / total)
         with autocast():
-            exits = student(batches.inputs[step])
-        *early, final = (batches.loss(outputs.float(), batches.lessons[step]) for outputs in exits)
+            outputs = student(batches.inputs[step])
+        *early, final = (batches.loss(output.float(), batches.lessons[step]) for output in outputs)
         loss = final + _EXIT_WEIGHT * sum(early, start=torch.zeros(()))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -35,7 +35,7 @@ class Entry:
     facts: Mapping[str, Any]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return every array by name, memory-mapped and read-only. Raises OSError."""
+        """Return every array [...] by name, memory-mapped and read-only. Raises OSError."""
         paths = self.folder.glob("*.npy")
         return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
 

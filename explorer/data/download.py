@@ -71,7 +71,7 @@ def fetch(
             raise OSError(f"the server sent {response.headers.get('Content-Range')} when asked for byte {done} on")
         done = done if is_continued else 0
         total = done + response.length if response.length is not None else None
-        pace = _Pace(timeout_s, slowest_bytes_per_s)
+        rate = _RateMonitor(timeout_s, slowest_bytes_per_s)
         with target.open("ab" if is_continued else "wb") as file:
             while chunk := response.read1(_CHUNK):
                 file.write(chunk)
@@ -79,8 +79,8 @@ def fetch(
                 if done > most_bytes:
                     target.unlink()
                     raise OSError(f"the server sent more than {most_bytes} bytes")
-                pace.check(len(chunk))
-                if pace.is_report_due() or done == total:
+                rate.check(len(chunk))
+                if rate.is_report_due() or done == total:
                     on_progress(Progress("download", done / 2**20, total / 2**20 if total else None, f"MiB of {url}"))
     if total is not None and done < total:
         raise OSError(f"the connection ended after {done} of {total} bytes")
@@ -101,7 +101,7 @@ def _asked_from(url: str, start: int, timeout_s: float) -> Any:
     return _open(urllib.request.Request(url, headers=_AGENT), timeout_s)
 
 
-class _Pace:
+class _RateMonitor:
     """The monitor of a transfer's rate, over windows of `window_s`, and of when a report is due."""
 
     def __init__(self, window_s: float, slowest_bytes_per_s: float) -> None:

@@ -17,17 +17,17 @@ import numpy as np
 from explorer.data.cache import data_cache, locked, writing_cache
 from explorer.data.dataset import Images, Labels, RawDataset
 from explorer.data.download import fetch, reason, why_unreachable
+from explorer.data.images import decode_tree
 from explorer.data.source import Source, not_found
 from explorer.data.tree import first_suffix, is_tree, read_tree
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
+from explorer.space.values import DataSettings
 from explorer.system.files import new_folder
 from explorer.system.hashing import file_sha256
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
-
-    from explorer.space.values import DataSettings
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # Copied from torchvision.datasets.CIFAR10, which only the builder may import.
@@ -87,8 +87,6 @@ def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
         from torchvision.datasets import CIFAR10
 
         return read_official(CIFAR10, source.location, on_progress)
-    from explorer.data.images import decode_tree
-
     return decode_tree(read_tree(source.location, CLASS_NAMES), on_progress, size=_SHAPE[1:])
 
 

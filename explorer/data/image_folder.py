@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from explorer.data.dataset import RawDataset, digests
+from explorer.data.images import decode_tree, stated_size
 from explorer.data.source import Source, expanded, not_found
-from explorer.data.tree import Tree, first_image, is_tree, read_tree
+from explorer.data.tree import first_image, is_tree, read_tree
 from explorer.errors import DataNotAvailable, UsageError
-
-if TYPE_CHECKING:
-    from explorer.data.dataset import RawDataset
-    from explorer.records import Progress
-    from explorer.space.values import DataSettings
+from explorer.records import Progress
+from explorer.space.values import DataSettings
 
 
 def locate(settings: DataSettings, root: Path) -> Source:
@@ -35,8 +33,6 @@ def locate(settings: DataSettings, root: Path) -> Source:
 
 def image_shape(source: Source) -> tuple[int, int, int] | None:
     """Return (channels, height, width) from the first image's header; None if it cannot be read."""
-    from explorer.data.images import stated_size
-
     file = first_image(source.location)
     size = None if file is None else stated_size(file)
     return None if size is None else (3, *size)
@@ -48,17 +44,8 @@ def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
     Raises DataNotAvailable, naming the files, when an image of train/ is also in test/: training and calibration must
     not see test images.
     """
-    from explorer.data.images import decode_tree
-
     tree = read_tree(source.location)
     dataset = decode_tree(tree, on_progress)
-    _refuse_shared(tree, dataset)
-    return dataset
-
-
-def _refuse_shared(tree: Tree, dataset: RawDataset) -> None:
-    from explorer.data.dataset import digests
-
     in_test = dict(zip(digests(dataset.test_inputs), tree.test, strict=True))
     shared = [
         (file, in_test[digest])
@@ -70,3 +57,4 @@ def _refuse_shared(tree: Tree, dataset: RawDataset) -> None:
             f"{len(shared)} training images are also test images, such as {shared[0][0]} and {shared[0][1]}: training "
             "and calibration must not see the test split, so remove them from one of the two"
         )
+    return dataset

@@ -8,18 +8,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from explorer.data.cache import Content, cached_entry, data_cache, writing_cache
 from explorer.data.dataset import Dataset, channel_statistics
 from explorer.data.source import DatasetPlugin, Source, locate, plugin
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
+from explorer.space.values import DataSettings
 from explorer.system.files import write_json
 from explorer.system.hashing import file_sha256
-
-if TYPE_CHECKING:
-    from explorer.space.values import DataSettings
 
 _MAX_DEPTH = 3  # a data folder is <split>/<class>/<image>; deeper files are never read
 

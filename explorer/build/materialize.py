@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from explorer.build import PRUNING_RATIO
 from explorer.build.effects import (
     Sizes,
     check_changed,
@@ -27,7 +28,6 @@ from explorer.build.effects import (
 from explorer.build.network_store import load_network, store_network
 from explorer.build.prune import prune
 from explorer.build.recover import RecoveryBatches, recover
-from explorer.build.transforms import PRUNING_RATIO
 from explorer.models.network import recalibrate
 from explorer.models.sandwich import autocast
 from explorer.parameters import PARAMETERS

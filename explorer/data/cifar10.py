@@ -17,7 +17,6 @@ import numpy as np
 from explorer.data.cache import data_cache, locked, writing_cache
 from explorer.data.dataset import Images, Labels, RawDataset
 from explorer.data.download import fetch, reason, why_unreachable
-from explorer.data.images import decode_tree
 from explorer.data.source import Source, not_found
 from explorer.data.tree import first_suffix, is_tree, read_tree
 from explorer.errors import DataNotAvailable
@@ -87,6 +86,8 @@ def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
         from torchvision.datasets import CIFAR10
 
         return read_official(CIFAR10, source.location, on_progress)
+    from explorer.data.images import decode_tree
+
     return decode_tree(read_tree(source.location, CLASS_NAMES), on_progress, size=_SHAPE[1:])
 
 

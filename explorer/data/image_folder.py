@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from explorer.data.dataset import RawDataset, digests
-from explorer.data.images import decode_tree, stated_size
 from explorer.data.source import Source, expanded, not_found
 from explorer.data.tree import first_image, is_tree, read_tree
 from explorer.errors import DataNotAvailable, UsageError
@@ -33,6 +32,8 @@ def locate(settings: DataSettings, root: Path) -> Source:
 
 def image_shape(source: Source) -> tuple[int, int, int] | None:
     """Return (channels, height, width) from the first image's header; None if it cannot be read."""
+    from explorer.data.images import stated_size
+
     file = first_image(source.location)
     size = None if file is None else stated_size(file)
     return None if size is None else (3, *size)
@@ -44,6 +45,8 @@ def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
     Raises DataNotAvailable, naming the files, when an image of train/ is also in test/: training and calibration must
     not see test images.
     """
+    from explorer.data.images import decode_tree
+
     tree = read_tree(source.location)
     dataset = decode_tree(tree, on_progress)
     in_test = dict(zip(digests(dataset.test_inputs), tree.test, strict=True))

@@ -18,7 +18,7 @@ from explorer.data.cache import data_cache, locked, writing_cache
 from explorer.data.dataset import Images, Labels, RawDataset
 from explorer.data.download import fetch, reason, why_unreachable
 from explorer.data.source import Source, not_found
-from explorer.data.tree import first_suffix, is_tree, read_tree
+from explorer.data.tree import first_image, is_tree, read_tree
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
 from explorer.space.values import DataSettings
@@ -53,7 +53,8 @@ def locate(settings: DataSettings, root: Path) -> Source:
     trees = [path for path in candidates if is_tree(path)]
     tars = [path for path in candidates if path.suffix == ".tar" and path.is_file()]
     for location in (*trees, *tars):
-        suffix = first_suffix(location) or ""
+        first = first_image(location)
+        suffix = Path(first.name).suffix.lower() if first else ""
         kind = "JPEG tree" if suffix in (".jpg", ".jpeg", "") else f"{suffix[1:].upper()} tree"
         return Source("cifar10", kind, location)
     cause = _why_no_download(root)

@@ -67,15 +67,6 @@ def is_tree(folder: Path) -> bool:
     return all((folder / split).is_dir() for split in SPLITS)
 
 
-def first_suffix(location: Path) -> str | None:
-    """Return the suffix of one image of the tree, such as ".jpg", or None.
-
-    Raises DataNotAvailable for a broken .tar.
-    """
-    first = first_image(location)
-    return Path(first.name).suffix.lower() if first else None
-
-
 def first_image(location: Path) -> ImageFile | None:
     """Return one image of the tree, or None. Raises DataNotAvailable for a broken .tar."""
     with closing(_walk(location)) as walk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from explorer.metrics import METRICS
 from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.space.read import parse_space
-from explorer.space.values import SearchSpace
+from explorer.space.values import SearchSpace, default_calibration
 from explorer.space.write import dump_space
 from explorer.study.vocabulary import vocabulary
 from explorer.tasks.task import TASKS, Examples, task_named
@@ -37,12 +38,13 @@ class Answers:
     def __init__(self) -> None:
         self.results: list[dict[str, Any]] = []
         self.failures: list[tuple[Any, ...]] = []
+        self.notes: list[str] = []
 
     def phase(self, name: str) -> None:
         """Ignore the phase."""
 
     def progress(self, values: dict[str, Any]) -> None:
-        """Ignore the progress."""
+        self.notes.append(values["note"])
 
     def result(self, values: dict[str, Any]) -> None:
         self.results.append(values)
@@ -123,6 +125,12 @@ def test_plugin_data_for_another_task_are_refused(space):
     request = {"op": "prepare", "task": "classification", "model": "any:thing", "data": data, **settings}
     builder.handle(request, answers)
     assert "the data set diabetes is not for the task classification: it names no classes" in answers.failures[0][1]
+
+
+def test_plugin_default_calibration_of_fewer_patients_is_all_of_them_and_says_so(space):
+    few = replace(space, data=replace(space.data, calibration=default_calibration("diabetes")))
+    _, answers, _ = prepared(few, few.model)
+    assert any("patients calibrate, all there are: fewer than the default, 512" in note for note in answers.notes)
 
 
 def test_plugin_is_prepared_built_and_scored(space, tmp_path):

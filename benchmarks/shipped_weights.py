@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from explorer.build.count import mega_macs, n_parameters
 from explorer.build.prune import prune
-from explorer.build.recover import RecoveryBatches, autocast, recover
+from explorer.build.recover import RecoveryBatches, recover
 from explorer.data.dataset import Dataset
 from explorer.data.preparing import prepare
 from explorer.data.splits import split
@@ -40,6 +40,7 @@ from explorer.models.base import BaseNetwork, TrainingData
 from explorer.models.network import StagedNetwork, recalibrate
 from explorer.models.recipes import RECIPES
 from explorer.models.registry import FOLDER, family_named
+from explorer.models.sandwich import autocast
 from explorer.models.shipped import load_shipped, write_shipped
 from explorer.models.slimmable_cnn import architecture_for, plain_network
 from explorer.models.store import load_or_train, trained_teacher
@@ -111,7 +112,7 @@ class World:
         """As the builder makes it: the base network's own statistics are right for the widest."""
         network = base.materialize(Variant(width=width))
         if width != 1.0:
-            with autocast():
+            with autocast(torch.device("cpu")):
                 recalibrate(network, self.recalibration, RECALIBRATION_BATCH)
         return network
 
@@ -249,7 +250,7 @@ def recovery(world: World) -> None:
             cells = []
             for n in STEPS:
                 network = recover(pruned, drawn[n], lambda *_: None) if n else pruned
-                with autocast():
+                with autocast(torch.device("cpu")):
                     recalibrate(network, world.recalibration, RECALIBRATION_BATCH)
                 cells.append(f"{accuracies(all_logits(network, images), labels)[-1]:.2f}")
             macs = path_macs(pruned, world.dataset.input_shape)[-1]

@@ -173,7 +173,7 @@ class Declared(Mapping[str, ParameterSpec]):
 PARAMETERS: Mapping[str, ParameterSpec] = Declared(
     (
         "explorer.models.registry",
-        "explorer.build.transforms",
+        "explorer.build",
         "explorer.runtimes.runtime",
         "explorer.measure.scenarios.scenario",
     )

@@ -10,7 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from explorer.data.dataset import Dataset
+from explorer.data.preparing import prepare
+from explorer.data.splits import Splits, split
 from explorer.errors import ExplorerError, VariantFailed
+from explorer.models.base import BaseNetwork, TrainingData
 from explorer.records import Progress, Stage, Variant
 from explorer.runtimes.artifact import export_model, is_whole_model, store_artifact
 from explorer.runtimes.int8_range import range_here
@@ -21,17 +27,13 @@ from explorer.system.files import new_folder, write_json
 from explorer.system.hashing import cache_root, content_key
 from explorer.system.signals import stopping_at_a_report, unwinding
 from explorer.system.worker_loop import Answers, failure_of, serve
-from explorer.tasks.task import task_named
+from explorer.tasks.task import Task, task_named
 from explorer.typed_json import to_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from explorer.build.materialize import Materialized, Workbench
-    from explorer.data.dataset import Dataset
-    from explorer.data.splits import Splits
-    from explorer.models.base import BaseNetwork, TrainingData
-    from explorer.tasks.task import Task
 
 _EXPORT_VERSION = 5  # raised whenever the same network gives other files
 
@@ -66,12 +68,13 @@ class Builder:
 
         on_progress(Progress("start"))
         from explorer.build.materialize import Workbench
-        from explorer.data.preparing import prepare
-        from explorer.data.splits import split
 
         settings, task = DataSettings(**request["data"]), task_named(request["task"])
         dataset = prepare(settings, Path(request["root"]) if request["root"] else None, on_progress)
         splits = split(dataset, settings, task)
+        if len(splits.calibration) < settings.calibration:
+            note = f"{len(splits.calibration)} {task.noun[1]} calibrate, all there are: fewer than the default"
+            on_progress(Progress("data", note=f"{note}, {settings.calibration}"))
         data = _training_data(dataset, splits, task, request["input"])
         with stopping_at_a_report(on_progress) as on_report:
             base = _base_network(request, dataset.name, data, on_report)
@@ -137,7 +140,6 @@ class Builder:
 
 def _example(workbench: Workbench) -> Tensor:
     """Return an input [1, ...] of zeros."""
-    import numpy as np
     import torch
 
     return torch.from_numpy(np.zeros_like(workbench.inputs[:1]))
@@ -147,8 +149,6 @@ def _exported(
     variant: Variant, made: Materialized, splits: Splits, example: Tensor, input_name: str
 ) -> tuple[Path, str, bool]:
     """Return the folder of the exported model, its key, and whether it was cached."""
-    import numpy as np
-
     from explorer.build.count import mega_macs, n_parameters
 
     plugin = runtime(variant["runtime"])
@@ -190,10 +190,6 @@ def _exported(
 
 def _training_data(dataset: Dataset, splits: Splits, task: Task, stated: dict[str, Any] | None) -> TrainingData:
     """Return the examples and their normalization: the training inputs' statistics unless `input` states others."""
-    import numpy as np
-
-    from explorer.models.base import TrainingData
-
     own = None if stated is None else InputSpec(**stated).statistics(dataset.train_inputs.shape[1])
     mean, std = (dataset.mean, dataset.std) if own is None else own
     return TrainingData(
@@ -244,7 +240,7 @@ def _description_file(base: BaseNetwork) -> str | None:
         return None
     path = cache_root() / "descriptions" / f"{base.fingerprint}.json"
     if not path.is_file():
-        write_json(path, base.description.to_json())
+        write_json(path, to_json(base.description))
     return str(path)
 
 

@@ -199,17 +199,17 @@ def _traced(network: StagedNetwork, inputs: Tensor) -> Any:
         )
 
 
-def _marked(exits: list[Tensor]) -> list[Tensor]:
-    """Return the logits with an operation behind each, which marks the outputs in autograd's graph.
+def _marked(outputs: list[Tensor]) -> list[Tensor]:
+    """Return the outputs with an operation behind each, which marks them in autograd's graph.
 
     Raises CannotPrune.
     """
-    if not all(logits.requires_grad for logits in exits):
+    if not all(output.requires_grad for output in outputs):
         raise CannotPrune(
             "its forward switches gradients off (torch.no_grad, inference_mode or detach), "
             "and pruning follows them from layer to layer"
         )
-    return [logits + 0.0 for logits in exits]
+    return [output + 0.0 for output in outputs]
 
 
 def _tied_parameters(network: nn.Module) -> list[list[tuple[nn.Module, str]]]:

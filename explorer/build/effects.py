@@ -33,14 +33,14 @@ class Sizes:
         return cls(sum(parameter.numel() for parameter in network.parameters()), layers)
 
 
-def check_changed(made: StagedNetwork, without: StagedNetwork, images: Tensor, name: str, value: Any) -> None:
+def check_changed(made: StagedNetwork, without: StagedNetwork, inputs: Tensor, name: str, value: Any) -> None:
     """Raise VariantFailed unless a network differs from the one with the baseline's value of the parameter `name`.
 
-    Networks of the same layers are compared by their outputs for uint8 `images` [b, c, h, w].
+    Networks of the same layers are compared by their outputs for `inputs` [b, ...].
     """
     sizes = Sizes.of(made)
     if sizes != Sizes.of(without) or any(
-        not torch.equal(a, b) for a, b in zip(outputs_of(made, images), outputs_of(without, images), strict=True)
+        not torch.equal(a, b) for a, b in zip(outputs_of(made, inputs), outputs_of(without, inputs), strict=True)
     ):
         return
     baseline = PARAMETERS[name].baseline
@@ -103,20 +103,20 @@ def check_outputs(network: StagedNetwork, inputs: Tensor, n_outputs: int, after:
         raise VariantFailed("wrong outputs", f"after {after} the network gives {wrong}")
 
 
-def wrong_outputs(exits: list[Tensor], shape: tuple[int, ...]) -> str:
-    """Return what is wrong with the logits of `exits`, which must be finite and of `shape`; "" if nothing is."""
-    for logits in exits:
-        if logits.shape != shape:
-            return f"logits of shape {list(logits.shape)}, expected {list(shape)}"
-        if not torch.isfinite(logits).all():
-            return "logits that are not finite numbers"
+def wrong_outputs(outputs: list[Tensor], shape: tuple[int, ...]) -> str:
+    """Return what is wrong with the outputs, which must be finite and each of `shape`; "" if nothing is."""
+    for output in outputs:
+        if output.shape != shape:
+            return f"outputs of shape {list(output.shape)}, expected {list(shape)}"
+        if not torch.isfinite(output).all():
+            return "outputs that are not finite numbers"
     return ""
 
 
 def outputs_of(network: StagedNetwork, inputs: Tensor) -> list[Tensor]:
     """Return the outputs [b, k] of every exit for `inputs` [b, ...], in eval mode and without gradients."""
     with torch.no_grad():
-        return [logits.detach() for logits in network.eval()(inputs)]
+        return [output.detach() for output in network.eval()(inputs)]
 
 
 def some_of(names: Mapping[str, Any] | list[str], most: int = 4) -> str:

@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from explorer.build import PRUNING_RATIO
 from explorer.build.effects import (
     Sizes,
     check_changed,
@@ -26,9 +27,9 @@ from explorer.build.effects import (
 )
 from explorer.build.network_store import load_network, store_network
 from explorer.build.prune import prune
-from explorer.build.recover import RecoveryBatches, autocast, recover
-from explorer.build.transforms import PRUNING_RATIO
+from explorer.build.recover import RecoveryBatches, recover
 from explorer.models.network import recalibrate
+from explorer.models.sandwich import autocast
 from explorer.parameters import PARAMETERS
 from explorer.records import Progress, Stage, Variant
 from explorer.system.hashing import content_key
@@ -95,7 +96,8 @@ class Workbench:
         if network is None:
             network = self._recovered(self._pruned(variant, made_of)) if ratio > 0 else self._unpruned(variant)
             if changed:
-                with self._stage("batch norm"), autocast():  # half the time, and the same accuracy within 0.05 points
+                # half the time, and the same accuracy within 0.05 points
+                with self._stage("batch norm"), autocast(torch.device("cpu")):
                     # evenly spread, so that every kind of example has its share
                     inputs = self.inputs[:: max(1, len(self.inputs) // _RECALIBRATED_ON)][:_RECALIBRATED_ON]
                     recalibrate(network, inputs, _RECALIBRATION_BATCH)

@@ -35,13 +35,13 @@ def store_network(network: StagedNetwork, folder: Path, inputs: Tensor) -> None:
     An existing folder is replaced, since `load_network` found it invalid. Raises OSError.
     """
     sizes = {name: found for name, module in network.named_modules() if (found := _attributes(module))}
-    exits = {f"exit {number}": logits.contiguous() for number, logits in enumerate(outputs_of(network, inputs))}
+    outputs = {f"exit {number}": output.contiguous() for number, output in enumerate(outputs_of(network, inputs))}
     # Layers may share a tensor, which safetensors refuses: each gets a copy.
     weights = {name: t.detach().clone().contiguous() for name, t in network.state_dict().items()}
     with new_folder(folder, is_replacing=True) as draft:
         # safetensors' own writer does not raise OSError for a full disk
         write_bytes(draft / _WEIGHTS, save(weights))
-        write_bytes(draft / _SAMPLE, save({"inputs": inputs.contiguous(), **exits}))
+        write_bytes(draft / _SAMPLE, save({"inputs": inputs.contiguous(), **outputs}))
         write_json(draft / _SIZES, sizes)
 
 
@@ -63,21 +63,15 @@ def load_network(outline: StagedNetwork, folder: Path) -> StagedNetwork | None:
 
 
 def _fill(outline: StagedNetwork, tensors: dict[str, Tensor], sizes: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, held in outline.state_dict(keep_vars=True).items():
+        if held.shape != tensors[name].shape:
+            held.data = held.data.new_empty(tensors[name].shape)
     for name, module in outline.named_modules():
-        for key, tensor in _own(name, tensors).items():
-            held = getattr(module, key)
-            if held.shape != tensor.shape:
-                held.data = held.data.new_empty(tensor.shape)
         own = _attributes(module)
         for key, value in sizes.get(name, {}).items():
             if own.get(key) != value:
                 setattr(module, key, tuple(value) if isinstance(value, list) else value)
     outline.load_state_dict(tensors)
-
-
-def _own(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    prefix = f"{name}." if name else ""
-    return {key[len(prefix) :]: t for key, t in tensors.items() if key.rpartition(".")[0] == name}
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:

@@ -47,10 +47,8 @@ def _cut(network: StagedNetwork, inputs: Tensor, ratio: float, refused: dict[str
     cuts = _cuts(groups, ratio, _CHANNEL_MULTIPLE, refused) or _cuts(groups, ratio, 1, refused)
     try:
         return graph.remove(cuts) if cuts else None
-    except CannotPrune as error:
-        if len(cuts) == 1:
-            refused[", ".join(cuts[0].layers)] = str(error)
-            return None
+    except CannotPrune:
+        pass  # some of them together may be possible
     single = [cut for cut in cuts if _removed(network, inputs, [cut], refused) is not None]
     if pruned := _removed(network, inputs, single, {}):
         return pruned

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.models.augmentation import augment, batch_indices, shifts_and_flips
+from explorer.models.augmentation import augment, batch_indices
 from explorer.models.recipes import Augmentation, Plan
-from explorer.models.sandwich import processor_dtype
+from explorer.models.sandwich import autocast
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +44,15 @@ class RecoveryBatches:
     @classmethod
     def prepare(cls, teacher: StagedNetwork, task: Task, inputs: NDArray[Any], n_steps: int) -> RecoveryBatches:
         """Draw seeded batches of training inputs [n, ...], images shifted and flipped, and compute the lessons."""
-        augmentation = shifts_and_flips(inputs.shape[1:]) if task.has_pixels else Augmentation(0, has_flips=False)
+        none = Augmentation(0, has_flips=False)
+        augmentation = Augmentation.shifts_and_flips(inputs.shape[1:]) if task.has_pixels else none
         plan = Plan(min(BATCH_SIZE, len(inputs)), max(1, len(inputs) // BATCH_SIZE), (), augmentation)
         rng = np.random.default_rng((_SEED, 1))
         indices = [batch_indices(len(inputs), plan, step, _SEED) for step in range(n_steps)]
         batches = [augment(inputs[chosen], augmentation, rng) for chosen in indices]
         drawn = torch.from_numpy(np.stack(batches))
         teacher.eval()
-        with torch.no_grad(), autocast():
+        with torch.no_grad(), autocast(drawn.device):
             lessons = torch.stack([task.lessons(teacher(batch)[-1].float()) for batch in drawn])
         return cls(drawn, lessons, task.loss)
 
@@ -73,9 +74,9 @@ def recover(network: StagedNetwork, batches: RecoveryBatches, on_step: Callable[
     for step in range(total):
         for group in optimizer.param_groups:
             group["lr"] = _PEAK_LR * _cycle((step + 0.5) / total)
-        with autocast():
-            exits = student(batches.inputs[step])
-        *early, final = (batches.loss(outputs.float(), batches.lessons[step]) for outputs in exits)
+        with autocast(batches.inputs.device):
+            outputs = student(batches.inputs[step])
+        *early, final = (batches.loss(output.float(), batches.lessons[step]) for output in outputs)
         loss = final + _EXIT_WEIGHT * sum(early, start=torch.zeros(()))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -84,12 +85,6 @@ def recover(network: StagedNetwork, batches: RecoveryBatches, on_step: Callable[
     for parameter in frozen:
         parameter.requires_grad_(False)
     return student.eval()
-
-
-def autocast() -> torch.autocast:
-    """Return a context of forward passes in bfloat16 where the processor multiplies it fast, else in float32."""
-    dtype = processor_dtype(torch.device("cpu"))
-    return torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
 
 
 def _cycle(share: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from explorer.commands.printing import console, print_json
-from explorer.data.source import input_shape, locate
+from explorer.data.source import check_task, input_shape, locate
 from explorer.errors import ExplorerError, NotAvailable
 from explorer.measure.energy import EnergyCounter
 from explorer.measure.noise import Noise, measured_noise
@@ -112,6 +112,7 @@ def _is_trained(space: SearchSpace) -> bool:
 def _data(space: SearchSpace, root: Path | None) -> list[Finding]:
     """Return findings about the location and shape of the inputs. Raise UsageError for an `input` of other channels."""
     try:
+        check_task(space.data.name, task_named(space.task))
         source = locate(space.data, root)
         shape = input_shape(source)
     except ExplorerError as error:

@@ -34,14 +34,10 @@ class Entry:
     folder: Path
     facts: Mapping[str, Any]
 
-    def has(self, name: str) -> bool:
-        """Return whether there is an array `name`."""
-        return (self.folder / f"{name}.npy").is_file()
-
-    def array(self, name: str) -> NDArray[Any]:
-        """Return the array `name` [...], memory-mapped and read-only. Raises OSError if there is none."""
-        array: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        return array
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return every array [...] by name, memory-mapped and read-only. Raises OSError."""
+        paths = self.folder.glob("*.npy")
+        return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
 
 
 def data_cache() -> Path:
@@ -96,15 +92,11 @@ def cached_entry(name: str, make: Callable[[], Content], on_progress: Callable[[
                 if left_over.is_dir():
                     shutil.rmtree(left_over)
             with new_folder(folder) as draft:
-                _write(draft, arrays, facts)
+                for array_name, array in arrays.items():
+                    np.save(draft / f"{array_name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+                write_json(draft / _FACTS, dict(facts))
+                write_json(draft / _CHECKSUMS, {path.name: file_sha256(path) for path in sorted(draft.iterdir())})
     return Entry(folder, json.loads((folder / _FACTS).read_bytes()))
-
-
-def _write(draft: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
-    for array_name, array in arrays.items():
-        np.save(draft / f"{array_name}.npy", np.ascontiguousarray(array), allow_pickle=False)
-    write_json(draft / _FACTS, dict(facts))
-    write_json(draft / _CHECKSUMS, {path.name: file_sha256(path) for path in sorted(draft.iterdir())})
 
 
 def _whole_entry(folder: Path) -> Entry | None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,7 @@ from explorer.data.dataset import RawDataset
 from explorer.data.source import Source
 from explorer.data.splits import Indices, stratified
 from explorer.records import Progress
-
-if TYPE_CHECKING:
-    from explorer.space.values import DataSettings
+from explorer.space.values import DataSettings
 
 _SEED = 0
 _N_TEST, _N_PIECES = 400, 197

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from explorer.data.dataset import RawDataset
 from explorer.data.source import Source
+from explorer.data.splits import stratified
 from explorer.errors import DataNotAvailable
-
-if TYPE_CHECKING:
-    from explorer.data.dataset import RawDataset
-    from explorer.records import Progress
-    from explorer.space.values import DataSettings
+from explorer.records import Progress
+from explorer.space.values import DataSettings
 
 _SHAPE = (1, 8, 8)
 _TEST_SHARE = 0.2
@@ -38,12 +38,7 @@ def image_shape(source: Source) -> tuple[int, int, int]:
 
 def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
     """Read images [n, 1, 8, 8] with 0-16 scaled to 0-255; a fixed, stratified fifth of them is the test split."""
-    import numpy as np
     from sklearn.datasets import load_digits
-
-    from explorer.data.dataset import RawDataset
-    from explorer.data.splits import stratified
-    from explorer.records import Progress
 
     on_progress(Progress("read digits"))
     digits = load_digits()

@@ -71,7 +71,7 @@ def fetch(
             raise OSError(f"the server sent {response.headers.get('Content-Range')} when asked for byte {done} on")
         done = done if is_continued else 0
         total = done + response.length if response.length is not None else None
-        pace = _Pace(timeout_s, slowest_bytes_per_s)
+        rate, reported = _RateMonitor(timeout_s, slowest_bytes_per_s), float("-inf")
         with target.open("ab" if is_continued else "wb") as file:
             while chunk := response.read1(_CHUNK):
                 file.write(chunk)
@@ -79,8 +79,9 @@ def fetch(
                 if done > most_bytes:
                     target.unlink()
                     raise OSError(f"the server sent more than {most_bytes} bytes")
-                pace.check(len(chunk))
-                if pace.is_report_due() or done == total:
+                rate.check(len(chunk))
+                if time.monotonic() - reported >= _SECONDS_BETWEEN_REPORTS or done == total:
+                    reported = time.monotonic()
                     on_progress(Progress("download", done / 2**20, total / 2**20 if total else None, f"MiB of {url}"))
     if total is not None and done < total:
         raise OSError(f"the connection ended after {done} of {total} bytes")
@@ -101,14 +102,13 @@ def _asked_from(url: str, start: int, timeout_s: float) -> Any:
     return _open(urllib.request.Request(url, headers=_AGENT), timeout_s)
 
 
-class _Pace:
-    """The monitor of a transfer's rate, over windows of `window_s`, and of when a report is due."""
+class _RateMonitor:
+    """The monitor of a transfer's rate, over windows of `window_s`."""
 
     def __init__(self, window_s: float, slowest_bytes_per_s: float) -> None:
         self._window_s, self._slowest = window_s, slowest_bytes_per_s
         self._began = time.monotonic()
         self._n_bytes = 0
-        self._reported = float("-inf")
 
     def check(self, n_bytes: int) -> None:
         """Count `n_bytes`. Raises OSError at the end of a window with too few bytes."""
@@ -119,14 +119,6 @@ class _Pace:
         if self._n_bytes < self._slowest * elapsed:
             raise OSError(f"it sent {self._n_bytes} bytes in {elapsed:.0f} s")
         self._began, self._n_bytes = time.monotonic(), 0
-
-    def is_report_due(self) -> bool:
-        """Return True a few times a second."""
-        now = time.monotonic()
-        if now - self._reported < _SECONDS_BETWEEN_REPORTS:
-            return False
-        self._reported = now
-        return True
 
 
 def _open(request: urllib.request.Request, timeout_s: float) -> Any:

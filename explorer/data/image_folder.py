@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from explorer.data.dataset import RawDataset, digests
 from explorer.data.source import Source, expanded, not_found
-from explorer.data.tree import Tree, first_image, is_tree, read_tree
+from explorer.data.tree import first_image, is_tree, read_tree
 from explorer.errors import DataNotAvailable, UsageError
-
-if TYPE_CHECKING:
-    from explorer.data.dataset import RawDataset
-    from explorer.records import Progress
-    from explorer.space.values import DataSettings
+from explorer.records import Progress
+from explorer.space.values import DataSettings
 
 
 def locate(settings: DataSettings, root: Path) -> Source:
@@ -52,13 +49,6 @@ def read(source: Source, on_progress: Callable[[Progress], None]) -> RawDataset:
 
     tree = read_tree(source.location)
     dataset = decode_tree(tree, on_progress)
-    _refuse_shared(tree, dataset)
-    return dataset
-
-
-def _refuse_shared(tree: Tree, dataset: RawDataset) -> None:
-    from explorer.data.dataset import digests
-
     in_test = dict(zip(digests(dataset.test_inputs), tree.test, strict=True))
     shared = [
         (file, in_test[digest])
@@ -70,3 +60,4 @@ def _refuse_shared(tree: Tree, dataset: RawDataset) -> None:
             f"{len(shared)} training images are also test images, such as {shared[0][0]} and {shared[0][1]}: training "
             "and calibration must not see the test split, so remove them from one of the two"
         )
+    return dataset

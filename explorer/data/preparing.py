@@ -5,33 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from explorer.data.cache import Content, Entry, cached_entry, data_cache, writing_cache
+from explorer.data.cache import Content, cached_entry, data_cache, writing_cache
 from explorer.data.dataset import Dataset, channel_statistics
 from explorer.data.source import DatasetPlugin, Source, locate, plugin
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
+from explorer.space.values import DataSettings
 from explorer.system.files import write_json
 from explorer.system.hashing import file_sha256
-
-if TYPE_CHECKING:
-    from explorer.space.values import DataSettings
 
 _MAX_DEPTH = 3  # a data folder is <split>/<class>/<image>; deeper files are never read
 
 
 def signature(location: Path) -> str:
     """Return a SHA-256 of names, sizes and modification times: it changes with the content, which is not read."""
-    lines = hashlib.sha256()
-    for name, path in _files(location):
-        status = path.stat()
-        lines.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return lines.hexdigest()
+    found = ((name, path.stat()) for name, path in _files(location))
+    return _digest(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n" for name, status in found)
 
 
 def fingerprint(location: Path) -> str:
@@ -41,20 +34,26 @@ def fingerprint(location: Path) -> str:
     """
     memo = data_cache() / "fingerprints" / f"{hashlib.sha256(os.fsencode(location)).hexdigest()[:32]}.json"
     now = signature(location)
-    remembered = _read(memo)
-    if remembered.get("signature") == now and isinstance(remembered.get("fingerprint"), str):
-        return str(remembered["fingerprint"])
-    content = file_sha256(location) if location.is_file() else _folder_sha256(location)
+    try:
+        remembered = json.loads(memo.read_bytes())
+        if remembered["signature"] == now:
+            return str(remembered["fingerprint"])
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # there is none, or it is not valid
+    if location.is_file():
+        content = file_sha256(location)
+    else:
+        content = _digest(f"{name}\0{file_sha256(path)}\n" for name, path in _files(location))
     with writing_cache():
         write_json(memo, {"location": str(location), "signature": now, "fingerprint": content})
     return content
 
 
-def _folder_sha256(folder: Path) -> str:
-    lines = hashlib.sha256()
-    for name, path in _files(folder):
-        lines.update(f"{name}\0{file_sha256(path)}\n".encode(errors="surrogateescape"))
-    return lines.hexdigest()
+def _digest(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _files(location: Path, prefix: str = "", depth: int = _MAX_DEPTH) -> Iterator[tuple[str, Path]]:
@@ -69,15 +68,6 @@ def _files(location: Path, prefix: str = "", depth: int = _MAX_DEPTH) -> Iterato
             yield prefix + entry.name, Path(entry.path)
         elif entry.is_dir() and depth > 1:
             yield from _files(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
-
-
-def _read(memo: Path) -> dict[str, Any]:
-    """Return the stored memo; empty when there is none, or it is not valid."""
-    try:
-        value = json.loads(memo.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def prepare(settings: DataSettings, root: Path | None, on_progress: Callable[[Progress], None]) -> Dataset:
@@ -99,7 +89,16 @@ def prepare(settings: DataSettings, root: Path | None, on_progress: Callable[[Pr
     if source.drawn_by:
         content = hashlib.sha256(f"{content} {source.drawn_by}".encode()).hexdigest()
     entry = cached_entry(f"{source.dataset}-{content[:16]}", lambda: _decoded(module, source, on_progress), on_progress)
-    return _dataset(source, content, entry)
+    return Dataset(
+        name=source.dataset,
+        kind=source.kind,
+        fingerprint=content,
+        facts=entry.facts["task"],
+        mean=tuple(entry.facts["mean"]),
+        std=tuple(entry.facts["std"]),
+        folder=entry.folder,
+        **entry.arrays(),
+    )
 
 
 def _decoded(module: DatasetPlugin, source: Source, on_progress: Callable[[Progress], None]) -> Content:
@@ -109,28 +108,6 @@ def _decoded(module: DatasetPlugin, source: Source, on_progress: Callable[[Progr
         raise DataNotAvailable(f"the data at {source.location} changed while they were read: start again")
     on_progress(Progress("write decoded data"))
     mean, std = channel_statistics(raw.train_inputs)
-    arrays: dict[str, NDArray[Any]] = {
-        "train_inputs": raw.train_inputs,
-        "train_targets": raw.train_targets,
-        "test_inputs": raw.test_inputs,
-        "test_targets": raw.test_targets,
-        **({} if raw.train_originals is None else {"train_originals": raw.train_originals}),
-    }
+    held = {field.name: getattr(raw, field.name) for field in fields(raw)}
+    arrays = {name: value for name, value in held.items() if name != "facts" and value is not None}
     return arrays, {"task": dict(raw.facts), "mean": mean, "std": std}
-
-
-def _dataset(source: Source, content: str, entry: Entry) -> Dataset:
-    return Dataset(
-        name=source.dataset,
-        kind=source.kind,
-        fingerprint=content,
-        facts=entry.facts["task"],
-        mean=tuple(entry.facts["mean"]),
-        std=tuple(entry.facts["std"]),
-        folder=entry.folder,
-        train_inputs=entry.array("train_inputs"),
-        train_targets=entry.array("train_targets"),
-        test_inputs=entry.array("test_inputs"),
-        test_targets=entry.array("test_targets"),
-        train_originals=entry.array("train_originals") if entry.has("train_originals") else None,
-    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from explorer.errors import DataNotAvailable, UsageError
 from explorer.system.plugins import Registry
-from explorer.tasks.task import TASKS, survey, task_named
+from explorer.tasks.task import TASKS, Task, survey, task_named
 
 if TYPE_CHECKING:
     from explorer.data.dataset import RawDataset
@@ -35,14 +35,34 @@ def dataset_names() -> tuple[str, ...]:
     return (*DATASETS, *(name for name, task in tasks.items() if name not in DATASETS and task.data is not None))
 
 
+def owner_of(name: str) -> Task | None:
+    """Return the task whose own data are called `name`; None for a registered data set. Raises ExplorerError."""
+    task = task_named(name) if name in TASKS and name not in DATASETS else None
+    return None if task is None or task.data is None else task
+
+
 def plugin(name: str) -> DatasetPlugin:
     """Return the data set `name`. Raises UsageError for an unknown name, ExplorerError for one that does not load."""
     if name in DATASETS:
         return cast(DatasetPlugin, DATASETS.load(name))
-    data = task_named(name).data if name in TASKS else None
-    if data is None:
+    owner = owner_of(name)
+    if owner is None:
         raise UsageError(f"data.name must be one of {', '.join(dataset_names())}, not {name!r}")
-    return cast(DatasetPlugin, data)
+    return cast(DatasetPlugin, owner.data)
+
+
+def check_task(dataset: str, task: Task) -> None:
+    """Raise UsageError, before anything is read, for images without a task of images, and for another task's own data.
+
+    The data of a task are those of its subclasses too. `Task.check` tests the targets once they are read.
+    """
+    owner, why = owner_of(dataset), ""
+    if owner is not None and not isinstance(task, type(owner)):
+        why = f"it is of the task {owner.name}"
+    elif dataset in DATASETS and hasattr(plugin(dataset), "image_shape") and not task.has_pixels:
+        why = "its inputs are images, and those of the task are not"
+    if why:
+        raise UsageError(f"the data set {dataset} is not for the task {task.name}: {why}")
 
 
 def input_shape(source: Source) -> tuple[int, int, int] | None:

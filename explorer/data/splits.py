@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.data.cache import Content, cached_entry
 from explorer.data.dataset import Dataset, digests
+from explorer.data.source import check_task
 from explorer.errors import UsageError
+from explorer.space.values import DataSettings, default_calibration
 from explorer.tasks.task import Examples, Task
-
-if TYPE_CHECKING:
-    from explorer.space.values import DataSettings
 
 _SEED = 20090408  # arbitrary, but fixed: with another seed validation images of old studies become training images
 
@@ -70,8 +69,9 @@ def stratified(labels: NDArray[np.int64], n: int) -> Indices:
 
 
 def split(dataset: Dataset, settings: DataSettings, task: Task) -> Splits:
-    """Return the splits of `dataset` with exactly the counts of `settings`, from the cache or made now.
+    """Return the splits of `dataset` with the counts of `settings`, from the cache or made now.
 
+    A default number of calibration examples is an upper limit; every other count is exact.
     Stratified where the task has strata, else random, with a fixed seed. Versions of one original stay together. Raises
     UsageError when the data are not the task's, when a stratum would have no training example, or too few examples are
     left to calibrate on.
@@ -79,11 +79,11 @@ def split(dataset: Dataset, settings: DataSettings, task: Task) -> Splits:
     counts = f"v{settings.validation}-c{settings.calibration}"
     name = f"{dataset.name}-{dataset.fingerprint[:16]}-{task.name}-{counts}"
     entry = cached_entry(name, lambda: _content(dataset, settings, task), lambda _: None)
-    paths = (entry.folder / "validation_inputs.npy", entry.folder / "validation_targets.npy")
+    paths, arrays = (entry.folder / "validation_inputs.npy", entry.folder / "validation_targets.npy"), entry.arrays()
     return Splits(
-        training=entry.array("training_indices"),
-        validation=entry.array("validation_indices"),
-        calibration=entry.array("calibration_indices"),
+        training=arrays["training_indices"],
+        validation=arrays["validation_indices"],
+        calibration=arrays["calibration_indices"],
         examples=Examples(*paths, entry.facts["fingerprint"], task.name, dataset.facts),
         calibration_inputs=entry.folder / "calibration_inputs.npy",
     )
@@ -114,6 +114,7 @@ def _strata(dataset: Dataset, task: Task) -> Indices:
             task.check(dataset.facts, targets)
     except ValueError as error:
         raise UsageError(f"the data set {dataset.name} is not for the task {task.name}: {error}") from error
+    check_task(dataset.name, task)
     strata = task.strata(dataset.train_targets)
     return np.zeros(len(dataset.train_targets), dtype=np.int64) if strata is None else strata
 
@@ -162,12 +163,14 @@ class _Pool:
     def calibration(self, training: Indices, validation: Indices, n: int) -> Indices:
         """Return `n` of `training` [m] whose inputs are in neither `validation` [k] nor the test split.
 
-        Raises UsageError.
+        All that can calibrate where these are fewer than the default number. Raises UsageError.
         """
         dataset, (_, plural) = self.dataset, self.noun
         of_inputs = digests(dataset.train_inputs)
         excluded = {of_inputs[index] for index in validation} | set(digests(dataset.test_inputs))
         candidates = training[[of_inputs[index] not in excluded for index in training]]
+        if n == default_calibration(dataset.name):
+            n = max(1, min(n, len(candidates)))
         if not 1 <= n <= len(candidates):
             raise UsageError(
                 f"data.calibration is {n}, but {len(candidates)} training {plural} of {dataset.name} can calibrate: "

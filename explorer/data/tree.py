@@ -44,7 +44,7 @@ class ImageFile:
             file.seek(self.offset)
             return file.read(size)
 
-    def place(self) -> bytes:
+    def sort_key(self) -> bytes:
         """Return a hash of the names, which orders a split so that its classes are mixed."""
         name = f"{self.split}/{self.class_name}/{self.name}".encode(errors="surrogateescape")
         return hashlib.blake2b(name, digest_size=16).digest()
@@ -65,15 +65,6 @@ class Tree:
 def is_tree(folder: Path) -> bool:
     """Return whether `folder` has the folders of both splits."""
     return all((folder / split).is_dir() for split in SPLITS)
-
-
-def first_suffix(location: Path) -> str | None:
-    """Return the suffix of one image of the tree, such as ".jpg", or None.
-
-    Raises DataNotAvailable for a broken .tar.
-    """
-    first = first_image(location)
-    return Path(first.name).suffix.lower() if first else None
 
 
 def first_image(location: Path) -> ImageFile | None:
@@ -102,7 +93,7 @@ def read_tree(location: Path, class_names: Sequence[str] | None = None) -> Tree:
         for name in names:
             if (split, name) not in populated:
                 raise DataNotAvailable(f"the class {name!r} has no images in {split}/{name} of {location}: add some")
-    ordered = sorted(files.values(), key=ImageFile.place)
+    ordered = sorted(files.values(), key=ImageFile.sort_key)
     train, test = (tuple(file for file in ordered if file.split == split) for split in SPLITS)
     return Tree(names, train, test)
 

@@ -6,8 +6,6 @@ does not rely on properties that cameras and file formats change.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,11 +13,6 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from explorer.models.recipes import Augmentation, Plan
-
-
-def shifts_and_flips(image_shape: tuple[int, ...]) -> Augmentation:
-    """Return shifts by a sixteenth of the side of images of shape (c, h, w), and flips of those in color."""
-    return Augmentation(padding=math.ceil(min(image_shape[1:]) / 16), has_flips=image_shape[0] == 3)
 
 
 def batch_indices(n_images: int, plan: Plan, step: int, seed: int) -> NDArray[np.int64]:

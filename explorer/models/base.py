@@ -126,14 +126,6 @@ def weights_key(family: str, data_fingerprint: str, splits_fingerprint: str, rec
     )
 
 
-def find_weights(
-    family: str, data_fingerprint: str, splits_fingerprint: str, recipe: str, seed: int = 0
-) -> Path | None:
-    """Return the folder of trained weights in the cache, or None. Raises ModelError for an unknown family or recipe."""
-    folder = weights_folder(weights_key(family, data_fingerprint, splits_fingerprint, recipe_named(recipe), seed))
-    return folder if (folder / WEIGHTS).is_file() and (folder / CARD).is_file() else None
-
-
 def trained_shapes(family: str, recipe: str) -> list[list[int]]:
     """Return the shapes (c, h, w) of the images that cached weights of this family and recipe were trained on."""
     shapes = []
@@ -153,3 +145,8 @@ def trained_shapes(family: str, recipe: str) -> list[list[int]]:
 def weights_folder(key: str) -> Path:
     """Return the cache folder of the weights of that key."""
     return cache_root() / "weights" / key
+
+
+def has_weights(folder: Path) -> bool:
+    """Return whether a folder has trained weights and their card."""
+    return (folder / WEIGHTS).is_file() and (folder / CARD).is_file()

@@ -100,7 +100,7 @@ def _steps(module: fx.GraphModule, inputs: Mapping[str, str], names: Names) -> I
             named[node] = f"%{n_steps}"
             options = {name: node.kwargs[name] for name in sorted(node.kwargs)}
             words = f"{_target(node.target)}{_text(node.args, named)}{_text(options, named) if options else ''}"
-            yield Step(f"{words} -> {_made(node.meta.get('val'))}", _place(node, names))
+            yield Step(f"{words} -> {_made(node.meta.get('val'))}", _module_path(node, names))
 
 
 def _held(module: fx.GraphModule, target: str, names: Names) -> str:
@@ -164,7 +164,7 @@ def _type_text(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')}[{shape}]"
 
 
-def _place(node: fx.Node, names: Names) -> str:
+def _module_path(node: fx.Node, names: Names) -> str:
     """Return the path of the innermost module of an operation."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     return names(str(stack[-1][0])) if stack else ""

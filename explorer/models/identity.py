@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, final
+from typing import NamedTuple, final
 
 from explorer.system.files import open_plain
+from explorer.typed_json import from_json
 
 _VERSION = 1  # raised whenever the same network gets another description
 _LARGEST_FILE = 64 * 2**20  # bytes; 3,000 operations and 500 tensors take half a mebibyte
@@ -21,16 +22,14 @@ _NAMED = 3
 _LONGEST = 160
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """An operation of a traced graph: its text, and the path of its module.
 
-    `place` is for readers alone, and not part of the identity.
+    `module` is for readers alone, and not part of the identity.
     """
 
     text: str
-    place: str = ""
+    module: str = ""
 
 
 @final
@@ -56,7 +55,7 @@ class Description:
     nonce: str = ""
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of everything but the operations' places and the reason in `unknown`."""
+        """Return the SHA-256 of everything but the operations' modules and the reason in `unknown`."""
         content = {
             "version": _VERSION,
             "tensors": dict(self.tensors),
@@ -68,24 +67,6 @@ class Description:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
-        steps = {name: [[step.text, step.place] for step in getattr(self, name)] for name in ("graph", "training")}
-        return {**asdict(self), **steps}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Description:
-        """Return the description of `to_json`'s values. Raises LookupError, TypeError, ValueError or AttributeError."""
-        return cls(
-            tensors=_texts(values["tensors"]),
-            shared=_texts(values["shared"]),
-            layers=_texts(values["layers"]),
-            graph=_steps(values["graph"]),
-            training=_steps(values["training"]),
-            unknown=str(values["unknown"]),
-            nonce=str(values["nonce"]),
-        )
-
 
 _GRAPHS = {"graph": "the graph", "training": "the graph in training mode"}
 
@@ -95,8 +76,8 @@ def read_description(path: Path) -> Description | None:
     try:
         with open_plain(path) as file:
             content = file.read(_LARGEST_FILE + 1)
-        return Description.from_json(json.loads(content)) if len(content) <= _LARGEST_FILE else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return from_json(Description, json.loads(content)) if len(content) <= _LARGEST_FILE else None
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -151,8 +132,8 @@ def _first_difference(title: str, old: Sequence[Step], new: Sequence[Step]) -> s
     """Describe the first operation in which two graphs differ; "" where they are equal."""
     for index, (before, after) in enumerate(zip_longest(old, new)):
         if before is None or after is None or before.text != after.text:
-            place = (after or before).place
-            inside = f", in {_short(place)}" if place else ""
+            module = (after or before).module
+            inside = f", in {_short(module)}" if module else ""
             change = _around_the_change(*("nothing" if step is None else step.text for step in (before, after)))
             return f"{title} differs at operation {index + 1}{inside}: {change}"
     return ""
@@ -168,11 +149,3 @@ def _around_the_change(old: str, new: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-
-
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(text) for name, text in values.items()}
-
-
-def _steps(values: Sequence[Sequence[str]]) -> tuple[Step, ...]:
-    return tuple(Step(str(text), str(place)) for text, place in values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,14 @@ class Augmentation:
     warp: float = 0.0
     cutout: int = 0
     color_jitter: float = 0.0
+
+    @classmethod
+    def shifts_and_flips(cls, image_shape: tuple[int, ...], crop_share: float = 1 / 16) -> Augmentation:
+        """Return shifts of images (c, h, w) by a share of the side, and flips of those in color.
+
+        Gray images, mostly characters, are not flipped.
+        """
+        return cls(padding=math.ceil(crop_share * min(image_shape[1:])), has_flips=image_shape[0] == 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +119,7 @@ class Recipe:
     teacher: Recipe | None = None
 
     def plan(self, n_images: int, image_shape: tuple[int, int, int]) -> Plan:
-        """Apply the recipe to `n_images` training images of shape (c, h, w).
-
-        Color images are flipped left to right at random; gray ones, mostly characters, are not.
-        """
+        """Apply the recipe to `n_images` training images of shape (c, h, w)."""
         batch_size = max(1, min(self.batch_size, max(16, n_images // 16), n_images))
         steps_per_epoch = n_images // batch_size
         side = min(image_shape[1:])
@@ -130,9 +135,8 @@ class Recipe:
             batch_size=batch_size,
             steps_per_epoch=steps_per_epoch,
             cycles=tuple(cycles),
-            augmentation=Augmentation(
-                padding=math.ceil(self.crop_share * side),
-                has_flips=image_shape[0] == 3,
+            augmentation=replace(
+                Augmentation.shifts_and_flips(image_shape, self.crop_share),
                 cutout=round(self.cutout_share * side),
                 color_jitter=self.color_jitter,
             ),

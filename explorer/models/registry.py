@@ -79,7 +79,7 @@ class Family:
     """A model family, in a module whose import does not import torch.
 
     traits   its parameters, recipes, and data sets with trained weights
-    version  raised whenever earlier weights do not fit, or would come out differently; part of the weights' key
+    version  from 1, raised whenever earlier weights do not fit, or would come out differently; part of the weights' key
     build    from (n_classes, image_shape, mean, std) to its network with fresh weights: a `Materializable` nn.Module
     weights  the folder of its trained weights
     """
@@ -88,6 +88,11 @@ class Family:
     version: int
     build: Callable[[int, tuple[int, int, int], list[float], list[float]], Any]
     weights: Path = FOLDER
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for a version that is no whole number from 1 on: it enters cache keys and cards as JSON."""
+        if type(self.version) is not int or self.version < 1:
+            raise TypeError(f"expected the family's version as a whole number from 1 on, got {self.version!r:.200}")
 
     @property
     def widths(self) -> Numbers:

@@ -36,6 +36,12 @@ def processor_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """Return a context of forward passes in `processor_dtype`."""
+    dtype = processor_dtype(device)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
 def other_widths(
     n_random: int, favored_share: float, min_width: float, n_stages: int, rng: np.random.Generator
 ) -> tuple[Width, ...]:
@@ -80,10 +86,9 @@ def add_gradients(
     on the widest one's outputs. Without any, its exits are trained on the targets too. `soft` targets, if given, are
     mixed into all targets. Returns the loss of the widest network's final head, and its number of correct images.
     """
-    dtype = processor_dtype(images.device)
 
     def logits_of(width: Width) -> list[Tensor]:
-        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        with autocast(images.device):
             return [logits.float() for logits in (network(images) if width == 1.0 else network(images, width))]
 
     *exits, final = logits_of(1.0)

@@ -26,7 +26,7 @@ from explorer.models.base import (
     BaseNetwork,
     OnProgress,
     TrainingData,
-    find_weights,
+    has_weights,
     recipe_named,
     weights_folder,
     weights_key,
@@ -66,12 +66,11 @@ def load_or_train(model: str, data: TrainingData, recipe: str, on_progress: OnPr
         from explorer.models.own import load_own
 
         return load_own(model, data)
-    identity = (model, data.fingerprint, data.splits_fingerprint, recipe, seed)
-    if (folder := find_weights(*identity)) is None:
-        plan = recipe_named(recipe)
-        folder = weights_folder(weights_key(model, data.fingerprint, data.splits_fingerprint, plan, seed))
+    plan = recipe_named(recipe)
+    folder = weights_folder(weights_key(model, data.fingerprint, data.splits_fingerprint, plan, seed))
+    if not has_weights(folder):
         with _only_one(folder, on_progress):
-            if find_weights(*identity) is None:
+            if not has_weights(folder):
                 train_into(folder, model, data, plan, seed, on_progress)
     return load(model, data, folder)
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from explorer.models.base import TrainingData
 from explorer.models.network import Normalize
+from explorer.models.sandwich import autocast
 from explorer.records import Width
 
 _CHANNELS = (64, 256, 256)
@@ -55,9 +56,9 @@ def build_teacher(data: TrainingData, seed: int) -> Teacher:
 
 
 @torch.no_grad()
-def probabilities_of(teacher: nn.Module, images: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return probabilities [b, n_classes] for raw uint8 images [b, c, h, w], computed in `dtype` in eval mode."""
-    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+def probabilities_of(teacher: nn.Module, images: Tensor) -> Tensor:
+    """Return probabilities [b, n_classes] of a teacher in eval mode for raw uint8 images [b, c, h, w]."""
+    with autocast(images.device):
         return F.softmax(teacher(images)[-1].float(), dim=1)
 
 

@@ -209,12 +209,9 @@ def _functions(last: Any) -> Iterator[type]:
 
 def own_files() -> list[tuple[str, Path]]:
     """Return name and file of each imported module that is neither installed, nor Python's, nor of this package."""
-    found = []
-    for name, module in sorted(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.endswith(".py") and _is_own(Path(file)):
-            found.append((name, Path(file)))
-    return found
+    files = ((name, getattr(module, "__file__", None)) for name, module in sorted(sys.modules.items()))
+    named = [(name, Path(file)) for name, file in files if isinstance(file, str) and file.endswith(".py")]
+    return [(name, path) for name, path in named if _is_own(path)]
 
 
 def _is_own(path: Path) -> bool:

@@ -13,7 +13,7 @@ from explorer.space import rules
 from explorer.space.expressions import check_limits, parse_constraint, parse_duration, ratio
 from explorer.space.input_spec import InputSpec, read_input
 from explorer.space.refusal import Place, Refused, check_choice, described, inside, listed, nearest, quoted
-from explorer.space.values import DEFAULT_SCENARIO
+from explorer.space.values import DEFAULT_SCENARIO, default_calibration
 from explorer.tasks.task import DEFAULT_TASK, task_named
 
 
@@ -60,7 +60,6 @@ def read_constraints(raw: Any) -> tuple[Constraint, ...]:
 
 
 _DEFAULT_VALIDATION = {"cifar10": 5000, "digits": 300, "cluttered_digits": 2000}
-_DEFAULT_CALIBRATION = {"digits": 128, "cluttered_digits": 256}
 _MAX_EXAMPLES = 100_000_000
 _MAX_USD = 1e9
 
@@ -108,7 +107,7 @@ class DataSection(Section):
     @property
     def n_calibration(self) -> int:
         """Training examples for the calibration of quantization."""
-        return _DEFAULT_CALIBRATION.get(self.name, 512) if self.calibration is None else self.calibration
+        return default_calibration(self.name) if self.calibration is None else self.calibration
 
 
 class TrainingSection(Section):

@@ -77,6 +77,14 @@ class Parameter:
         return all(isinstance(value, int | float) for value in self.values)
 
 
+_DEFAULT_CALIBRATION = {"digits": 128, "cluttered_digits": 256}
+
+
+def default_calibration(dataset: str) -> int:
+    """Return how many training examples calibrate quantization by default; fewer where a data set has not as many."""
+    return _DEFAULT_CALIBRATION.get(dataset, 512)
+
+
 @dataclass(frozen=True, slots=True)
 class DataSettings:
     """The data set: `path` (image_folder) is relative to the data root; counts are images."""

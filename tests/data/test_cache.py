@@ -40,9 +40,9 @@ def test_kept_second_use_reads_what_the_first_made() -> None:
     first, second = cached_entry("entry", maker, quiet), cached_entry("entry", maker, quiet)
     assert maker.n_calls == 1
     assert first.facts == second.facts == {"answer": 42}
-    assert np.array_equal(second.array("numbers"), np.arange(1000))
-    assert isinstance(second.array("numbers"), np.memmap)
-    assert not second.array("numbers").flags.writeable
+    assert np.array_equal(second.arrays()["numbers"], np.arange(1000))
+    assert isinstance(second.arrays()["numbers"], np.memmap)
+    assert not second.arrays()["numbers"].flags.writeable
 
 
 def truncate(folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_kept_damaged_entry_is_made_again(damage: Callable[[Path], None]) -> Non
     again = cached_entry("entry", maker, quiet)
     assert maker.n_calls == 2
     assert again.facts == {"answer": 42}
-    assert np.array_equal(again.array("numbers"), np.arange(1000))
+    assert np.array_equal(again.arrays()["numbers"], np.arange(1000))
 
 
 def test_kept_failing_maker_leaves_nothing_but_the_lock() -> None:

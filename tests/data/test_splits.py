@@ -15,7 +15,7 @@ from explorer.data.preparing import prepare
 from explorer.data.splits import split, stratified
 from explorer.errors import UsageError
 from explorer.records import Progress
-from explorer.space.values import DataSettings
+from explorer.space.values import DataSettings, default_calibration
 from explorer.tasks.classification import Classification
 
 MakeTree = Callable[..., Path]
@@ -128,6 +128,12 @@ def test_split_that_takes_a_whole_class_names_the_class() -> None:
 def test_split_too_much_calibration_error_has_the_numbers() -> None:
     with pytest.raises(UsageError, match=r"data\.calibration is 31, but 30 training images"):
         split(of_labels([0, 1] * 20), DataSettings("made", validation=10, calibration=31), Classification())
+
+
+def test_split_default_calibration_takes_all_where_there_are_fewer() -> None:
+    dataset = of_labels([0, 1] * 20)
+    settings = DataSettings("made", validation=10, calibration=default_calibration("made"))
+    assert len(split(dataset, settings, Classification()).calibration) == 30
 
 
 def test_split_of_an_image_folder_works_whole(make_tree: MakeTree, root: Path, settings: DataSettings) -> None:

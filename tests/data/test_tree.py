@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.data.tree import first_suffix, read_tree
+from explorer.data.tree import first_image, read_tree
 from explorer.errors import DataNotAvailable
 
 MakeTree = Callable[..., Path]
@@ -153,6 +153,9 @@ def test_read_tree_linked_class_folder_is_read(make_tree: MakeTree, tmp_path: Pa
     assert "train/dog/0000.png" in names(tree)
 
 
-def test_first_suffix_is_the_images(make_tree: MakeTree, make_tar: MakeTree, tmp_path: Path) -> None:
+def test_first_image_is_one_of_the_tree(make_tree: MakeTree, make_tar: MakeTree, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", suffix=".jpg")
-    assert first_suffix(tree) == first_suffix(make_tar(tree, tmp_path / "tree.tar")) == ".jpg"
+    for location in (tree, make_tar(tree, tmp_path / "tree.tar")):
+        found = first_image(location)
+        assert found is not None
+        assert found.name.endswith(".jpg")

@@ -14,7 +14,15 @@ import torch
 
 from explorer.errors import ExplorerError, ModelError
 from explorer.models import base
-from explorer.models.base import BaseNetwork, TrainingData, find_weights, trained_shapes, weights_key
+from explorer.models.base import (
+    BaseNetwork,
+    TrainingData,
+    has_weights,
+    recipe_named,
+    trained_shapes,
+    weights_folder,
+    weights_key,
+)
 from explorer.models.recipes import RECIPES, Cycle, Recipe
 from explorer.models.store import load_or_train
 from explorer.records import Progress, Variant
@@ -60,6 +68,12 @@ def data() -> TrainingData:
 def trained(on_progress: list[Progress] | None = None, seed: int = 0) -> BaseNetwork:
     reports: list[Progress] = [] if on_progress is None else on_progress
     return load_or_train(FAMILY, data(), "tiny", reports.append, seed)
+
+
+def find_weights(family: str, of_data: str, splits: str, recipe: str, seed: int = 0) -> Path | None:
+    """The folder of trained weights, or None."""
+    folder = weights_folder(weights_key(family, of_data, splits, recipe_named(recipe), seed))
+    return folder if has_weights(folder) else None
 
 
 def test_load_or_train_trains_once_and_loads_the_same_weights_afterwards() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from explorer.models.checkpoint import Position, load_checkpoint, save_checkpoint
+from explorer.models.training import Position, load_checkpoint, save_checkpoint
 
 
 def trained() -> tuple[nn.Module, torch.optim.Optimizer]:

@@ -224,6 +224,12 @@ def test_family_named_unknown_family_suggests_the_nearest() -> None:
         family_named("slimable_cnn")
 
 
+@pytest.mark.parametrize("version", [0, True, "1", "", None, 1.0, object()])
+def test_family_with_a_version_that_is_no_whole_number_is_refused(version: object) -> None:
+    with pytest.raises(TypeError, match="expected the family's version as a whole number from 1 on, got"):
+        replace(family_named("slimmable_cnn"), version=version)
+
+
 @pytest.mark.parametrize("module", ["registry", "recipes", "base"])
 def test_import_of_what_the_coordinator_needs_loads_no_torch(module: str) -> None:
     code = f"import sys, explorer.models.{module}; sys.exit('torch' in sys.modules)"

@@ -62,7 +62,7 @@ def test_teacher_whitening_is_unchanged_by_training() -> None:
 
 
 def test_probabilities_of_have_no_gradient(teacher: Teacher) -> None:
-    made = probabilities_of(teacher, torch.from_numpy(colored().inputs[:5]), torch.float32)
+    made = probabilities_of(teacher, torch.from_numpy(colored().inputs[:5]))
     assert made.shape == (5, 2)
     assert torch.allclose(made.sum(1), torch.ones(5))
     assert not made.requires_grad

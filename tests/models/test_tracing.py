@@ -17,6 +17,7 @@ import torch
 from explorer.models.base import BaseNetwork
 from explorer.models.identity import difference
 from explorer.models.own import load_own
+from explorer.typed_json import to_json
 
 Load = Callable[..., BaseNetwork]
 
@@ -295,10 +296,10 @@ def test_description_does_not_depend_on_the_process(load: Load, tmp_path: Path):
     (tmp_path / "elsewhere" / "same.py").write_text(source)
     code = (
         "import json, numpy as np; from explorer.models.own import load_own; "
-        "from explorer.models.base import TrainingData; "
+        "from explorer.models.base import TrainingData; from explorer.typed_json import to_json; "
         "images, labels = np.zeros((4, 1, 6, 6), np.uint8), np.arange(4); "
         "base = load_own('same:make', TrainingData(images, labels, images, labels, 4, (100.0,), (50.0,), '', '')); "
-        "print(json.dumps([base.fingerprint, base.description.to_json()]))"
+        "print(json.dumps([base.fingerprint, to_json(base.description)]))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "17", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
@@ -310,7 +311,7 @@ def test_description_does_not_depend_on_the_process(load: Load, tmp_path: Path):
         check=True,
     )
 
-    assert json.loads(done.stdout) == [base.fingerprint, json.loads(json.dumps(base.description.to_json()))]
+    assert json.loads(done.stdout) == [base.fingerprint, json.loads(json.dumps(to_json(base.description)))]
 
 
 def test_description_names_are_those_of_the_user_and_leave_random_numbers_alone(load: Load):
@@ -322,5 +323,5 @@ def test_description_names_are_those_of_the_user_and_leave_random_numbers_alone(
 
     assert {"conv.weight", "conv.bias", "head.weight", "head.bias"} <= description.tensors.keys()
     assert description.layers == {"conv": "Conv2d", "head": "Linear"}
-    assert {step.place for step in description.graph} >= {"conv", "head", ""}
+    assert {step.module for step in description.graph} >= {"conv", "head", ""}
     assert torch.equal(torch.rand(3), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from explorer.build.builder import Builder
+from explorer.data.source import check_task
 from explorer.deploy.study_data import data_at_hand, quality_on_test
 from explorer.errors import SpaceError, UsageError
 from explorer.metrics import METRICS
@@ -16,7 +18,7 @@ from explorer.records import Variant
 from explorer.runtimes.artifact import Artifact
 from explorer.space.expressions import parse_constraint
 from explorer.space.read import parse_space
-from explorer.space.values import SearchSpace
+from explorer.space.values import SearchSpace, default_calibration
 from explorer.space.write import dump_space
 from explorer.study.front import front_view
 from explorer.study.read import load_result
@@ -39,12 +41,13 @@ class Answers:
     def __init__(self) -> None:
         self.results: list[dict[str, Any]] = []
         self.failures: list[tuple[Any, ...]] = []
+        self.notes: list[str] = []
 
     def phase(self, name: str) -> None:
         """Ignore the phase."""
 
     def progress(self, values: dict[str, Any]) -> None:
-        """Ignore the progress."""
+        self.notes.append(values["note"])
 
     def result(self, values: dict[str, Any]) -> None:
         self.results.append(values)
@@ -104,6 +107,20 @@ def test_plugin_space_of_another_task_is_refused(package, change, says):
         parse_space(SPACE.replace(*change), vocabulary())
 
 
+@pytest.mark.parametrize(
+    ("dataset", "task", "why"),
+    [
+        ("digits", "diabetes", "its inputs are images, and those of the task are not"),
+        ("diabetes", "classification", "it is of the task diabetes"),
+    ],
+)
+def test_plugin_check_names_data_that_are_not_for_the_task(package, dataset, task, why):
+    with pytest.raises(UsageError, match=f"the data set {dataset} is not for the task {task}: {why}"):
+        check_task(dataset, task_named(task))
+    check_task("diabetes", task_named("diabetes"))
+    check_task("digits", task_named("classification"))
+
+
 def test_plugin_data_for_another_task_are_refused(space):
     builder, answers = Builder(), Answers()
     data = {"name": "diabetes", "validation": 60, "calibration": 32}
@@ -111,6 +128,12 @@ def test_plugin_data_for_another_task_are_refused(space):
     request = {"op": "prepare", "task": "classification", "model": "any:thing", "data": data, **settings}
     builder.handle(request, answers)
     assert "the data set diabetes is not for the task classification: expected classes alone" in answers.failures[0][1]
+
+
+def test_plugin_default_calibration_of_fewer_patients_is_all_of_them_and_says_so(space):
+    few = replace(space, data=replace(space.data, calibration=default_calibration("diabetes")))
+    _, answers, _ = prepared(few, few.model)
+    assert any("patients calibrate, all there are: fewer than the default, 512" in note for note in answers.notes)
 
 
 def test_plugin_is_prepared_built_and_scored(space, tmp_path):

@@ -18,6 +18,7 @@ from explorer.study.builder_process import BuilderProcess
 from explorer.system import environment
 from explorer.system.worker_process import WorkerFailed
 from explorer.tasks.task import Examples
+from explorer.typed_json import to_json
 
 
 class _Child:
@@ -97,7 +98,7 @@ def test_builder_that_comes_back_with_another_network_says_what_of_it_differs(st
     for factor in ("0.5", "0.7"):
         graph = (Step(f"aten.mul.Tensor(images, {factor})", "block.scale"),)
         files.append(tmp_path / f"{factor}.json")
-        files[-1].write_text(json.dumps(Description({}, {}, {}, graph, graph).to_json()))
+        files[-1].write_text(json.dumps(to_json(Description({}, {}, {}, graph, graph))))
     made = started(answer("w0", network=files[0]), answer("w1", network=files[1]))
     with pytest.raises(
         StudyIncompatible, match=r"differs at operation 1, in block\.scale: .* 0\.5\).* and is .* 0\.7\)"

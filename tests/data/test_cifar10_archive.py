@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from explorer.data.cache import data_cache
-from explorer.data.official import download_official, read_official
+from explorer.data.cifar10 import download_official, read_official
 from explorer.errors import DataNotAvailable
 from explorer.records import Progress
 

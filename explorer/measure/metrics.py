@@ -72,6 +72,7 @@ def timing_metrics(raw: Raw, found: Judged, memory: Measurement, subject: Subjec
     """
     times = subject.scenario.measure(counted(raw, found, subject.scenario), subject.variant)
     times = {name: for_later(measured, found) for name, measured in times.items()}
+    times |= subject.scenario.derived(times, subject.variant)
     query_ms, n_examples = subject.scenario.query_time(times, subject.variant)
     return {
         **times,

@@ -105,7 +105,7 @@ class History:
             yield f"I1 trial {number} is in the database as it was acknowledged", stored.get(number) == _facts(record)
             yield f"I1 trial {number} is in the journal as it was acknowledged", journal.get(number) == _facts(record)
         if self._confirmed is not None:
-            now = None if result.confirmation is None else result.confirmation.to_json()
+            now = None if result.confirmation is None else json.loads(json.dumps(result.confirmation.to_json()))
             is_newer = now is not None and now["n_trials"] > self._confirmed["n_trials"]
             yield "I1 the confirmation is as it was acknowledged", now == self._confirmed or is_newer
 

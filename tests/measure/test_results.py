@@ -129,7 +129,7 @@ def test_rejudged_by_a_lower_level_changes_times_and_costs_alone(artifact):
 def test_measured_parts_of_memory_and_cold_start_add_up(artifact):
     result, _ = made(artifact, raw())
     memory = result.observation.memory_mib
-    assert memory.peak == memory.runtime + memory.model == result.metrics["peak_memory_mib"].value
+    assert memory.process_peak == memory.runtime + memory.model == result.metrics["peak_memory_mib"].value
     assert memory.model == result.metrics["model_memory_mib"].value
     assert result.observation.cold_start_ms == ColdStart(20.0, 50.0, 40.0, 13.0)
     assert result.observation.cold_start_ms.total == result.metrics["cold_start_ms"].value == 123.0

@@ -106,6 +106,10 @@ class Scenario(ABC):
     def measure(self, arrays: Arrays, variant: Variant) -> dict[str, Measurement]:
         """Return its metrics, from the recorded arrays [...] and `latency_ns` [q], of the queries that count."""
 
+    def derived(self, metrics: Mapping[str, Measurement], variant: Variant) -> dict[str, Measurement]:
+        """Return the metrics that follow from those of `measure`, whose intervals hold for a later process by then."""
+        return {}
+
     @abstractmethod
     def query_time(self, metrics: Mapping[str, Measurement], variant: Variant) -> tuple[Measurement, int]:
         """Return the mean time in ms of a query that costs are computed from, and how many examples it has."""

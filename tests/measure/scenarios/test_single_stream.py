@@ -17,7 +17,7 @@ BUDGET = Budget(min_queries=20, min_s=0.0, quiet_s=2.0, limit_s=2.0, within_rati
 class Device:
     """Recognizes whether an input's number is odd; one that changes does so after two thousand queries."""
 
-    threshold = 1.0
+    threshold, confidence = 1.0, None
 
     def __init__(self, is_changing: bool) -> None:
         self._is_changing, self._n_asked = is_changing, 0

@@ -16,13 +16,15 @@ sys.path.remove(str(ROOT / "benchmarks"))
 
 # To be lowered to what the table has as "at most", and then no longer needed here.
 TODAY = {
-    "Python files": 247,
-    "modules that exactly one other imports": 63,
+    "Python files": 240,
+    "modules that exactly one other imports": 57,
     "import cycles, deferred imports counted": 0,
     "import cycles, imports for types counted too": 0,
     "functions of more than 6 parameters": 0,
     "public functions with arrays that state no shape": 0,
     "public functions that raise and do not say so": 0,
+    "files outside tasks/, data/, models/ that name image, class or early exit": 37,
+    "retired words as names": 0,
 }
 
 

@@ -5,7 +5,7 @@
     python benchmarks/reference_study.py picture [--to docs/front.png]          the README's, of studies/reference
 
 Kept is what the commands that read a study need: the database, space.yaml, the confirmation, the trials' records, and
-of each artifact the descriptions and samples of its trials' measurements: the time of every query and the class of
+of each artifact the descriptions and samples of its trials' measurements: the time of every query that counts and the class of
 every image, exact, in the smallest integers that hold them. Nothing can be run from it: the artifacts' own files are
 left out. What would name a folder, the host or the user of this machine is refused, and so is a copy in which anything
 that the page shows differs.
@@ -159,6 +159,7 @@ def _copy_samples(source: Path, target: Path) -> None:
     """The samples that the page shows, deflated; NumPy dates the members 1980: equal samples give equal files."""
     with np.load(source, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files if name.startswith(SAMPLES)}
+    arrays["latency_ns"] = arrays["latency_ns"] * arrays["latency_counts"]  # nothing shows a query that does not count
     smaller = {name: a if a.dtype.kind == "f" else a.astype(np.min_scalar_type(a.max())) for name, a in arrays.items()}
     np.savez_compressed(target, **smaller)
 

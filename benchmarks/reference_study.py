@@ -5,10 +5,10 @@
     python benchmarks/reference_study.py picture [--to docs/front.png]          the README's, of studies/reference
 
 Kept is what the commands that read a study need: the database, space.yaml, the confirmation, the trials' records, and
-of each artifact the descriptions and samples of its trials' measurements: the time of every query that counts and the class of
-every image, exact, in the smallest integers that hold them. Nothing can be run from it: the artifacts' own files are
-left out. What would name a folder, the host or the user of this machine is refused, and so is a copy in which anything
-that the page shows differs.
+of each artifact the descriptions and samples of its trials' measurements: the time of every query that counts and the
+class of every image, exact, in the smallest integers that hold them. Nothing can be run from it: the artifacts' own
+files are left out. What would name a folder, the host or the user of this machine is refused, and so is a copy in which
+anything that the page shows differs.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ def wait_for_knee(page, is_there):
     for _ in range(300):
         picture = Image.open(io.BytesIO(page.locator("#plot-front").screenshot())).convert("RGB")
         is_orange = np.abs(np.asarray(picture, np.int16) - KNEE_ORANGE).max(axis=2) < 24
-        if (is_orange.sum() > 100) == is_there:
+        if (is_orange.sum() > 40) == is_there:  # how many are smoothed away differs from one renderer to another
             return
         page.wait_for_timeout(100)
     raise AssertionError(f"the knee's ring is in the picture: expected {is_there}")

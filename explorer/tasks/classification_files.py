@@ -82,6 +82,8 @@ def read_upload(content: bytes, shape: Sequence[int]) -> NDArray[np.uint8]:
 
 
 def _pixels(image: Image.Image, shape: Sequence[int]) -> NDArray[np.uint8]:
+    from PIL.Image import Resampling
+
     channels, height, width = shape
     if image.mode not in _MODES:
         raise TooManyBits(
@@ -91,7 +93,7 @@ def _pixels(image: Image.Image, shape: Sequence[int]) -> NDArray[np.uint8]:
     flat = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
     flat = flat.convert("L" if channels == 1 else "RGB")
     if flat.size != (width, height):
-        flat = flat.resize((width, height), Image.Resampling.BILINEAR)
+        flat = flat.resize((width, height), Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(flat).reshape(height, width, channels).transpose(2, 0, 1))
 
 

@@ -135,8 +135,6 @@ CONTRADICTIONS = [
         # what stands beside the metrics
         ("tolerance_widened", "tolerance", lambda f: f["samples"].update(tolerance=1e9)),
         ("tolerance_widened_a_little", "tolerance", lambda f: f["samples"].update(tolerance=2e-4)),
-        ("class_twice", "classes", lambda f: f["task"]["facts"]["classes"].__setitem__(1, "0")),
-        ("class_without_a_name", "classes", lambda f: f["task"]["facts"]["classes"].__setitem__(1, " ")),
         ("exit_shares_of_more_than_all", "exit shares", lambda f: f.update(exit_shares=[0.75, 0.75])),
         ("exit_shares_moved", "mega_macs", lambda f: f.update(exit_shares=[0.75, 0.25])),
         ("exit_shares_between_two_images", "exit shares", lambda f: f.update(exit_shares=[0.7501, 0.2499])),

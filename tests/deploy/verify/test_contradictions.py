@@ -41,6 +41,13 @@ def test_contradictions_lie_is_found_in_its_row(bundle, what, change):
     assert found[what]
 
 
+@pytest.mark.parametrize(("name", "why"), [("0", "twice"), (" ", "one of the classes has no name")])
+def test_classes_that_are_not_a_classifications_are_refused_before_anything_is_compared(bundle, name, why):
+    change_manifest(bundle, lambda facts: facts["task"]["facts"]["classes"].__setitem__(1, name))
+    with pytest.raises(VerificationFailed, match=why):
+        read_bundle(bundle)
+
+
 def test_contradictions_sample_that_was_wrong_forbids_an_accuracy_of_one(bundle):
     def boast(facts) -> None:
         facts["metrics"]["accuracy"] = facts["confirmed"]["metrics"]["accuracy"] = intervals.share(200, 200).to_json()

@@ -23,6 +23,7 @@ from explorer.study.store.facts import FACTS_KEY, RECORD_KEY, REFERENCE_KEY, Stu
 from explorer.study.store.journal import Entry, Journal, require_complete
 from explorer.study.store.location import StorageLocation, storage_location
 from explorer.study.store.validation import json_value, require_measured
+from explorer.tasks.task import TASKS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -100,6 +101,7 @@ def read_study(
     """
     if isinstance(database, Path) and not database.is_file():
         return None
+    TASKS.require_readable()  # SQLAlchemy reads entry points too, and its errors would be taken for damage
     with translated(database):
         engine = engine_to_read(database, timeout_s, is_checked=first == 0)
         try:

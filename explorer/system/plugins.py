@@ -53,6 +53,10 @@ class Registry(Mapping[str, str]):
         points = () if self.is_built_in(name) else self._points
         return next((point.dist.name for point in points if point.name == name and point.dist is not None), PACKAGE)
 
+    def require_readable(self) -> None:
+        """Raise NotAvailable where an installed package's list of entry points cannot be read."""
+        len(self._points)
+
     def is_built_in(self, name: str) -> bool:
         """Return whether this package has the plugin of that name."""
         return name in self._built_in

@@ -10,6 +10,7 @@ from explorer.models.identity import Description, Step
 from explorer.study.comparability import comparability_key, identity_difference, identity_of
 from explorer.study.evaluation import Prepared
 from explorer.system import environment
+from explorer.typed_json import to_json
 
 PREPARED = Prepared({"data": {"fingerprint": "d0"}, "versions": ("2.15", "1.31")}, {})
 
@@ -68,7 +69,7 @@ def test_identity_difference_of_described_networks_says_what_of_them_differs(tmp
     files = [tmp_path / "old.json", tmp_path / "new.json"]
     changed = replace(NETWORK, tensors={"head.weight": "parameter float32[4] bb"}, graph=())
     for file, network in zip(files, (NETWORK, changed), strict=True):
-        file.write_text(json.dumps(network.to_json()))
+        file.write_text(json.dumps(to_json(network)))
     old, new = {"data": "d", "weights": "w0", "software": "s0"}, {"data": "d", "weights": "w1", "software": "s1"}
 
     assert identity_difference(old, new, tuple(files)) == [

@@ -32,6 +32,7 @@ from explorer.study.store.journal import Journal
 from explorer.study.store.lock import study_lock
 from explorer.study.store.optuna_storage import StudyStorage
 from explorer.study.vocabulary import SAMPLERS
+from explorer.typed_json import to_json
 
 CRASH = Failure.reported("signal SIGSEGV", "the probe died of SIGSEGV while measuring latency")
 
@@ -253,7 +254,7 @@ def test_study_keeps_the_description_of_its_network_and_says_what_of_it_changed(
     studies, files = tmp_path / "small", [tmp_path / "one.json", tmp_path / "two.json"]
     for file, digest in zip(files, ("aa", "bb"), strict=True):
         network = Description({"stage2.0.conv.weight": f"parameter float32[4] {digest}"}, {}, {}, (), ())
-        file.write_text(json.dumps(network.to_json()))
+        file.write_text(json.dumps(to_json(network)))
 
     class Described(FakeEvaluator):
         def __init__(self, file: Path) -> None:

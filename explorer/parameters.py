@@ -98,6 +98,11 @@ class ParameterSpec:
     example: str = ""
     has_core: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a phase that there is not: it decides which content keys the parameter enters."""
+        if self.phase not in _ORDER:
+            raise ValueError(f"expected the phase of {self.name!r} as one of {', '.join(_ORDER)}, got {self.phase!r}")
+
     def expected(self, value: object) -> str:
         """Return what was expected instead of `value`; "" for allowed numbers, each of a tuple, and for any name."""
         rule = self.allowed
@@ -105,6 +110,12 @@ class ParameterSpec:
             return "" if rule.has_type(value) else f"expected {rule.what}"
         numbers = value if isinstance(value, tuple) and rule.has_type(value) else (value,)
         return next(filter(None, map(rule.expected, numbers)), "")
+
+
+def check_specs(specs: object) -> None:
+    """Raise TypeError unless `specs` is a tuple of ParameterSpec, as the parameters of a plugin are."""
+    if not isinstance(specs, tuple) or not all(isinstance(spec, ParameterSpec) for spec in specs):
+        raise TypeError(f"expected its parameters as a tuple of ParameterSpec, got {specs!r:.200}")
 
 
 def in_order(specs: Iterable[ParameterSpec]) -> dict[str, ParameterSpec]:

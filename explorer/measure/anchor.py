@@ -109,7 +109,7 @@ def _stored(file: Path) -> list[Counter[int]] | None:
     try:
         parts = json.loads(file.read_text(encoding="utf-8"))["counts"]
         counts = [Counter({int(place): int(n) for place, n in part.items() if 0 < int(n) <= _MOST}) for part in parts]
+        is_sound = len(counts) == len(PARTS) and all(part and max(map(abs, part)) * _BIN < 50 for part in counts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
-    is_sound = len(counts) == len(PARTS) and all(part and max(map(abs, part)) * _BIN < 50 for part in counts)
     return counts if is_sound else None

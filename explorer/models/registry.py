@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import ExplorerError, ModelError
-from explorer.parameters import Numbers, ParameterSpec, require_agreement
+from explorer.parameters import Numbers, ParameterSpec, check_specs, require_agreement
 from explorer.space.values import FamilyTraits
 from explorer.system.plugins import Registry
 
@@ -165,4 +165,4 @@ def family_named(name: str) -> Family:
 
 
 def _made(name: str) -> Family:
-    return FAMILIES.make(name, Family)
+    return FAMILIES.make(name, Family, lambda made: check_specs(made.traits.parameters))

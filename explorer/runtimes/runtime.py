@@ -13,7 +13,7 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from explorer.errors import ExplorerError, RuntimeNotAvailable
-from explorer.parameters import Names, ParameterSpec, require_agreement
+from explorer.parameters import Names, ParameterSpec, check_specs, require_agreement
 from explorer.records import Variant
 from explorer.runtimes.int8_range import Int8Range, range_here
 from explorer.runtimes.staged import Array, Segment
@@ -59,7 +59,7 @@ def survey() -> tuple[dict[str, Runtime], dict[str, str]]:
 
 
 def _made(name: str) -> Runtime:
-    return RUNTIMES.make(name, Runtime)  # type: ignore[type-abstract]
+    return RUNTIMES.make(name, Runtime, lambda made: check_specs(made.parameters))  # type: ignore[type-abstract]
 
 
 def declared() -> Iterator[tuple[ParameterSpec, bool]]:

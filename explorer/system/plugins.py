@@ -80,10 +80,11 @@ class Registry(Mapping[str, str]):
         except (Exception, SystemExit) as error:  # whatever the module of another package does when it is imported
             raise self._unusable(name, f"does not load ({type(error).__name__}: {error})") from error
 
-    def make(self, name: str, kind: type[_Made]) -> _Made:
+    def make(self, name: str, kind: type[_Made], check: Callable[[_Made], object] = lambda made: None) -> _Made:
         """Return the plugin of that name, a `kind`: an instance of a class that is registered, or what is registered.
 
-        Raises KeyError for an unknown name, NotAvailable if it does not load or is something else.
+        `check` raises whatever it likes for one that is ill-formed. Raises KeyError for an unknown name, NotAvailable
+        if it does not load, is something else or ill-formed.
         """
         found = self.load(name)
         try:
@@ -94,6 +95,10 @@ class Registry(Mapping[str, str]):
             raise self._unusable(name, f"is {self[name]}, which is no {kind.__name__}")
         if absent := [attribute for attribute in getattr(kind, "__annotations__", ()) if not hasattr(made, attribute)]:
             raise self._unusable(name, f"has no {absent[0]}, which a {kind.__name__} needs")
+        try:
+            check(made)
+        except Exception as error:  # of another package's attributes, which may be of any type
+            raise self._unusable(name, f"is ill-formed ({type(error).__name__}: {error})") from error
         return made
 
     def survey(self, named: Callable[[str], _Made]) -> tuple[dict[str, _Made], dict[str, str]]:

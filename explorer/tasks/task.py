@@ -59,7 +59,7 @@ def survey() -> tuple[dict[str, Task], dict[str, str]]:
 
 
 def _made(name: str) -> Task:
-    return TASKS.make(name, Task)  # type: ignore[type-abstract]
+    return TASKS.make(name, Task, lambda made: made.metrics)  # type: ignore[type-abstract]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ def test_level_file_belongs_to_processor_and_library(monkeypatch, tmp_path):
         '{"counts": [{"1": -1}, {"1": 1}, {"1": 1}]}',
         '{"counts": [{"999999999": 1}, {"1": 1}, {"1": 1}]}',
         '{"counts": [{"1": NaN}, {"1": 1}, {"1": 1}]}',
+        '{"counts": [{"' + "1" * 400 + '": 1}, {"1": 1}, {"1": 1}]}',
         '{"counts": [{"1": 1e999}, {"1": 1}, {"1": 1}]}',
         '{"counts": ' + "[" * 100_000,
     ],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from explorer.measure.outputs import Outputs
 from explorer.measure.timing import Budget
 from explorer.metrics import Metric
-from explorer.parameters import ParameterSpec, require_agreement
+from explorer.parameters import ParameterSpec, check_specs, require_agreement
 from explorer.records import Measurement, Variant
 from explorer.runtimes.staged import Array, StagedExecutor
 from explorer.system.plugins import Registry
@@ -37,7 +37,7 @@ def scenario_named(name: str) -> Scenario:
 
 
 def _made(name: str) -> Scenario:
-    return SCENARIOS.make(name, Scenario)  # type: ignore[type-abstract]
+    return SCENARIOS.make(name, Scenario, lambda made: check_specs(made.parameters))  # type: ignore[type-abstract]
 
 
 def declared() -> Iterator[tuple[ParameterSpec, bool]]:

@@ -29,10 +29,9 @@ _QUIETEST_PERCENT = 25
 _UNCERTAIN_SENSITIVITY = 0.5
 """Half the range of what candidates feel of the anchor's slowness, as logarithms: from half of it to one and a half."""
 
-BETWEEN_PROCESSES = 0.03
-"""Standard deviation between processes that run the same file in the quiet state, as a ratio: where memory lies, and
-what of the core's state the anchor does not show. Of 340 pairs of a study on a core that was quiet for 39 % of the
-time, intervals held 81 % without it, and 92 % (medians) and 94 % (means) with it."""
+BETWEEN_PROCESSES = 0.005
+"""Standard deviation between processes that run the same file in the quiet state, as a ratio: where memory lies. On a
+core that is often not quiet it is larger for some networks: see docs/measuring.md."""
 
 _MODE_WIDTH = 0.03
 _MODE_SHARE, _MODE_MOST = 0.05, 20  # of all slices, and so many at most: a second of the quiet state suffices

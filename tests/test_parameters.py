@@ -11,7 +11,7 @@ import pytest
 
 from explorer.deploy.manifest import read_variant
 from explorer.errors import ExplorerError, NotAvailable
-from explorer.parameters import PARAMETERS, Names, Numbers, ParameterSpec, in_order, require_agreement
+from explorer.parameters import PARAMETERS, Names, Numbers, ParameterSpec, check_specs, in_order, require_agreement
 from explorer.records import Variant
 from explorer.space.read import parse_space
 from explorer.study.search.grid import Grid
@@ -128,3 +128,16 @@ def test_parameter_title_is_the_declared_one() -> None:
     assert [parameter_title(name) for name in ("width", "pruning_ratio", "of-elsewhere")] == [
         "width", "pruning", "of-elsewhere"
     ]  # fmt: skip
+
+
+def test_spec_of_a_phase_that_there_is_not_is_refused():
+    with pytest.raises(
+        ValueError, match="expected the phase of 'extra' as one of network, export, artifact, run, got 'build'"
+    ):
+        ParameterSpec("extra", "build", 1, Numbers(0, 2), "An extra.")
+
+
+@pytest.mark.parametrize("specs", [None, ("width",), [5]])
+def test_check_specs_refuses_what_is_no_tuple_of_specs(specs):
+    with pytest.raises(TypeError, match="expected its parameters as a tuple of ParameterSpec"):
+        check_specs(specs)

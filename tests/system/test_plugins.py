@@ -151,3 +151,9 @@ def test_survey_has_what_can_be_used_and_says_why_not_of_the_rest(package):
     usable, faults = registry.survey(lambda name: registry.make(name, dict))
     assert list(usable) == ["built_in", "good"]
     assert list(faults) == ["module", "missing", "without", "raising", "leaving", "needy", "number"]
+
+
+def test_make_of_an_ill_formed_plugin_names_its_package(package):
+    registry = package()
+    with pytest.raises(NotAvailable, match=r"of the package others, is ill-formed \(KeyError: 'parameters'\)"):
+        registry.make("good", dict, lambda made: made["parameters"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -94,6 +95,7 @@ def _identity() -> dict[str, Any]:
     processor = environment.processor()
     return {
         "version": _VERSION,
+        "host": platform.node(),  # several machines may share a cache, and have clocks of their own
         "processor": processor["name"],
         "instructions": processor["instructions"],
         "numpy": environment.packages()["numpy"],

@@ -167,7 +167,18 @@ def rejudged(
     times = timing_metrics(raw, found, made.metrics["peak_memory_mib"], subject)
     paths = _path_times(raw, found, subject)
     exits = [replace(one, latency_ms=time) for one, time in zip(made.observation.exits, paths, strict=True)]
-    observation = replace(made.observation, anchor=_anchor(found), exits=tuple(exits), utilization=None)
+    ratio, timing = found.interval_ratio, made.observation.timing
+    timing = replace(
+        timing, interval_ratio=ratio if np.isfinite(ratio) else None, is_narrow=timing.is_narrow and found.is_quiet
+    )
+    observation = replace(
+        made.observation,
+        processor_share=found.processor_share,
+        timing=timing,
+        anchor=_anchor(found),
+        exits=tuple(exits),
+        utilization=None,
+    )
     return Measured({**made.metrics, **times}, observation, made.reasons), {**raw, **_judged_arrays(found)}
 
 

@@ -45,7 +45,7 @@ def ratio(value: Any) -> float:
     """Return the ratio of a text such as `1%`, or of a number such as 0.01. Raises Refused."""
     expected = "expected a percentage such as 1%, or a ratio such as 0.01"
     if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
-        return float(match[1]) / 100
+        return float(f"{match[1]}e-2")  # exactly the decimal fraction that is written there
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refused(f"{expected}, got {described(value)}")
     return float(value)

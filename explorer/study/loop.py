@@ -183,7 +183,8 @@ def _trial(session: Session, tools: StudyTools) -> TrialRecord | None:
         raise
     record = session.finish(number, outcome, started)
     if n_again := session.rejudge():
-        tools.view.on_note(f"the core was quieter than ever before: {n_again} earlier trials were judged again")
+        tools.view.on_note(f"a lower quiet level of the core is known; trials judged again by it: {n_again}")
+        record = session.result().trials[-1]  # it may be one of them
     tools.view.on_trial_end(record, session.result())
     return record
 

@@ -118,7 +118,9 @@ def _timing(found: Observation) -> Lines:
     reached = "" if ratio is None else f" (within {ratio:.1%} of the median)"
     return {
         "state of the core": _state(found.anchor),
-        "budget": ("the whole budget" if is_whole else "a quarter of the budget: it is far from the front")
+        "budget": (
+            "the whole budget" if is_whole else "a quarter of the budget: it is invalid, or cannot reach the front"
+        )
         + f", {timing.seconds:.2f} s timed",
         "warm-up": "steady: three windows agreed" if timing.is_steady else "NOT steady within its time limit",
         "interval": f"as narrow as was asked{reached}" if timing.is_narrow else f"NOT narrow{reached}",

@@ -50,10 +50,13 @@ def test_level_of_a_machine_that_became_slower_is_forgotten_in_the_end(tmp_path)
     assert level == pytest.approx(1.35 * LEVEL_NS, rel=0.002)
 
 
-def test_level_file_belongs_to_processor_and_library(monkeypatch, tmp_path):
+def test_level_file_belongs_to_machine_processor_and_library(monkeypatch, tmp_path):
     monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path))
     before = level_file()
     assert before.parent == tmp_path / "machine"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("platform.node", lambda: "another")
+        assert level_file() != before
     monkeypatch.setattr("explorer.system.environment.packages", lambda: {"numpy": "0"})
     assert level_file() != before
 

@@ -280,7 +280,7 @@ def test_study_that_was_never_quiet_is_judged_again_when_it_is(evaluator_of, tmp
         assert after.values()["latency_ms"] < 0.8 * before.values()["latency_ms"]
         assert after.values()["accuracy"] == before.values()["accuracy"]
         assert len(trial_samples(result, after).latency_ns) == after.outcome.metrics["latency_ms"].n
-    assert any("quieter than ever before: 2 earlier trials were judged again" in note for note in view.notes)
+    assert any("a lower quiet level of the core is known; trials judged again by it: 2" in note for note in view.notes)
     assert load_result(folder) == result
 
 

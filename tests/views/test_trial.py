@@ -29,7 +29,7 @@ def lines(makers, observed=FOUND):
 def test_measurement_lines_say_which_state_of_the_core_counts(makers):
     timing = lines(makers)["timing"]
     assert timing["state of the core"] == "quiet in 25% of the slices, which alone count"
-    assert timing["budget"] == "a quarter of the budget: it is far from the front, 0.25 s timed"
+    assert timing["budget"] == "a quarter of the budget: it is invalid, or cannot reach the front, 0.25 s timed"
     assert timing["warm-up"].startswith("NOT steady")
     assert timing["interval"] == "NOT narrow (within 3.1% of the median)"
     assert timing["answers while timing"] == "1234, compared with those of the accuracy pass"

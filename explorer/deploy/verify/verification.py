@@ -129,9 +129,9 @@ def _code(bundle: Bundle) -> list[Row]:
     others = sorted(name for name, content in expected.items() if (bundle.folder / name).read_bytes() != content)
     if others:
         made, here = (f"pareto-explorer {number or 'of an unknown version'}" for number in _versions(bundle.manifest))
+        differs = f", and this is {here}" if made != here else ", as this is, so it was changed, or that version was"
         why = (
-            f"the bundle says that {made} wrote it, and this is {here}: read this code before you run it, for nothing "
-            "here runs it"
+            f"the bundle says that {made} wrote it{differs}: read this code before you run it, for nothing here runs it"
         )
         found = f"other code than this version writes: {', '.join(others)}"
         rows = [Row("code", promised, found, "not comparable", why)]

@@ -260,6 +260,8 @@ class FakeEvaluator:
             factor = 1.0 + self._noise * self._random.uniform(-1, 1)
             for name in ("latency_ms", "cost_usd_per_million"):
                 values[name] *= factor
+        if self._hits is not None:  # samples are stored, and found by it
+            values["latency_experienced_ms"] = values["latency_ms"]
         metrics = _measurements(values)
         artifact = self._artifact(variant)
         self._keep_samples(variant, artifact, number, metrics)

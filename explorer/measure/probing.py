@@ -111,9 +111,17 @@ def probe(
                 "level_ns": None if (level := known_level_ns()) is None else level.tolist(),
             }
 
+            n_learned = 0
+
+            def level_of(medians_ns: NDArray[np.float64]) -> NDArray[np.float64]:
+                """Learn from each slice once: a second measurement's trace begins with the first one's."""
+                nonlocal n_learned
+                fresh, n_learned = medians_ns[n_learned:], len(medians_ns)
+                return learned_level_ns(fresh)
+
             def measure(is_whole: bool) -> tuple[Measured, Mapping[str, NDArray[Any]]]:
                 answer = worker.ask({**request, "budget": asdict(settings.budget(is_whole))}, DEADLINES_S)
-                return measured(read_raw(draft), answer, subject, Terms(is_whole, tuple(cores), learned_level_ns))
+                return measured(read_raw(draft), answer, subject, Terms(is_whole, tuple(cores), level_of))
 
             made, raw = measure(can_reach_front is None)
             if can_reach_front is not None and not made.invalid and can_reach_front(made.metrics):

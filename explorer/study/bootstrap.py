@@ -1,4 +1,4 @@
-"""Draws: metrics as random variables, many trials at once, so that what they have in common cancels."""
+"""Bootstrap samples: metrics as random variables, many trials at once, so that what they have in common cancels."""
 
 from __future__ import annotations
 

@@ -15,8 +15,6 @@ from explorer.runtimes.runtime import runtime
 from explorer.runtimes.runtime import survey as runtime_survey
 from explorer.space.values import DEFAULT_SCENARIO, SearchSpace, Vocabulary
 
-DEFAULT_SAMPLER = "tpe"
-
 SAMPLERS: Mapping[str, str] = {
     "tpe": "tree-structured Parzen estimator: a good start for 20 to 10,000 trials",
     "nsga2": "genetic, non-dominated sorting and crowding: for hundreds of trials and more",

@@ -122,7 +122,7 @@ def _timing(found: Observation) -> Lines:
             "the whole budget" if is_whole else "a quarter of the budget: it is invalid, or cannot reach the front"
         )
         + f", {timing.seconds:.2f} s timed",
-        "warm-up": "steady: three windows agreed" if timing.is_steady else "NOT steady within its time limit",
+        "warm-up": "steady: three slices agreed" if timing.is_steady else "NOT steady within its time limit",
         "interval": f"as narrow as was asked{reached}" if timing.is_narrow else f"NOT narrow{reached}",
         "answers while timing": f"{timing.n_answers}, compared with those of the accuracy pass"
         if timing.n_answers

@@ -176,7 +176,7 @@ class Confirmer:
     def _can_reach_front(self, metrics: Mapping[str, Measurement]) -> bool:
         """Return True only if a needed percentile has too few samples in a quarter of the timing budget.
 
-        A quarter in each round exceeds the whole budget in all, and processes differ more than windows within one do.
+        A quarter in each round exceeds the whole budget in all, and processes differ more than slices within one do.
         """
         space = self._result.space
         needed = {one.metric for one in space.objectives} | {one.metric for one in space.constraints}

@@ -5,8 +5,9 @@
                      "why": text | null: why there are no shares}],
      "history": {"at": [finished trials], "values": [number], "is_share": of the box up to the ideal point,
                  "why": text | null: why there is no curve} | null: up to three objectives the page computes it,
-     "steadiness": {"sentence", "readings": [{"trial", "round": 0 in the search, "slowness": the anchor's median time
-                    over its quiet level, above 1 where the core was slower, "spread": the standard deviation of its
+     "steadiness": {"sentence", "readings": [{"trial", "round": 0 in the search, "slowness": the median of the
+                    anchor's times over its quiet level and the share of its core that the thread had, above 1 where
+                    the core was slower, "spread": the standard deviation of its
                     slices' medians as a ratio, "quiet_ratio": the share of quiet slices, "is_invalid"}]: up to 600
                     evenly spaced, and 600 invalid ones}}
 
@@ -126,6 +127,7 @@ def _stability_sentence(readings: list[Reading]) -> str:
     quiet = float(np.mean([anchor.quiet_ratio for anchor in valid]))
     slowest = 100 * (max(anchor.slowness for anchor in valid) - 1)
     return (
-        f"The core was quiet for {100 * quiet:.0f} % of the time ({len(readings)} measurements{rounds}), and up to "
-        f"{slowest:.0f} % slower otherwise; latencies are those of its quiet state.{doubtful}"
+        f"The core was quiet for {100 * quiet:.0f} % of the time ({len(readings)} measurements{rounds}). In its "
+        f"slowest measurement half of the slices were at least {slowest:.0f} % slower. Latencies are those of its "
+        f"quiet state.{doubtful}"
     )

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from explorer.metrics import Constraint
 from explorer.pareto.hypervolume import hypervolume, reference_point
 from explorer.records import Variant
+from explorer.space.schema import SearchSection
 from explorer.study.search.grid import Grid
 from explorer.study.search.optuna_sampler import _POPULATION, Observation, OptunaSampler
 from explorer.study.search.proposer import Proposer, Walk, shuffled, well_spread
 from explorer.study.verdict import violation_shares
-from explorer.study.vocabulary import DEFAULT_SAMPLER, SAMPLERS
+from explorer.study.vocabulary import SAMPLERS
 
 
 @given(st.integers(0, 300), st.integers(0, 2**32 - 1))
@@ -96,7 +97,7 @@ def proposals(sampler: str, n: int, seed: int = 0, resume_at: int | None = None,
 
 
 def test_samplers_default_is_one_of_them():
-    assert DEFAULT_SAMPLER in SAMPLERS
+    assert SearchSection().sampler in SAMPLERS
     assert tuple(SAMPLERS) == VOCABULARY.samplers
 
 

@@ -18,7 +18,7 @@ ID = "8716a031ccafd45e0b64"
 
 
 def trial(number, artifact=ID, latency_ms=2.0, variant=None) -> TrialRecord:
-    metrics = {"latency_ms": Measurement(latency_ms)}
+    metrics = {"latency_ms": Measurement(latency_ms), "latency_experienced_ms": Measurement(latency_ms)}
     return TrialRecord(number, "complete", TrialOutcome(variant or Variant(), metrics, artifact), {}, 0.0, 1.0)
 
 
@@ -57,6 +57,13 @@ def test_trial_samples_are_those_of_the_trial(tmp_path):
 def test_trial_samples_of_a_forked_trial_are_found_under_the_old_number(tmp_path):
     keep(tmp_path, trial(9), number=3)
     assert isinstance(trial_samples(result(tmp_path), trial(9)), Samples)
+
+
+def test_trial_samples_are_found_where_only_one_of_file_and_record_was_judged_again(tmp_path):
+    before = trial(3)
+    metrics = {**before.outcome.metrics, "latency_ms": Measurement(1.5)}
+    keep(tmp_path, replace(before, outcome=replace(before.outcome, metrics=metrics)))
+    assert isinstance(trial_samples(result(tmp_path), before), Samples)
 
 
 def test_trial_samples_of_another_measurement_are_not_taken(tmp_path):

@@ -94,7 +94,8 @@ def test_section_info_that_has_no_ratios_is_a_table():
 
 def test_trial_detail_latency_comes_from_the_samples_in_the_folder(makers, tmp_path):
     artifact = "8716a031ccafd45e0b64"
-    trial = makers.make_trial(2, {"latency_ms": Measurement(2.0, 1.9, 2.1, 300)}, artifact=artifact)
+    metrics = {"latency_ms": Measurement(2.0, 1.9, 2.1, 300), "latency_experienced_ms": Measurement(2.1)}
+    trial = makers.make_trial(2, metrics, artifact=artifact)
     result = makers.make_result([trial], folder=tmp_path)
     assert "does not have the trial's artifact" in trial_detail(front_view(result), 2)["why"]["latency"]
     folder = tmp_path / "artifacts" / artifact / "measurements"
@@ -106,7 +107,7 @@ def test_trial_detail_latency_comes_from_the_samples_in_the_folder(makers, tmp_p
         latency_counts=np.ones_like(times_ns),
         score_accuracy=np.zeros(4),
     )
-    values = {"variant": trial.variant.to_json(), "metrics": {"latency_ms": {"value": 2.0}}}
+    values = {"variant": trial.variant.to_json(), "metrics": {"latency_experienced_ms": {"value": 2.1}}}
     (folder / "trial-00002.json").write_text(json.dumps(values))
     latency = trial_detail(front_view(result), 2)["latency"]
     assert latency["n"] == 300
@@ -162,7 +163,13 @@ def test_trial_detail_invalid_trial_says_why(makers):
 
 
 def test_trial_detail_samples_are_the_searchs_whatever_is_confirmed(makers, tmp_path):
-    result = makers.make_confirmed(makers.make_small_result(folder=tmp_path), {1: {"latency_ms": 1.2}})
+    small = makers.make_small_result(folder=tmp_path)
+    experienced = {"latency_experienced_ms": Measurement(1.1)}
+    trials = [
+        replace(one, outcome=replace(one.outcome, metrics={**one.outcome.metrics, **experienced}))
+        for one in small.trials
+    ]
+    result = makers.make_confirmed(replace(small, trials=tuple(trials)), {1: {"latency_ms": 1.2}})
     folder = tmp_path / "artifacts" / "a1" / "measurements"
     folder.mkdir(parents=True)
     np.savez(
@@ -171,6 +178,6 @@ def test_trial_detail_samples_are_the_searchs_whatever_is_confirmed(makers, tmp_
         latency_counts=np.ones(300, int),
         score_accuracy=np.zeros(4),
     )
-    values = {"variant": result.trial(1).variant.to_json(), "metrics": {"latency_ms": {"value": 1.0}}}
+    values = {"variant": result.trial(1).variant.to_json(), "metrics": {"latency_experienced_ms": {"value": 1.1}}}
     (folder / "trial-00001.json").write_text(json.dumps(values))
     assert trial_detail(front_view(result), 1)["latency"]["n"] == 300

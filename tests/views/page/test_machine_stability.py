@@ -31,8 +31,8 @@ def test_steadiness_info_has_the_anchor_of_every_trial_in_order(makers):
 def test_steadiness_info_sentence_is_of_what_is_valid(makers):
     result = study(makers, [1 + n / 100 for n in range(21)] + [5.0], invalid=[21])
     assert machine_stability(result)["sentence"] == (
-        "The core was quiet for 80 % of the time (22 measurements), and up to 20 % slower otherwise; latencies are "
-        "those of its quiet state. One measurement is not valid."
+        "The core was quiet for 80 % of the time (22 measurements). In its slowest measurement half of the "
+        "slices were at least 20 % slower. Latencies are those of its quiet state. One measurement is not valid."
     )
 
 
